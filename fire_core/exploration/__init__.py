@@ -1,0 +1,1 @@
+"""Molecular dynamics that proposes candidate structures."""

@@ -1,0 +1,117 @@
+"""Each guard sees its own kind of nonsense and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from ase import Atoms, units
+from ase.build import bulk
+from ase.data import covalent_radii
+from ase.neighborlist import neighbor_list
+
+from fire_core.config.steps import DynamicsConfig, GuardConfig
+from fire_core.exploration.dynamics import start_states
+from fire_core.exploration.guards import (
+    check_replica,
+    is_too_close,
+    kinetic_temperature,
+    largest_displacement,
+)
+from fire_core.records import StopReason
+
+
+def _state(atoms: Atoms, temperature: float = 300.0):
+    config = DynamicsConfig(replicas=1, temperatures=(temperature,))
+    state = start_states([atoms], config, seed=3)[0]
+    return replace(state, energy=-1.0, start_energy=-1.0)
+
+
+@pytest.fixture
+def salt() -> Atoms:
+    return bulk("LiCl", "rocksalt", a=5.13, cubic=True)
+
+
+def _judge(state, forces=None, **limits):
+    forces = np.zeros_like(state.positions) if forces is None else forces
+    return check_replica(state, forces, GuardConfig(**limits))
+
+
+def test_a_thermal_crystal_passes(salt):
+    assert _judge(_state(salt)) is None
+
+
+def test_each_sign_of_nonsense_has_its_reason(salt):
+    state = _state(salt)
+    n = len(salt)
+    near = state.positions.copy()
+    near[1] = near[0] + [0.5, 0, 0]
+    lost = state.positions.copy()
+    lost[0, 2] += 10 * 5.13  # a lattice vector: no distance changes
+    nan = np.full_like(state.positions, np.nan)
+    cases = {
+        StopReason.TOO_CLOSE: replace(state, positions=near),
+        StopReason.TOO_HOT: replace(state, momenta=state.momenta * 10),
+        StopReason.LOST_ATOM: replace(state, positions=lost),
+        StopReason.ENERGY_DRIFT: replace(state, energy=-1.0 + 2.1 * n),
+        StopReason.NOT_FINITE: replace(state, momenta=nan),
+    }
+    assert {reason: _judge(s) for reason, s in cases.items()} == {
+        reason: reason for reason in cases
+    }
+    assert _judge(state, forces=nan) is StopReason.NOT_FINITE
+    assert _judge(replace(state, energy=np.nan)) is StopReason.NOT_FINITE
+    assert set(cases) == set(StopReason)
+
+
+def test_energy_falling_too_far_is_drift_too(salt):
+    state = _state(salt)
+    assert _judge(replace(state, energy=-1.0 - 2.1 * 8)) is StopReason.ENERGY_DRIFT
+
+
+def test_drift_of_the_whole_cell_loses_no_atom(salt):
+    state = _state(salt)
+    moved = state.positions + np.array([40.0, -3.0, 7.0])
+    assert _judge(replace(state, positions=moved)) is None
+    gone = largest_displacement(moved, state.positions, state.masses)
+    assert gone == pytest.approx(0.0, abs=1e-12)
+
+
+def test_kinetic_temperature_of_a_drawn_maxwell_distribution():
+    atoms = bulk("Ar", cubic=True).repeat(14)
+    state = _state(atoms, 300.0)
+    spread = 300.0 * np.sqrt(2 / (3 * len(atoms)))
+    found = kinetic_temperature(state.momenta, state.masses)
+    assert found == pytest.approx(300.0, abs=4 * spread)
+    single = np.array([[np.sqrt(3 * units.kB * 500.0 * 2.0), 0, 0]])
+    assert kinetic_temperature(single, np.array([2.0])) == pytest.approx(500.0)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_too_close_agrees_with_ase_in_skewed_and_small_cells(seed):
+    rng = np.random.default_rng(seed)
+    cell = np.diag(rng.uniform(1.6, 6.0, 3)) + rng.normal(0, 0.8, (3, 3))
+    n = int(rng.integers(1, 7))
+    atoms = Atoms(
+        rng.choice(["Li", "Cl", "Ga", "F"], n),
+        cell=cell,
+        pbc=bool(seed % 3),
+        scaled_positions=rng.uniform(-2, 3, (n, 3)),
+    )
+    radii = covalent_radii[atoms.numbers]
+    i, j, d = neighbor_list("ijd", atoms, 6.0)
+    nearest = np.min(d / (radii[i] + radii[j]), initial=np.inf)
+    state = _state(atoms)
+    if np.isfinite(nearest):
+        assert is_too_close(state, nearest * 1.001)
+        assert not is_too_close(state, nearest * 0.999)
+    else:
+        assert not is_too_close(state, 1.0)
+
+
+def test_too_close_looks_past_one_block_of_atoms():
+    atoms = bulk("Ar", "fcc", a=5.26, cubic=True).repeat((5, 4, 4))
+    assert not is_too_close(_state(atoms), 0.55)
+    atoms.positions[-1] = atoms.positions[3] + [0.3, 0.3, 0]
+    assert is_too_close(_state(atoms), 0.55)
