@@ -1,0 +1,1 @@
+"""Descriptors and selectors: which candidates are worth a label."""

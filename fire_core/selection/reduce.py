@@ -1,0 +1,111 @@
+"""Reduce features to their principal components and measure what is left over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from fire_core.errors import StructureError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+EXACT: Final = 500
+"""Smaller side of the feature matrix up to which the full SVD is taken."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PcaMap:
+    """A kept subspace of the feature space.
+
+    Attributes
+    ----------
+    mean
+        (n_features,), centre of the features that it was fitted to.
+    components
+        (n_components, n_features), orthonormal rows; the largest entry of each,
+        by magnitude, is positive.
+    explained_variance
+        (n_components,), variance along each, descending.
+    explained_ratio
+        (n_components,), the same as fractions of the total variance.
+    """
+
+    mean: NDArray[np.float64]
+    components: NDArray[np.float64]
+    explained_variance: NDArray[np.float64]
+    explained_ratio: NDArray[np.float64]
+
+    def project(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Give coordinates in the subspace, (n, n_components)."""
+        scores: NDArray[np.float64] = (features - self.mean) @ self.components.T
+        return scores
+
+    def reconstruct(self, scores: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Give the features, (n, n_features), that coordinates stand for."""
+        features: NDArray[np.float64] = self.mean + scores @ self.components
+        return features
+
+    def q_residual(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Give the squared distance to the subspace, (n,).
+
+        The Q statistic (Jackson and Mudholkar, Technometrics 21, 341, 1979): far
+        above that of the fitted frames, a frame differs in a way that the
+        components do not know.
+        """
+        left = np.empty(len(features))
+        for i, row in enumerate(features):  # one at a time: features may be wide
+            away = row - self.mean
+            away = away - (self.components @ away) @ self.components
+            left[i] = away @ away
+        return left
+
+
+def fit_pca(features: NDArray[np.floating], components: int, variance: float) -> PcaMap:
+    """Fit the principal components of features (scikit-learn).
+
+    Parameters
+    ----------
+    features
+        (n, n_features).
+    components
+        Most components to keep.
+    variance
+        Fraction of the variance to keep; the smaller number of components holds.
+
+    Raises
+    ------
+    StructureError
+        When fewer than two frames differ, or a feature is not finite.
+    """
+    from sklearn.decomposition import PCA
+
+    if not np.isfinite(features).all():
+        msg = "expected finite features, got nan or inf; screen the frames first"
+        raise StructureError(msg)
+    if len(features) < 2 or not np.ptp(features, axis=0).any():
+        msg = (
+            f"expected frames that differ, got {len(features)} with equal features; "
+            "raise explore.steps or explore.temperatures"
+        )
+        raise StructureError(msg)
+    side = min(features.shape)
+    most = min(components, side)
+    if side <= EXACT or most == side:
+        pca = PCA(most, svd_solver="full").fit(features.astype(np.float64))
+    else:
+        pca = PCA(most, svd_solver="arpack", random_state=0).fit(features)
+    ratio = pca.explained_variance_ratio_.astype(np.float64)
+    reached = np.cumsum(ratio) >= variance
+    kept = int(np.argmax(reached)) + 1 if reached.any() else most
+    rows = pca.components_[:kept].astype(np.float64)
+    largest = np.argmax(np.abs(rows), axis=1)
+    signs = np.where(rows[np.arange(kept), largest] < 0, -1.0, 1.0)
+    return PcaMap(
+        mean=pca.mean_.astype(np.float64),
+        components=rows * signs[:, None],
+        explained_variance=pca.explained_variance_[:kept].astype(np.float64),
+        explained_ratio=ratio[:kept],
+    )
