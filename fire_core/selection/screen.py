@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fire_core.errors import StructureError
+from fire_core.exploration.guards import is_too_close
 from fire_core.records import Problem
 from fire_core.structures.sanity import find_problems
 
@@ -46,11 +47,23 @@ def screen(
         raise StructureError(msg)
     judged = []
     for i, atoms in enumerate(frames):
-        problems = find_problems(atoms, min_distance_factor=config.min_distance_factor)
+        factor = config.min_distance_factor
+        sound = _is_sound(atoms, factor)
+        problems = [] if sound else find_problems(atoms, min_distance_factor=factor)
         if not problems and forces is not None:
             problems = _judge_forces(forces[i], config.max_force)
         judged.append(problems[0] if problems else None)
     return judged
+
+
+def _is_sound(atoms: Atoms, factor: float) -> bool:
+    """Pass what is fit at a glance; thousands of frames are looked at here."""
+    if not (len(atoms) and atoms.pbc.all() and np.isfinite(atoms.positions).all()):
+        return False
+    if not atoms.cell.volume > 1e-6:
+        return False
+    place = (atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc)
+    return not is_too_close(*place, factor=factor)
 
 
 def _judge_forces(forces: NDArray[np.floating], limit: float) -> list[Problem]:
