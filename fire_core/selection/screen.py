@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fire_core.errors import StructureError
-from fire_core.exploration.guards import is_too_close
 from fire_core.records import Problem
+from fire_core.structures.contacts import is_too_close
 from fire_core.structures.sanity import find_problems
 
 if TYPE_CHECKING:

@@ -15,11 +15,11 @@ from fire_core.config.steps import DynamicsConfig, GuardConfig
 from fire_core.exploration.dynamics import start_states
 from fire_core.exploration.guards import (
     check_replica,
-    is_too_close,
     kinetic_temperature,
     largest_displacement,
 )
 from fire_core.records import StopReason
+from fire_core.structures.contacts import is_too_close
 
 
 def _state(atoms: Atoms, temperature: float = 300.0):
