@@ -1,0 +1,44 @@
+# Two commands on a fresh machine: `make campaign` and `make test`.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+# No telemetry, and a temporary Prefect server may take long to start on two cores.
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+export DO_NOT_TRACK := 1
+export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS := 120
+
+.PHONY: campaign test lint install pretrain clean
+
+campaign: $(VENV)/.installed
+	$(BIN)/fire campaign run examples/licl_gaf3.yaml
+	@echo "Results: results/licl-gaf3/report.html and results/licl-gaf3/results.json"
+
+test: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/codespell
+	$(BIN)/pytest
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/pre-commit run --all-files
+
+install: $(VENV)/.installed
+
+# Rebuilds the bundled foundation model; hours on a CPU. See pretraining/README.md.
+pretrain: $(VENV)/.installed
+	$(BIN)/python -m pretraining --workdir build/pretraining
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install -q -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/pip install -q -c constraints.txt -e ".[dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""The science of FIRE: imports no orchestrator and can be used alone."""

@@ -1,0 +1,120 @@
+"""The policy of a campaign: history and configuration in, decision out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fire_core.records import Split
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fire_core.config.campaign import CampaignConfig
+
+PRE_FINE_TUNED = "pre_fine_tuned"
+FIRE = "fire"
+VANILLA = "vanilla"
+ZERO_SHOT = "zero_shot"
+
+
+class Action(StrEnum):
+    """What a campaign does after a round."""
+
+    CONTINUE = "continue"
+    FINISHED = "finished"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class RoundSummary:
+    """What one finished round spent and reached.
+
+    Attributes
+    ----------
+    round
+        0 is the pre-fine-tune.
+    labels_done, labels_failed
+        Of the structures that the round chose.
+    candidates
+        Frames that exploration saved.
+    force_rmse
+        Validation force RMSE of the round's model, meV/Å; None before training.
+    """
+
+    round: int
+    labels_done: int
+    labels_failed: int
+    candidates: int
+    force_rmse: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do next, and why in one sentence."""
+
+    action: Action
+    reason: str
+
+
+def decide(history: Sequence[RoundSummary], config: CampaignConfig) -> Decision:
+    """Say whether a campaign explores another round.
+
+    A campaign stops where a round gave nothing to train on, and is finished once
+    the configured number of rounds is done.
+    """
+    if not history:
+        return Decision(Action.CONTINUE, "nothing has been labelled yet")
+    last = history[-1]
+    if last.labels_done == 0:
+        return Decision(
+            Action.STOP,
+            f"round {last.round} has no finished label ({last.labels_failed} failed): "
+            "see `fire label failures`",
+        )
+    if last.round > 0 and last.candidates == 0:
+        return Decision(
+            Action.STOP,
+            f"round {last.round} explored no usable candidate: the model is unstable; "
+            "lower explore.temperatures or raise perturb.n",
+        )
+    if last.round >= config.rounds:
+        return Decision(Action.FINISHED, f"{config.rounds} configured round(s) done")
+    return Decision(
+        Action.CONTINUE, f"round {last.round + 1} of {config.rounds} is due"
+    )
+
+
+def split_keys(keys: Sequence[str], fraction: float, seed: int) -> dict[str, Split]:
+    """Divide structures into training and validation, the same way each time.
+
+    Parameters
+    ----------
+    keys
+        Content keys; their order does not matter.
+    fraction
+        Part for validation; at least one structure when it is above zero and two
+        structures exist.
+    seed
+        Source of the permutation.
+    """
+    ordered = sorted(set(keys))
+    n_valid = round(fraction * len(ordered))
+    if fraction > 0 and len(ordered) > 1:
+        n_valid = min(max(n_valid, 1), len(ordered) - 1)
+    chosen = np.random.default_rng(seed).permutation(len(ordered))[:n_valid]
+    valid = {ordered[int(i)] for i in chosen}
+    return {key: Split.VALID if key in valid else Split.TRAIN for key in ordered}
+
+
+def sub_seed(config: CampaignConfig, *path: str | int) -> int:
+    """Return the seed of one step, derived from the campaign's.
+
+    Every step asks with its own name and round, so that no two share a stream.
+    """
+    words = [ord(c) for part in path for c in f"{part}/"]
+    sequence = np.random.SeedSequence([config.seed, *words])
+    return int(sequence.generate_state(1, np.uint32)[0] >> 1)

@@ -1,0 +1,1 @@
+"""Campaign configuration: validated once, at the edge."""

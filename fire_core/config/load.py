@@ -1,0 +1,152 @@
+"""Read a campaign file and explain, key by key, what is wrong with it."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from fire_core.config.campaign import CampaignConfig
+from fire_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pydantic_core import ErrorDetails
+
+EXPECTED = {
+    "greater_than": "a value greater than {gt}",
+    "greater_than_equal": "a value of at least {ge}",
+    "less_than": "a value below {lt}",
+    "less_than_equal": "a value of at most {le}",
+    "literal_error": "one of {expected}",
+    "string_pattern_mismatch": "text that matches {pattern}",
+    "too_short": "at least {min_length} entries",
+    "missing": "a value: the key is required",
+    "union_tag_invalid": "`kind` to be one of {expected_tags}",
+    "union_tag_not_found": "a key `kind` that says which variant this is",
+}
+
+
+def load_campaign(path: Path) -> CampaignConfig:
+    """Return the campaign described by a YAML file.
+
+    Relative paths of structure files, CIFs and replay sources are resolved
+    against the folder of the campaign file.
+
+    Raises
+    ------
+    ConfigError
+        The file is missing, not YAML, or breaks the schema; the message lists
+        every problem with its place, what was expected and what came.
+    """
+    if not path.is_file():
+        msg = f"no campaign file at {path} (looked from {Path.cwd()})"
+        raise ConfigError(msg)
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        msg = f"{path} is not valid YAML: {error}"
+        raise ConfigError(msg) from error
+    if not isinstance(raw, dict):
+        msg = (
+            f"{path} must hold a mapping with the keys of a campaign "
+            f"(name, system, …), got {type(raw).__name__}; "
+            "`fire config schema` prints what is allowed"
+        )
+        raise ConfigError(msg)
+    return parse_campaign(raw, origin=str(path), base=path.parent)
+
+
+def parse_campaign(
+    raw: dict[str, Any], *, origin: str = "campaign", base: Path | None = None
+) -> CampaignConfig:
+    """Validate a mapping; see `load_campaign`."""
+    try:
+        config = CampaignConfig.model_validate(raw)
+    except ValidationError as error:
+        lines = [_explain(item) for item in error.errors()]
+        count = f"{len(lines)} problem{'s' if len(lines) > 1 else ''}"
+        msg = f"{origin}: {count}\n" + "\n".join(f"  - {line}" for line in lines)
+        raise ConfigError(msg) from error
+    return config if base is None else _resolve_paths(config, base)
+
+
+def config_to_json(config: CampaignConfig) -> str:
+    """Return the resolved configuration as canonical JSON."""
+    return json.dumps(config.model_dump(mode="json"), sort_keys=True)
+
+
+def config_schema() -> dict[str, Any]:
+    """Return the JSON schema of a campaign file."""
+    return CampaignConfig.model_json_schema()
+
+
+def _resolve_paths(config: CampaignConfig, base: Path) -> CampaignConfig:
+    data = config.model_dump()
+    system = data["system"]
+    holders = [(system, "path")] if system["kind"] == "file" else []
+    if system["kind"] == "interface":
+        holders += [(system[side], "crystal") for side in ("bottom", "top")]
+    holders += [
+        (data[step]["replay"], "source") for step in ("pre_fine_tune", "fine_tune")
+    ]
+    holders.append((data["backbone"], "name"))
+    for holder, key in holders:
+        candidate = base / holder[key]
+        if holder is system or candidate.is_file():
+            holder[key] = str(candidate.resolve())
+    return CampaignConfig.model_validate(data)
+
+
+def _explain(item: ErrorDetails) -> str:
+    where = ".".join(str(part) for part in item["loc"]) or "(top level)"
+    got = item["input"]
+    if item["type"] == "extra_forbidden":
+        return _unknown_key(item["loc"])
+    context = item.get("ctx", {})
+    template = EXPECTED.get(item["type"])
+    expected = template.format(**context) if template else item["msg"]
+    if item["type"] == "missing":
+        return f"{where}: expected {expected}"
+    shown = repr(got)
+    if len(shown) > 80:
+        shown = shown[:77] + "…"
+    return f"{where}: expected {expected}, got {shown}"
+
+
+def _unknown_key(location: Sequence[int | str]) -> str:
+    *parents, key = [str(part) for part in location]
+    known = sorted(set(_fields_at(CampaignConfig, parents)))
+    close = difflib.get_close_matches(key, known, n=1)
+    hint = f"; did you mean `{close[0]}`?" if close else ""
+    where = ".".join([*parents, key])
+    return f"{where}: unknown key{hint} (known here: {', '.join(known)})"
+
+
+def _fields_at(model: type[BaseModel], parents: list[str]) -> Iterator[str]:
+    """Yield the field names of the model found by walking down `parents`."""
+    if not parents:
+        yield from model.model_fields
+        return
+    head, *rest = parents
+    field = model.model_fields.get(head)
+    if field is None:
+        return
+    for inner in _models_in(field.annotation):
+        tag = inner.model_fields.get("kind")
+        if tag is not None and rest and rest[0] == tag.default:
+            yield from _fields_at(inner, rest[1:])
+        elif tag is None:
+            yield from _fields_at(inner, rest)
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)

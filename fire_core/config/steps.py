@@ -1,0 +1,195 @@
+"""One configuration part for each step of a round."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from fire_core.config.base import Count, Fraction, NonNegative, Part, Positive
+
+
+class BackboneConfig(Part):
+    """The foundation model to fine-tune."""
+
+    name: str = "fire-mini"
+    """`fire-mini` (bundled), a `mace_mp` name such as `medium-mpa-0`, or a path."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where it runs; `auto` takes CUDA when there is one."""
+    dtype: Literal["float32", "float64"] = "float32"
+    """Floating-point type of training and dynamics."""
+
+
+class PerturbConfig(Part):
+    """Rattled and strained copies of the starting cell that begin a campaign."""
+
+    n: Count = 24
+    """Configurations; the paper takes 20 to 50."""
+    rattle: tuple[NonNegative, NonNegative] = (0.01, 0.1)
+    """Smallest and largest standard deviation of the displacements, Å."""
+    strain: NonNegative = 0.03
+    """Largest magnitude of each random strain component."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.rattle[0] > self.rattle[1]:
+            msg = f"rattle must be [smallest, largest], got {list(self.rattle)}"
+            raise ValueError(msg)
+        return self
+
+
+class GuardConfig(Part):
+    """When a replica is stopped; the run goes on without it."""
+
+    min_distance_factor: Positive = 0.55
+    """Stop below this fraction of the sum of two covalent radii."""
+    max_temperature_factor: Positive = 4.0
+    """Stop when hotter than this multiple of the target."""
+    max_displacement: Positive = 15.0
+    """Stop when an atom has left its start by more than this, Å (lost atom)."""
+    max_energy_rise: Positive = 2.0
+    """Stop when the potential energy changes by more than this, eV/atom."""
+
+
+class DynamicsConfig(Part):
+    """A set of MD replicas run in one batch."""
+
+    temperatures: Annotated[tuple[Positive, ...], Field(min_length=1)] = (300.0, 600.0)
+    """Thermostat targets, K; replicas go round them."""
+    replicas: Count = 8
+    """Replicas in all."""
+    steps: Count = 1250
+    """MD steps of each replica."""
+    timestep: Positive = 2.0
+    """fs."""
+    friction: Positive = 0.02
+    """Langevin friction, 1/fs."""
+    save_every: Count = 5
+    """MD steps between saved frames."""
+    equilibration: Annotated[int, Field(ge=0)] = 0
+    """Steps before the first saved frame."""
+    segment: Count = 250
+    """Steps between two commits to the store; a kill repeats at most this."""
+    guards: GuardConfig = GuardConfig()
+    """Limits of each replica."""
+
+    @model_validator(mode="after")
+    def _divisible(self) -> Self:
+        for name in ("steps", "segment", "equilibration"):
+            if getattr(self, name) % self.save_every:
+                msg = (
+                    f"{name} must be a multiple of save_every = {self.save_every}, "
+                    f"got {getattr(self, name)}"
+                )
+                raise ValueError(msg)
+        return self
+
+
+class SoapConfig(Part):
+    """SOAP descriptor (Bartók 2013) averaged over each frame."""
+
+    cutoff: Positive = 5.0
+    """Å."""
+    n_max: Count = 6
+    """Radial functions."""
+    l_max: Count = 4
+    """Degree of the spherical harmonics."""
+    sigma: Positive = 0.5
+    """Gaussian width, Å."""
+    average: Literal["frame", "species", "species_region"] = "species"
+    """What atoms are averaged over: all; those of one species; of one species on
+    one side of the interface."""
+    workers: Count = 2
+    """Processes; does not change the result."""
+
+
+class ScreenConfig(Part):
+    """Which candidates may be labelled at all."""
+
+    min_distance_factor: Positive = 0.6
+    """Refuse below this fraction of the sum of two covalent radii."""
+    max_force: Positive = 30.0
+    """Refuse above this largest force by the exploring model, eV/Å."""
+
+
+class SelectConfig(Part):
+    """Choice of the candidates worth a label."""
+
+    method: Literal["kmeans", "farthest_point", "random"] = "kmeans"
+    """Selector."""
+    n: Count = 96
+    """Structures to select."""
+    soap: SoapConfig = SoapConfig()
+    """Descriptor."""
+    pca_components: Count = 12
+    """Most components kept."""
+    pca_variance: Annotated[float, Field(gt=0, le=1)] = 0.999
+    """Variance to keep; the smaller of the two limits holds."""
+    screen: ScreenConfig = ScreenConfig()
+    """What is refused before selection."""
+
+
+class ReplayConfig(Part):
+    """Rehearsal of pre-training data beside the refined data."""
+
+    source: str = "bundled"
+    """`bundled`, or the path of an extxyz file with energies and forces."""
+    ratio: NonNegative = 1.0
+    """Replay frames to each target frame in an epoch."""
+    draw: Literal["all", "shared_elements"] = "all"
+    """Whole set, or only frames that share an element with the target."""
+    weight: Positive = 1.0
+    """Loss weight of a replay frame relative to a target frame."""
+
+
+class TrainConfig(Part):
+    """Fine-tuning by MACE's loss and step, with our epochs."""
+
+    strategy: Literal["naive", "replay"] = "replay"
+    """`naive` trains on the target alone; `replay` draws a fresh subsample of the
+    pre-training set every epoch."""
+    epochs: Count = 40
+    batch_atoms: Count = 256
+    """Most atoms in one batch."""
+    learning_rate: Positive = 1e-3
+    """Peak; warmed up, then annealed to a hundredth by a cosine."""
+    weight_decay: NonNegative = 0.0
+    energy_weight: NonNegative = 1.0
+    forces_weight: NonNegative = 10.0
+    stress_weight: NonNegative = 1.0
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.98
+    """Decay of the exponential moving average that is kept as the model; 0: off."""
+    clip: Positive = 10.0
+    """Largest gradient norm."""
+    valid_fraction: Fraction = 0.1
+    """Part of the labelled structures kept for validation."""
+    reference_energies: Literal["refit", "keep"] = "refit"
+    """Refit atomic reference energies to the target's theory by least squares of
+    the foundation model's residual, or keep the foundation model's."""
+    replay: ReplayConfig = ReplayConfig()
+
+
+class StabilityConfig(Part):
+    """NVE run that a model must survive."""
+
+    temperature: Positive = 600.0
+    """Start, K."""
+    steps: Count = 500
+    timestep: Positive = 1.0
+    """fs."""
+    max_drift: Positive = 2.0
+    """Largest drift of the total energy, meV/atom/ps."""
+
+
+class EvaluateConfig(Part):
+    """How the models of a campaign are judged."""
+
+    dynamics: DynamicsConfig = DynamicsConfig(
+        replicas=2, steps=500, save_every=20, equilibration=100, segment=100
+    )
+    """The independent trajectory, driven by the final model with its own seed."""
+    n: Count = 24
+    """Its frames to label, evenly spaced."""
+    vanilla: bool = True
+    """Also train without replay on the same data, for comparison."""
+    stability: StabilityConfig = StabilityConfig()

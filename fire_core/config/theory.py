@@ -1,0 +1,49 @@
+"""Which method labels the structures."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from fire_core.config.base import Count, Part, Positive
+
+
+class XtbTheory(Part):
+    """GFN-xTB by tblite: an electronic-structure method, not DFT."""
+
+    kind: Literal["xtb"] = "xtb"
+    method: Literal["GFN1-xTB", "GFN2-xTB"] = "GFN1-xTB"
+    """Parametrisation; GFN1-xTB is the one tblite supports for periodic cells."""
+    accuracy: Positive = 1.0
+    """tblite's accuracy factor; smaller is tighter."""
+    electronic_temperature: Positive = 300.0
+    """Fermi smearing, K."""
+    max_iterations: Count = 250
+    """Most SCF iterations."""
+
+
+class TeacherTheory(Part):
+    """Labels from another potential, for rehearsals."""
+
+    kind: Literal["teacher"] = "teacher"
+    backbone: str
+    """Name of a backbone (`fire-mini`, `chgnet`, a MACE name or a path)."""
+
+
+TheoryConfig = Annotated[XtbTheory | TeacherTheory, Field(discriminator="kind")]
+
+
+class LabelConfig(Part):
+    """How labelling runs; none of this can change a label."""
+
+    workers: Count = 2
+    """Labelling processes at once."""
+    batch: Count = 25
+    """Structures to one Prefect task."""
+    lease: Positive = 60.0
+    """Seconds until a silent worker's claim expires."""
+    max_attempts: Count = 3
+    """Claims of one label before it is given up as failed."""
+    timeout: Positive = 600.0
+    """Wall-clock seconds that one structure may take."""

@@ -1,0 +1,1 @@
+"""Labelling structures with an electronic-structure method."""

@@ -1,0 +1,1 @@
+"""Electronic-structure codes, one module each."""

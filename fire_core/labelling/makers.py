@@ -1,0 +1,150 @@
+"""Labellers as jobflow Makers, run locally in the calling process.
+
+jobflow changes the directory of the whole process while a job runs, so a process
+labels one structure at a time; see `tasks.label_worker`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ase import Atoms
+
+from fire_core.config.theory import XtbTheory
+from fire_core.errors import LabellingError
+from fire_core.labelling.codes import teacher, xtb
+from fire_core.labelling.triage import check_label, classify
+from fire_core.records import FailureKind, Label
+from fire_core.structures.sanity import find_problems
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fire_core.config.theory import TheoryConfig
+
+JsonDict = dict[str, Any]
+
+
+def known_elements(theory: TheoryConfig) -> frozenset[str]:
+    """Return the elements that a theory level can label."""
+    return xtb.ELEMENTS if isinstance(theory, XtbTheory) else teacher.elements(theory)
+
+
+def compute_label(theory_json: JsonDict, structure: JsonDict) -> JsonDict:
+    """Compute a label from and to plain JSON: the body of every labelling job."""
+    from pydantic import TypeAdapter
+
+    from fire_core.config.theory import TheoryConfig as AnyTheory
+
+    theory = TypeAdapter(AnyTheory).validate_python(theory_json)
+    code = xtb if isinstance(theory, XtbTheory) else teacher
+    label = code.compute(theory, dict_to_atoms(structure))  # type: ignore[arg-type]
+    return label_to_dict(label)
+
+
+def label_maker(theory: TheoryConfig) -> Any:
+    """Return the jobflow Maker of a theory level.
+
+    Its `make(structure)` takes the dictionary of `atoms_to_dict` and gives a job
+    whose output is the dictionary of a label (eV, eV/Å, eV/Å³).
+    """
+    from dataclasses import dataclass
+
+    from jobflow import Job, Maker
+
+    @dataclass
+    class LabelMaker(Maker):  # type: ignore[misc]
+        """One electronic-structure label of one structure."""
+
+        name: str = f"label-{theory.kind}"
+
+        def make(self, structure: JsonDict) -> Any:
+            return Job(
+                compute_label,
+                function_args=(theory.model_dump(mode="json"), structure),
+                name=self.name,
+            )
+
+    return LabelMaker()
+
+
+def run_label(theory: TheoryConfig, atoms: Atoms, *, workdir: Path) -> Label:
+    """Label one structure through its Maker, in a fresh folder of `workdir`.
+
+    Raises
+    ------
+    LabellingError
+        The structure is unfit, the code failed, or its numbers are absurd; the
+        kind and reason say which. An unconverged result is never a label.
+    """
+    from jobflow import JobStore, run_locally
+    from maggma.stores import MemoryStore
+
+    _refuse_unfit(theory, atoms)
+    job = label_maker(theory).make(atoms_to_dict(atoms))
+    with tempfile.TemporaryDirectory(dir=workdir, prefix="label-") as folder:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                outputs = run_locally(
+                    job,
+                    store=JobStore(MemoryStore()),
+                    raise_immediately=True,
+                    root_dir=folder,
+                    log=False,
+                )
+        except Exception as error:  # any error of a code becomes a record
+            failure = classify(error)
+            raise LabellingError(
+                failure.kind, failure.reason, failure.log_tail
+            ) from error
+    label = dict_to_label(outputs[job.uuid][1].output)
+    check_label(label)
+    return label
+
+
+def _refuse_unfit(theory: TheoryConfig, atoms: Atoms) -> None:
+    problems = find_problems(
+        atoms, min_distance_factor=0.4, known_elements=known_elements(theory)
+    )
+    if problems:
+        unknown = problems[0].kind == "unknown_element"
+        kind = FailureKind.UNKNOWN_ELEMENT if unknown else FailureKind.BAD_GEOMETRY
+        raise LabellingError(kind, problems[0].detail)
+
+
+def atoms_to_dict(atoms: Atoms) -> JsonDict:
+    """Return species, positions, cell and periodicity as plain lists."""
+    return {
+        "numbers": atoms.numbers.tolist(),
+        "positions": atoms.positions.tolist(),
+        "cell": atoms.cell.array.tolist(),
+        "pbc": atoms.pbc.tolist(),
+    }
+
+
+def dict_to_atoms(data: JsonDict) -> Atoms:
+    """Return the structure of `atoms_to_dict`."""
+    return Atoms(**data)
+
+
+def label_to_dict(label: Label) -> JsonDict:
+    """Return a label as plain numbers and lists."""
+    return {
+        "energy": label.energy,
+        "forces": label.forces.tolist(),
+        "stress": None if label.stress is None else label.stress.tolist(),
+    }
+
+
+def dict_to_label(data: JsonDict) -> Label:
+    """Return the label of `label_to_dict`, exact to the last bit."""
+    stress = data["stress"]
+    return Label(
+        float(data["energy"]),
+        np.array(data["forces"], dtype=np.float64).reshape(-1, 3),
+        None if stress is None else np.array(stress, dtype=np.float64),
+    )

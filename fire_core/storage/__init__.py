@@ -1,0 +1,1 @@
+"""The SQL structure database and its content-addressed blobs."""

@@ -1,0 +1,244 @@
+"""Models, the epochs of their training, and what was measured of them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import delete, func, insert, select, update
+
+from fire_core.errors import StoreError
+from fire_core.storage.engine import reading, writing
+from fire_core.storage.tables import EpochTable, EvaluationTable, ModelTable
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from fire_core.storage.blobs import BlobStore
+
+STATES: Final = ("candidate", "staging", "production", "retired")
+KEPT_CHECKPOINTS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """A trained model; `blob_sha` names its file."""
+
+    name: str
+    blob_sha: str
+    parent_sha: str | None
+    config_json: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class EpochRow:
+    """A finished epoch; the checkpoint is None once released."""
+
+    epoch: int
+    record_json: str
+    checkpoint_sha: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationRow:
+    """What was measured of a model on a dataset."""
+
+    model: str
+    dataset: str
+    result_json: str
+
+
+class ModelTables:
+    """Models, epochs and evaluations; a part of `Store`."""
+
+    engine: Engine
+    blobs: BlobStore
+
+    def add_model(
+        self,
+        campaign: str,
+        name: str,
+        blob_sha: str,
+        *,
+        parent_sha: str | None,
+        config_json: str,
+    ) -> None:
+        """Enter a trained model as a candidate; adding it again changes nothing."""
+        if self.get_model(campaign, name) is not None:
+            return
+        with writing(self.engine) as connection:
+            connection.execute(
+                insert(ModelTable).values(
+                    campaign=campaign,
+                    name=name,
+                    blob_sha=blob_sha,
+                    parent_sha=parent_sha,
+                    config_json=config_json,
+                    state=STATES[0],
+                    created_at=time.time(),
+                )
+            )
+
+    def get_model(self, campaign: str, name: str) -> ModelRow | None:
+        """Return a model, or None when it is not trained yet."""
+        return next((m for m in self.list_models(campaign) if m.name == name), None)
+
+    def need_model(self, campaign: str, name: str) -> ModelRow:
+        """Return a model; StoreError when it is not trained yet."""
+        model = self.get_model(campaign, name)
+        if model is None:
+            have = ", ".join(m.name for m in self.list_models(campaign)) or "none"
+            msg = (
+                f"campaign {campaign!r} has no model {name!r} (it has: {have}); run "
+                "its training first"
+            )
+            raise StoreError(msg)
+        return model
+
+    def list_models(self, campaign: str) -> list[ModelRow]:
+        """Return a campaign's models, oldest first."""
+        with reading(self.engine) as connection:
+            query = (
+                select(
+                    ModelTable.name,
+                    ModelTable.blob_sha,
+                    ModelTable.parent_sha,
+                    ModelTable.config_json,
+                    ModelTable.state,
+                )
+                .where(ModelTable.campaign == campaign)
+                .order_by(ModelTable.created_at)
+            )
+            return [ModelRow(*row) for row in connection.execute(query)]
+
+    def set_model_state(self, campaign: str, name: str, state: str) -> None:
+        """Move a model to candidate, staging, production or retired."""
+        if state not in STATES:
+            msg = f"expected a state among {', '.join(STATES)}, got {state!r}"
+            raise StoreError(msg)
+        self.need_model(campaign, name)
+        with writing(self.engine) as connection:
+            connection.execute(
+                update(ModelTable)
+                .where(ModelTable.campaign == campaign, ModelTable.name == name)
+                .values(state=state)
+            )
+
+    def save_epoch(
+        self, campaign: str, model: str, epoch: int, record_json: str, checkpoint: bytes
+    ) -> None:
+        """Commit an epoch with its checkpoint; older checkpoints are released.
+
+        The last two checkpoints of a training are kept. The file is on disk before
+        the row names it, and a file is deleted only after no row does.
+        """
+        sha = self.blobs.put_bytes(checkpoint)
+        which = (EpochTable.campaign == campaign, EpochTable.model == model)
+        with writing(self.engine) as connection:
+            connection.execute(
+                delete(EpochTable).where(*which, EpochTable.epoch >= epoch)
+            )
+            connection.execute(
+                insert(EpochTable).values(
+                    campaign=campaign,
+                    model=model,
+                    epoch=epoch,
+                    record_json=record_json,
+                    checkpoint_sha=sha,
+                )
+            )
+        self._release_checkpoints(campaign, model, epoch - KEPT_CHECKPOINTS)
+
+    def _release_checkpoints(self, campaign: str, model: str, last: int) -> None:
+        which = (
+            EpochTable.campaign == campaign,
+            EpochTable.model == model,
+            EpochTable.epoch <= last,
+            EpochTable.checkpoint_sha.is_not(None),
+        )
+        with writing(self.engine) as connection:
+            old = list(
+                connection.scalars(select(EpochTable.checkpoint_sha).where(*which))
+            )
+            connection.execute(
+                update(EpochTable).where(*which).values(checkpoint_sha=None)
+            )
+            unused = [
+                sha
+                for sha in old
+                if sha is not None
+                and not connection.scalar(
+                    select(func.count())
+                    .select_from(EpochTable)
+                    .where(EpochTable.checkpoint_sha == sha)
+                )
+                and not connection.scalar(
+                    select(func.count())
+                    .select_from(ModelTable)
+                    .where(ModelTable.blob_sha == sha)
+                )
+            ]
+        for sha in unused:
+            self.blobs.delete(sha)
+
+    def get_epochs(self, campaign: str, model: str) -> list[EpochRow]:
+        """Return the finished epochs of a training in order."""
+        with reading(self.engine) as connection:
+            query = (
+                select(
+                    EpochTable.epoch, EpochTable.record_json, EpochTable.checkpoint_sha
+                )
+                .where(EpochTable.campaign == campaign, EpochTable.model == model)
+                .order_by(EpochTable.epoch)
+            )
+            return [EpochRow(*row) for row in connection.execute(query)]
+
+    def last_epoch(self, campaign: str, model: str) -> EpochRow | None:
+        """Return the last finished epoch, None before the first."""
+        epochs = self.get_epochs(campaign, model)
+        return epochs[-1] if epochs else None
+
+    def save_evaluation(
+        self, campaign: str, model: str, dataset: str, result_json: str
+    ) -> None:
+        """Keep what was measured, replacing an earlier measurement."""
+        which = (
+            EvaluationTable.campaign == campaign,
+            EvaluationTable.model == model,
+            EvaluationTable.dataset == dataset,
+        )
+        with writing(self.engine) as connection:
+            connection.execute(delete(EvaluationTable).where(*which))
+            connection.execute(
+                insert(EvaluationTable).values(
+                    campaign=campaign,
+                    model=model,
+                    dataset=dataset,
+                    result_json=result_json,
+                )
+            )
+
+    def get_evaluation(
+        self, campaign: str, model: str, dataset: str
+    ) -> EvaluationRow | None:
+        """Return a measurement, or None when it was not made yet."""
+        return next(
+            (
+                row
+                for row in self.list_evaluations(campaign)
+                if row.model == model and row.dataset == dataset
+            ),
+            None,
+        )
+
+    def list_evaluations(self, campaign: str) -> list[EvaluationRow]:
+        """Return every measurement of a campaign's models."""
+        with reading(self.engine) as connection:
+            query = select(
+                EvaluationTable.model,
+                EvaluationTable.dataset,
+                EvaluationTable.result_json,
+            ).where(EvaluationTable.campaign == campaign)
+            return [EvaluationRow(*row) for row in connection.execute(query)]

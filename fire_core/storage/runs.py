@@ -1,0 +1,177 @@
+"""Molecular-dynamics runs: segments with their frames, committed together."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import insert, select
+
+from fire_core.errors import StoreError
+from fire_core.storage.engine import reading, writing
+from fire_core.storage.structures import insert_structures
+from fire_core.storage.tables import FrameTable, RunTable, SegmentTable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sqlalchemy import Engine
+
+    from fire_core.records import Frame
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentRow:
+    """A finished segment and the state to go on from."""
+
+    index: int
+    state: bytes
+    stopped: dict[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRow:
+    """A saved frame; temperature in K, energy in eV."""
+
+    key: str
+    replica: int
+    temperature: float
+    step: int
+    energy: float
+    segment: int
+
+
+class RunTables:
+    """Molecular-dynamics runs; a part of `Store`."""
+
+    engine: Engine
+
+    def open_run(
+        self, campaign: str, round_: int, purpose: str, model: str, config_json: str
+    ) -> int:
+        """Return the number of a run, opened now or before.
+
+        Raises
+        ------
+        StoreError
+            The run was begun with other settings.
+        """
+        which = (
+            RunTable.campaign == campaign,
+            RunTable.round == round_,
+            RunTable.purpose == purpose,
+            RunTable.model == model,
+        )
+        with writing(self.engine) as connection:
+            row = connection.execute(
+                select(RunTable.id, RunTable.config_json).where(*which)
+            ).one_or_none()
+            if row is not None and row.config_json == config_json:
+                return int(row.id)
+            if row is not None:
+                msg = (
+                    f"the {purpose} run of round {round_} of {campaign!r} was begun "
+                    f"with {row.config_json}, now {config_json}"
+                )
+                raise StoreError(msg)
+            made = connection.execute(
+                insert(RunTable)
+                .values(
+                    campaign=campaign,
+                    round=round_,
+                    purpose=purpose,
+                    model=model,
+                    config_json=config_json,
+                )
+                .returning(RunTable.id)
+            )
+            return int(made.scalar_one())
+
+    def save_segment(
+        self,
+        run_id: int,
+        index: int,
+        frames: Sequence[Frame],
+        state: bytes,
+        stopped: Mapping[int, str],
+    ) -> None:
+        """Commit a segment: its frames and the state after it, all or nothing.
+
+        A segment that is there already is left as it is: the same segment was
+        repeated, and gave the same.
+        """
+        with writing(self.engine) as connection:
+            there = connection.scalar(
+                select(SegmentTable.number).where(
+                    SegmentTable.run == run_id, SegmentTable.number == index
+                )
+            )
+            if there is not None:
+                return
+            keys = insert_structures(
+                connection, [f.atoms for f in frames], f"md run {run_id}"
+            )
+            connection.execute(
+                insert(SegmentTable).values(
+                    run=run_id,
+                    number=index,
+                    state=state,
+                    stopped_json=json.dumps({str(k): v for k, v in stopped.items()}),
+                )
+            )
+            rows = [
+                {
+                    "run": run_id,
+                    "replica": frame.tag.replica,
+                    "step": frame.tag.step,
+                    "segment": index,
+                    "structure": key,
+                    "temperature": frame.tag.temperature,
+                    "energy": frame.energy,
+                }
+                for frame, key in zip(frames, keys, strict=True)
+            ]
+            if rows:
+                connection.execute(insert(FrameTable), rows)
+
+    def get_segments(self, run_id: int) -> list[SegmentRow]:
+        """Return the finished segments of a run in order."""
+        with reading(self.engine) as connection:
+            query = (
+                select(
+                    SegmentTable.number, SegmentTable.state, SegmentTable.stopped_json
+                )
+                .where(SegmentTable.run == run_id)
+                .order_by(SegmentTable.number)
+            )
+            return [
+                SegmentRow(
+                    row.number,
+                    row.state,
+                    {int(k): v for k, v in json.loads(row.stopped_json).items()},
+                )
+                for row in connection.execute(query)
+            ]
+
+    def last_segment(self, run_id: int) -> SegmentRow | None:
+        """Return the last finished segment of a run, None before the first."""
+        segments = self.get_segments(run_id)
+        return segments[-1] if segments else None
+
+    def get_frames(self, run_id: int) -> list[FrameRow]:
+        """Return the saved frames of a run, by replica, then step."""
+        with reading(self.engine) as connection:
+            query = (
+                select(
+                    FrameTable.structure,
+                    FrameTable.replica,
+                    FrameTable.temperature,
+                    FrameTable.step,
+                    FrameTable.energy,
+                    FrameTable.segment,
+                )
+                .where(FrameTable.run == run_id)
+                .order_by(FrameTable.replica, FrameTable.step)
+            )
+            return [FrameRow(*row) for row in connection.execute(query)]

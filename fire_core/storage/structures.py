@@ -1,0 +1,148 @@
+"""Structures and theory levels in the database."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, insert, select
+
+from fire_core.errors import StoreError
+from fire_core.storage.engine import reading, writing
+from fire_core.storage.tables import StructureRow, TheoryRow
+from fire_core.structures.content import PackedStructure, pack, structure_key, unpack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ase import Atoms
+    from sqlalchemy import Connection, Engine
+
+CHUNK = 400  # keys in one IN (…): SQLite allows 32,766, PostgreSQL more
+
+
+def chunked(keys: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the keys in lists short enough for one statement."""
+    for start in range(0, len(keys), CHUNK):
+        yield list(keys[start : start + CHUNK])
+
+
+def insert_structures(
+    connection: Connection, frames: Sequence[Atoms], source: str
+) -> list[str]:
+    """Insert what is not there yet within an open transaction; return all keys."""
+    keys = [structure_key(atoms) for atoms in frames]
+    present: set[str] = set()
+    for part in chunked(keys):
+        query = select(StructureRow.key).where(StructureRow.key.in_(part))
+        present |= set(connection.scalars(query))
+    fresh = {k: a for k, a in zip(keys, frames, strict=True) if k not in present}
+    now = time.time()
+    rows = [_row(key, atoms, source, now) for key, atoms in fresh.items()]
+    if rows:
+        connection.execute(insert(StructureRow), rows)
+    return keys
+
+
+def _row(key: str, atoms: Atoms, source: str, now: float) -> dict[str, Any]:
+    packed = pack(atoms)
+    return {
+        "key": key,
+        "formula": atoms.get_chemical_formula(),
+        "elements": "-".join(sorted(set(atoms.get_chemical_symbols()))),
+        "n_atoms": packed.n_atoms,
+        "numbers": packed.numbers,
+        "positions": packed.positions,
+        "cell": packed.cell,
+        "pbc": packed.pbc,
+        "source": source[:255],
+        "created_at": now,
+    }
+
+
+class StructureTables:
+    """Structures and theories; a part of `Store`."""
+
+    engine: Engine
+
+    def add_structures(self, frames: Sequence[Atoms], *, source: str) -> list[str]:
+        """Keep structures, each once; return their keys in order.
+
+        Parameters
+        ----------
+        frames
+            Calculators, info and extra arrays are left behind.
+        source
+            Where they came from, for people.
+        """
+        with writing(self.engine) as connection:
+            return insert_structures(connection, frames, source)
+
+    def get_structures(self, keys: Sequence[str]) -> list[Atoms]:
+        """Return structures in the order of the keys, bit for bit as added.
+
+        Raises
+        ------
+        StoreError
+            A key is not in the database.
+        """
+        found: dict[str, PackedStructure] = {}
+        with reading(self.engine) as connection:
+            for part in chunked(list(dict.fromkeys(keys))):
+                query = select(
+                    StructureRow.key,
+                    StructureRow.numbers,
+                    StructureRow.positions,
+                    StructureRow.cell,
+                    StructureRow.pbc,
+                    StructureRow.n_atoms,
+                ).where(StructureRow.key.in_(part))
+                for row in connection.execute(query):
+                    found[row.key] = PackedStructure(*row[1:])
+        missing = [key for key in keys if key not in found]
+        if missing:
+            msg = (
+                f"{len(missing)} of {len(keys)} structures are not in the database, "
+                f"first {missing[0]}; was another database used?"
+            )
+            raise StoreError(msg)
+        return [unpack(found[key]) for key in keys]
+
+    def count_structures(self) -> int:
+        """Return how many structures there are."""
+        with reading(self.engine) as connection:
+            query = select(func.count()).select_from(StructureRow)
+            return int(connection.scalar(query) or 0)
+
+    def add_theory(
+        self, fingerprint: str, code: str, version: str, settings_json: str
+    ) -> None:
+        """Enter a theory level; nothing happens when it is known."""
+        with writing(self.engine) as connection:
+            known = connection.scalar(
+                select(TheoryRow.fingerprint).where(
+                    TheoryRow.fingerprint == fingerprint
+                )
+            )
+            if known is None:
+                connection.execute(
+                    insert(TheoryRow).values(
+                        fingerprint=fingerprint,
+                        code=code,
+                        version=version,
+                        settings_json=settings_json,
+                    )
+                )
+
+    def list_theories(self) -> list[tuple[str, str, str, str]]:
+        """Return (fingerprint, code, version, settings JSON) of each theory."""
+        with reading(self.engine) as connection:
+            rows = connection.execute(
+                select(
+                    TheoryRow.fingerprint,
+                    TheoryRow.code,
+                    TheoryRow.version,
+                    TheoryRow.settings_json,
+                ).order_by(TheoryRow.fingerprint)
+            )
+            return [(r[0], r[1], r[2], r[3]) for r in rows]

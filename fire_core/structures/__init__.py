@@ -1,0 +1,1 @@
+"""Structures: identity, crystals, interfaces, perturbation and sanity."""
