@@ -14,7 +14,7 @@ STEPS = {
     "structures", "exploration", "selection", "labelling", "training", "evaluation",
     "report", "backbones",
 }  # fmt: skip
-VOCABULARY = {"config", "records", "errors"}
+VOCABULARY = {"config", "records", "errors", "files"}
 # Who may import which vendor (a room of fire_core, or a package).
 DOORS = {
     "torch": {"backbones", "training", "exploration"},
@@ -49,6 +49,7 @@ ALLOWED = {
     "records": set(),
     "errors": set(),
     "campaign": set(),
+    "files": set(),
 }
 
 

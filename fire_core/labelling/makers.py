@@ -41,7 +41,7 @@ def compute_label(theory_json: JsonDict, structure: JsonDict) -> JsonDict:
 
     theory = TypeAdapter(AnyTheory).validate_python(theory_json)
     code = xtb if isinstance(theory, XtbTheory) else teacher
-    label = code.compute(theory, dict_to_atoms(structure))  # type: ignore[arg-type]
+    label = code.compute(theory, dict_to_atoms(structure))
     return label_to_dict(label)
 
 

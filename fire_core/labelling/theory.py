@@ -48,7 +48,7 @@ def theory_from_config(config: TheoryConfig) -> Theory:
     A teacher given as a file is identified by the file's sha256, not by its path.
     """
     if config.kind == "xtb":
-        settings = {
+        settings: dict[str, object] = {
             "method": config.method,
             "accuracy": config.accuracy,
             "electronic_temperature_k": config.electronic_temperature,

@@ -8,8 +8,7 @@ import tempfile
 from pathlib import Path
 
 from fire_core.errors import BlobCorruptedError, StoreError
-
-CHUNK = 1 << 20
+from fire_core.files import file_sha256
 
 
 class BlobStore:
@@ -87,12 +86,3 @@ class BlobStore:
 
     def _place(self, sha: str) -> Path:
         return self.folder / sha[:2] / sha
-
-
-def file_sha256(path: Path) -> str:
-    """Return the sha256 of a file as 64 hex digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()

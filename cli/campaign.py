@@ -1,0 +1,106 @@
+"""`fire campaign`: run a campaign, see how far it is, write its report."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cli.options import DEFAULT_BLOBS, DEFAULT_DB, AsJson, Blobs, Database
+from fire_core.config.campaign import CampaignConfig
+from fire_core.config.load import load_campaign
+from fire_core.errors import StoreError
+from fire_core.storage.store import Store
+
+app = typer.Typer(no_args_is_help=True)
+
+PREFECT_DEFAULTS = {
+    # With analytics a fresh temporary server fails on locks more often than not.
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    # Its first start on two cores takes longer than Prefect's 20 s.
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+}
+
+
+@app.command()
+def run(file: Annotated[Path, typer.Argument(help="Campaign file, YAML.")]) -> None:
+    """Run a campaign, or what is left of it.
+
+    Without a configured Prefect server a temporary one is started. Stop it at any
+    time; the same command goes on where it was.
+    """
+    config = load_campaign(file)
+    for name, value in PREFECT_DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    from flows.campaign import campaign_flow
+
+    page = Path(campaign_flow(config))
+    console = Console()
+    console.print(
+        _results_table(json.loads((page.parent / "results.json").read_text()))
+    )
+    console.print(f"report: {page}", highlight=False)
+    console.print(f"numbers: {page.parent / 'results.json'}", highlight=False)
+
+
+@app.command()
+def report(
+    name: Annotated[str, typer.Argument(help="Name of the campaign.")],
+    folder: Annotated[Path | None, typer.Option(help="Where to write it.")] = None,
+    db: Database = DEFAULT_DB,
+    blobs: Blobs = DEFAULT_BLOBS,
+) -> None:
+    """Write the report of a finished campaign again."""
+    from tasks.context import CampaignRef
+    from tasks.report import write_campaign_report
+
+    with Store.open(db, blobs) as store:
+        row = store.get_campaign(name)
+    if row is None:
+        msg = f"no campaign {name!r} in {db}; `fire campaign list` shows what is there"
+        raise StoreError(msg)
+    config = CampaignConfig.model_validate_json(row.config_json)
+    target = folder or Path(config.results or f"results/{name}")
+    ref = CampaignRef(name=name, db=db, blobs=blobs)
+    typer.echo(write_campaign_report.fn(ref, config.rounds, str(target)))
+
+
+@app.command("list")
+def list_campaigns(
+    db: Database = DEFAULT_DB, blobs: Blobs = DEFAULT_BLOBS, as_json: AsJson = False
+) -> None:
+    """List campaigns with their models."""
+    with Store.open(db, blobs) as store:
+        found = {
+            c.name: [m.name for m in store.list_models(c.name)]
+            for c in store.list_campaigns()
+        }
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    table = Table("campaign", "models")
+    for name, models in found.items():
+        table.add_row(name, ", ".join(models) or "none yet")
+    Console().print(table if found else f"no campaign in {db}")
+
+
+def _results_table(results: dict[str, object]) -> Table:
+    table = Table(
+        "model", "energy RMSE\nmeV/atom", "force RMSE\nmeV/Å", "forgetting\nmeV/Å"
+    )
+    keys = (
+        "energy_rmse_mev_per_atom",
+        "force_rmse_mev_per_angstrom",
+        "forgetting_force_mae_mev_per_angstrom",
+    )
+    for name in ("zero_shot", "pre_fine_tuned", "vanilla", "fire"):
+        scores = results.get(name)
+        if isinstance(scores, dict):
+            table.add_row(name, *(f"{scores[key]:.1f}" for key in keys))
+    return table

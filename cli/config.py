@@ -1,0 +1,34 @@
+"""`fire config`: check a campaign file, print the schema."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from fire_core.config.load import config_schema, load_campaign
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.command()
+def check(file: Annotated[Path, typer.Argument(help="Campaign file, YAML.")]) -> None:
+    """Explain what is wrong with a campaign file, where, and what was expected."""
+    config = load_campaign(file)
+    console = Console()
+    console.print(f"[green]{file} is a valid campaign[/green]: {config.name}")
+    explored = config.explore.replicas * config.explore.steps
+    frames = config.rounds * explored // config.explore.save_every
+    labels = config.perturb.n + config.rounds * config.select.n + config.evaluate.n
+    console.print(
+        f"up to {frames} candidates and {labels} labels ({config.theory.kind})"
+    )
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of a campaign file."""
+    typer.echo(json.dumps(config_schema(), indent=2))

@@ -1,0 +1,52 @@
+"""`fire label`: failed labels by cause, and another try."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cli.options import DEFAULT_BLOBS, DEFAULT_DB, AsJson, Blobs, Database
+from fire_core.records import LabelState
+from fire_core.storage.store import Store
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.command()
+def failures(
+    db: Database = DEFAULT_DB, blobs: Blobs = DEFAULT_BLOBS, as_json: AsJson = False
+) -> None:
+    """List every failed label with its cause and reason."""
+    with Store.open(db, blobs) as store:
+        rows = [
+            row
+            for fingerprint, *_ in store.list_theories()
+            for row in store.label_rows(fingerprint)
+            if row.state is LabelState.FAILED
+        ]
+    if as_json:
+        typer.echo(json.dumps([asdict(row) for row in rows]))
+        return
+    table = Table("structure", "theory", "cause", "attempts", "reason")
+    for row in rows:
+        table.add_row(row.key[:12], row.theory, row.kind, str(row.attempts), row.reason)
+    Console().print(table if rows else "no label has failed")
+
+
+@app.command()
+def retry(
+    theory: Annotated[str, typer.Argument(help="Fingerprint of the theory level.")],
+    cause: Annotated[
+        str | None, typer.Option(help="Only failures of this cause.")
+    ] = None,
+    db: Database = DEFAULT_DB,
+    blobs: Blobs = DEFAULT_BLOBS,
+) -> None:
+    """Make failed labels wanted again; the next run of their campaign takes them."""
+    with Store.open(db, blobs) as store:
+        typer.echo(f"{store.retry_labels(theory, cause)} labels are wanted again")

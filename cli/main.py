@@ -1,0 +1,35 @@
+"""The console command `fire`: campaigns, configuration, database, systems."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+
+from cli import campaign, config, db, label, system
+from fire_core.errors import FireError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="FIRE: fine-tune interatomic potentials for battery interfaces.",
+    pretty_exceptions_show_locals=False,
+)
+app.add_typer(campaign.app, name="campaign", help="Run, watch and report campaigns.")
+app.add_typer(config.app, name="config", help="Check campaign files; print the schema.")
+app.add_typer(db.app, name="db", help="Import, export and count labels.")
+app.add_typer(label.app, name="label", help="Look at failed labels; try them again.")
+app.add_typer(system.app, name="system", help="Crystals and interfaces.")
+
+
+def main() -> None:
+    """Run the command; an expected error is one message and exit status 1."""
+    try:
+        app()
+    except FireError as error:
+        Console(stderr=True).print(f"[red]error:[/red] {error}", highlight=False)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,230 @@
+"""MACE models: the one door to mace-torch for prediction."""
+
+from __future__ import annotations
+
+import warnings
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from ase.data import chemical_symbols
+
+from fire_core.backbones.base import (
+    BATCH_ATOMS,
+    pack_by_atoms,
+    refuse_unknown_elements,
+)
+from fire_core.backbones.calculator import BackboneCalculator
+from fire_core.errors import BackboneError
+from fire_core.files import file_sha256
+from fire_core.records import Label
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from ase import Atoms
+    from ase.calculators.calculator import Calculator
+
+VOIGT: Final = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
+
+
+class MaceBackbone:
+    """A MACE model in memory.
+
+    Parameters
+    ----------
+    model
+        A `mace.modules.MACE`; moved to `device` and `dtype`, set to evaluation.
+    name
+        How it was asked for.
+    sha256
+        Hash of its file.
+    device, dtype
+        torch's names for them.
+    """
+
+    trainable = True
+
+    def __init__(
+        self, model: Any, *, name: str, sha256: str, device: str, dtype: str
+    ) -> None:
+        import torch
+
+        self.name = name
+        self.sha256 = sha256
+        self.device = torch.device(device)
+        self.dtype = getattr(torch, dtype)
+        self.model = model.to(device=self.device, dtype=self.dtype).eval()
+        for parameter in self.model.parameters():
+            parameter.requires_grad_(requires_grad=False)
+        self.numbers = [int(z) for z in self.model.atomic_numbers]
+        self.elements = frozenset(chemical_symbols[z] for z in self.numbers)
+        self.cutoff = float(self.model.r_max)
+
+    def calculator(self) -> Calculator:
+        """Return an ASE calculator of the model."""
+        return BackboneCalculator(self)
+
+    def graph(
+        self, atoms: Atoms, label: Label | None = None, weight: float = 1.0
+    ) -> Any:
+        """Return a structure, with its label if given, as MACE's graph."""
+        from mace.data import AtomicData, Configuration
+        from mace.tools import AtomicNumberTable
+
+        properties: dict[str, Any] = {}
+        weights = {"stress": 0.0}
+        if label is not None:
+            properties = {"energy": label.energy, "forces": label.forces}
+            if label.stress is not None:
+                properties["stress"] = label.stress
+                weights["stress"] = 1.0
+        config = Configuration(
+            atomic_numbers=atoms.numbers,
+            positions=atoms.positions,
+            properties=properties,
+            property_weights=weights,
+            cell=atoms.cell.array,
+            pbc=tuple(bool(p) for p in atoms.pbc),
+            weight=weight,
+        )
+        with default_dtype(self.dtype):
+            return AtomicData.from_config(
+                config, z_table=AtomicNumberTable(self.numbers), cutoff=self.cutoff
+            )
+
+    def predict(
+        self, frames: Sequence[Atoms], *, batch_atoms: int = BATCH_ATOMS
+    ) -> list[Label]:
+        """Return energies (eV), forces (eV/Å) and stresses (eV/Å³) in order.
+
+        The reference energies of the atoms are added in double precision, so that
+        a large total energy does not cost digits.
+
+        Raises
+        ------
+        UnknownElementError
+            A frame holds an element that the model does not know.
+        """
+        refuse_unknown_elements(frames, self.elements, self.name)
+        labels: list[Label] = []
+        for part in pack_by_atoms([len(f) for f in frames], batch_atoms):
+            graphs = [self.graph(frames[i]) for i in part]
+            labels += predict_graphs(self.model, graphs, self.device)
+        return labels
+
+    def torch_sim_model(self) -> Any:
+        """Return torch-sim's wrapper of the model; forces and energies only."""
+        from torch_sim.models.mace import MaceModel
+
+        return MaceModel(
+            self.model,
+            device=self.device,
+            dtype=self.dtype,
+            compute_forces=True,
+            compute_stress=False,
+        )
+
+
+def predict_graphs(model: Any, graphs: Sequence[Any], device: Any) -> list[Label]:
+    """Return the labels of graphs in one forward pass of a MACE model."""
+    from mace.tools.torch_geometric import Batch
+
+    batch = Batch.from_data_list(list(graphs)).to(device)
+    output = model(batch.to_dict(), compute_force=True, compute_stress=True)
+    e0 = model.atomic_energies_fn.atomic_energies.detach().cpu().double()
+    per_atom = (batch.node_attrs.cpu().double() @ e0.reshape(-1)).numpy()
+    forces = output["forces"].detach().cpu().double().numpy()
+    stress = output["stress"].detach().cpu().double().numpy()
+    interaction = output["interaction_energy"].detach().cpu().double().numpy()
+    return [
+        Label(
+            float(interaction[i] + per_atom[a:b].sum()),
+            np.array(forces[a:b]),
+            np.array([stress[i][j] for j in VOIGT]),
+        )
+        for i, (a, b) in enumerate(pairwise(batch.ptr.cpu().tolist()))
+    ]
+
+
+class default_dtype:  # noqa: N801 - reads as a statement
+    """Set torch's default floating-point type for a block; MACE's data wants it."""
+
+    def __init__(self, dtype: Any) -> None:
+        self.dtype = dtype
+
+    def __enter__(self) -> None:
+        import torch
+
+        self.before = torch.get_default_dtype()
+        torch.set_default_dtype(self.dtype)
+
+    def __exit__(self, *_: object) -> None:
+        import torch
+
+        torch.set_default_dtype(self.before)
+
+
+def read_model(path: Path) -> Any:
+    """Unpickle a MACE model; only from a file that is trusted or verified.
+
+    Raises
+    ------
+    BackboneError
+        The file is not a MACE model that this mace-torch can read.
+    """
+    import_mace()
+    import torch
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's notes on old pickles
+            model = torch.load(path, map_location="cpu", weights_only=False)
+    except (RuntimeError, AttributeError, EOFError, ValueError, ImportError) as error:
+        msg = f"{path} is not a MACE model of mace-torch 0.3: {error}"
+        raise BackboneError(msg) from error
+    if not hasattr(model, "atomic_energies_fn"):
+        msg = f"{path} holds a {type(model).__name__}, expected a MACE model"
+        raise BackboneError(msg)
+    return model
+
+
+def load_mace(path: Path, *, name: str, device: str, dtype: str) -> MaceBackbone:
+    """Return the backbone of a MACE model file."""
+    model = read_model(path)
+    return MaceBackbone(
+        model, name=name, sha256=file_sha256(path), device=device, dtype=dtype
+    )
+
+
+def download_mace(name: str) -> Path:
+    """Return the local file of a published MACE model, fetched when it is not there.
+
+    Raises
+    ------
+    BackboneError
+        It cannot be fetched; the message says how to do it by hand.
+    """
+    import_mace()
+    from pathlib import Path as FilePath
+
+    from mace.calculators.foundations_models import download_mace_mp_checkpoint
+
+    try:
+        return FilePath(download_mace_mp_checkpoint(name))
+    except (OSError, RuntimeError) as error:
+        msg = (
+            f"the MACE model {name!r} is not here and cannot be fetched ({error}). On "
+            "a machine with internet download it from the releases of "
+            "github.com/ACEsuit/mace-foundations, copy the file here, and set "
+            "backbone.name to its path; or use the bundled fire-mini"
+        )
+        raise BackboneError(msg) from error
+
+
+def import_mace() -> None:
+    """Import mace, which must come before e3nn, without its import-time notes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import mace.modules  # noqa: F401 - unpickling needs its classes

@@ -1,0 +1,82 @@
+"""Find a foundation model by its name or path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from fire_core.backbones.assets import BUNDLED, bundled_model
+from fire_core.errors import BackboneError
+
+if TYPE_CHECKING:
+    from fire_core.backbones.base import Backbone
+
+CHGNET: Final = "chgnet"
+MACE_NAMES: Final = (
+    *("small", "medium", "large", "small-0b", "medium-0b", "small-0b2"),
+    *("medium-0b2", "large-0b2", "medium-0b3", "medium-mpa-0", "small-omat-0"),
+    *("medium-omat-0", "mace-matpes-pbe-0", "mace-matpes-r2scan-0"),
+)
+"""Names that mace-torch 0.3.16 resolves for models of materials."""
+
+
+def load_backbone(
+    name: str, *, device: str = "auto", dtype: str = "float32", threads: int = 0
+) -> Backbone:
+    """Return a foundation model, or a model fine-tuned from one.
+
+    Parameters
+    ----------
+    name
+        `fire-mini` (bundled), `chgnet`, a name of `MACE_NAMES`, or a path.
+    device
+        `auto` takes CUDA when there is one.
+    dtype
+        `float32` or `float64`.
+    threads
+        CPU threads of torch in this process; 0 leaves them as they are.
+
+    Raises
+    ------
+    BackboneError
+        The name is unknown, the file missing, or the model cannot be fetched.
+    BlobCorruptedError
+        The bundled file does not match its manifest.
+    """
+    where = _prepare_torch(device, threads)
+    if name == CHGNET:
+        from fire_core.backbones.chgnet import ChgnetBackbone
+
+        return ChgnetBackbone(device=where)
+    return _load_mace(name, where, dtype)
+
+
+def _load_mace(name: str, device: str, dtype: str) -> Backbone:
+    from fire_core.backbones.mace import download_mace, load_mace
+
+    if name == BUNDLED:
+        path = bundled_model()
+    elif name in MACE_NAMES:
+        path = download_mace(name)
+    else:
+        path = Path(name)
+        if not path.is_file():
+            choices = ", ".join((BUNDLED, CHGNET, *MACE_NAMES))
+            msg = (
+                f"unknown backbone {name!r}: expected one of {choices}, or the path of "
+                "a MACE model file"
+            )
+            raise BackboneError(msg)
+    return load_mace(path, name=name, device=device, dtype=dtype)
+
+
+def _prepare_torch(device: str, threads: int) -> str:
+    import torch
+
+    if threads > 0:
+        torch.set_num_threads(threads)
+    cuda = torch.cuda.is_available()
+    if device == "cuda" and not cuda:
+        msg = "backbone.device is cuda, but torch sees no GPU; use auto or cpu"
+        raise BackboneError(msg)
+    return "cuda" if device == "auto" and cuda else device.replace("auto", "cpu")

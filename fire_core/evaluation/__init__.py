@@ -1,0 +1,1 @@
+"""Errors, forgetting and stability of a model."""

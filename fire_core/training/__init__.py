@@ -1,0 +1,1 @@
+"""Replay fine-tuning of a backbone."""

@@ -1,0 +1,80 @@
+"""The state of a training after an epoch, as bytes that resume it exactly.
+
+Nothing random is in it: each epoch's order and replay follow from the seed and the
+epoch's number.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+from fire_core.errors import TrainingError
+from fire_core.records import EpochRecord, ErrorSummary
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+VERSION: Final = 1
+
+
+def pack_checkpoint(
+    parts: dict[str, Any], records: Sequence[EpochRecord], identity: str
+) -> bytes:
+    """Return the states of model, optimiser, average and schedule as bytes.
+
+    Parameters
+    ----------
+    parts
+        Objects with a `state_dict`, by name.
+    records
+        What the epochs so far reached.
+    identity
+        Says which training this is; resuming another one is refused.
+    """
+    import torch
+
+    buffer = io.BytesIO()
+    content = {
+        "version": VERSION,
+        "identity": identity,
+        "records": [asdict(record) for record in records],
+        "states": {name: part.state_dict() for name, part in parts.items()},
+    }
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+def unpack_checkpoint(
+    data: bytes, parts: dict[str, Any], identity: str
+) -> list[EpochRecord]:
+    """Load the states into the given objects; return the records so far.
+
+    Raises
+    ------
+    TrainingError
+        The bytes are not a checkpoint, are of another version, or belong to a
+        training with other data or settings.
+    """
+    import torch
+
+    try:
+        content = torch.load(io.BytesIO(data), weights_only=False)
+        version, found = content["version"], content["identity"]
+    except (RuntimeError, EOFError, KeyError, TypeError, ValueError) as error:
+        msg = f"the checkpoint cannot be read: {error}; delete it to start afresh"
+        raise TrainingError(msg) from error
+    if version != VERSION or found != identity:
+        msg = (
+            f"the checkpoint is of training {found} (format {version}), expected "
+            f"{identity} (format {VERSION}): data or settings changed; start a "
+            "campaign under another name"
+        )
+        raise TrainingError(msg)
+    for name, part in parts.items():
+        part.load_state_dict(content["states"][name])
+    return [
+        EpochRecord(**(record | {"valid": ErrorSummary(**record["valid"])}))
+        for record in content["records"]
+    ]

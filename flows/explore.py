@@ -1,0 +1,32 @@
+"""Flow: one molecular-dynamics run, segment after segment."""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from tasks.context import CampaignRef
+from tasks.explore import RunPlan, advance_run, plan_run
+from tasks.progress import Progress
+
+
+@flow(name="fire-explore", flow_run_name="{ref.name}-{purpose}-{round_}")
+def explore_flow(ref: CampaignRef, round_: int, purpose: str) -> RunPlan:
+    """Run or continue an MD run to its end.
+
+    Parameters
+    ----------
+    ref
+        The campaign.
+    round_
+        Round that the run belongs to.
+    purpose
+        `explore` for candidates, `test` for the independent trajectory.
+    """
+    plan = plan_run(ref, round_, purpose)
+    progress = Progress(f"md-{ref.name}", f"MD segments of {purpose}", plan.n_segments)
+    for index in range(plan.n_segments):
+        alive = advance_run(ref, plan, index)
+        progress.update(index + 1)
+        if alive == 0:
+            break
+    return plan

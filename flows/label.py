@@ -1,0 +1,35 @@
+"""Flow: label a choice of structures, in parallel batches."""
+
+from __future__ import annotations
+
+from prefect import flow, unmapped
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from tasks.context import CampaignRef
+from tasks.label import LabelSummary, label_batch, plan_labels, summarise_labels
+
+WORKERS = 2
+
+
+@flow(
+    name="fire-label",
+    flow_run_name="{ref.name}-label-{purpose}-{round_}",
+    task_runner=ThreadPoolTaskRunner(max_workers=WORKERS),
+)
+def label_flow(ref: CampaignRef, round_: int, purpose: str) -> LabelSummary:
+    """Label what is missing of a choice; failures are records, not errors.
+
+    Each thread waits on a process of its own; `with_options(task_runner=…)` sets
+    how many run at once.
+
+    Parameters
+    ----------
+    ref
+        The campaign.
+    round_, purpose
+        Which stored choice of structures.
+    """
+    batches = plan_labels(ref, round_, purpose)
+    title = f"Labels of {purpose}, round {round_}"
+    label_batch.map(unmapped(ref), batches, unmapped(title)).result()
+    return summarise_labels(ref, round_, purpose)

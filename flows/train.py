@@ -1,0 +1,24 @@
+"""Flow: train one model of a campaign."""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from tasks.context import CampaignRef
+from tasks.train import train_model
+
+
+@flow(name="fire-train", flow_run_name="{ref.name}-train-{kind}-{round_}")
+def train_flow(ref: CampaignRef, round_: int, kind: str) -> str:
+    """Train or continue a model; return its sha256.
+
+    Parameters
+    ----------
+    ref
+        The campaign.
+    round_
+        Round whose labels, and all before, are trained on.
+    kind
+        `pre_fine_tuned`, `fire` or `vanilla`.
+    """
+    return train_model(ref, round_, kind)

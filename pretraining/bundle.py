@@ -1,0 +1,116 @@
+"""Put the trained model, a replay subset and the manifest into the package."""
+
+from __future__ import annotations
+
+import json
+import logging
+import lzma
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ase.io import read
+
+from fire_core.files import file_sha256
+from fire_core.storage.exchange import frame_text
+from pretraining.dataset import is_heldout
+from pretraining.evaluate import evaluate
+from pretraining.prototypes import ELEMENTS
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from pretraining.train import TrainingPlan
+
+logger = logging.getLogger(__name__)
+
+ASSETS = Path(__file__).parents[1] / "fire_core" / "backbones" / "assets"
+REPLAY_TRAIN = 1100
+REPLAY_HELDOUT = 260
+MAX_ATOMS = 40
+SHARES = {
+    "element": 0.06, "binary": 0.3, "ternary": 0.24, "mixture": 0.12,
+    "crystal": 0.16, "interface": 0.11, "molecule": 0.01,
+}  # fmt: skip
+
+
+def bundle(model: Path, data: Path, plan: TrainingPlan) -> None:
+    """Write the three assets; the manifest last."""
+    ASSETS.mkdir(parents=True, exist_ok=True)
+    target = ASSETS / "fire-mini.model"
+    slim(model, target)
+    replay = ASSETS / "fire-mini.replay.extxyz.xz"
+    write_replay(data, replay, plan.seed)
+    facts: dict[str, Any] = {
+        "name": "fire-mini",
+        "version": 1,
+        "format": f"mace-torch {version('mace-torch')}",
+        "model_file": target.name,
+        "model_sha256": file_sha256(target),
+        "replay_file": replay.name,
+        "replay_sha256": file_sha256(replay),
+        "elements": list(ELEMENTS),
+        "r_max": plan.r_max,
+        "theory": {
+            "code": "sevennet-0",
+            "version": "sevenn 0.13",
+            "note": "a potential trained on MPtrj (PBE and PBE+U), not DFT itself",
+        },
+        "licence": "MIT, as the project; the teacher SevenNet-0 is MIT",
+        "training": asdict(plan),
+        "heldout_errors": evaluate(target, data / "heldout.extxyz"),
+    }
+    manifest = ASSETS / "fire-mini.json"
+    manifest.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    logger.info("assets: %s", json.dumps(facts["heldout_errors"]))
+
+
+def slim(model: Path, target: Path) -> None:
+    """Keep the model in single precision on the CPU, and nothing beside it."""
+    from fire_core.backbones.mace import read_model
+
+    loaded = read_model(model)
+    import torch
+
+    torch.save(loaded.to("cpu").float(), target)
+
+
+def write_replay(data: Path, target: Path, seed: int) -> None:
+    """Draw the replay subset by family; held-out compositions stay held out."""
+    rng = np.random.default_rng(seed)
+    lines: list[str] = []
+    for split, number in (("train", REPLAY_TRAIN), ("heldout", REPLAY_HELDOUT)):
+        frames = [
+            f for f in read(data / f"{split}.extxyz", index=":") if len(f) <= MAX_ATOMS
+        ]
+        for frame in _stratified(frames, number, rng):
+            if is_heldout(frame) != (split == "heldout"):
+                msg = f"{frame.get_chemical_formula()} is in the wrong part"
+                raise RuntimeError(msg)
+            lines.append(_replay_text(frame, split))
+    with lzma.open(target, "wt", encoding="utf-8", preset=9) as stream:
+        stream.write("".join(lines))
+
+
+def _stratified(
+    frames: list[Atoms], number: int, rng: np.random.Generator
+) -> list[Atoms]:
+    chosen: list[Atoms] = []
+    for family, share in SHARES.items():
+        pool = [f for f in frames if f.info["family"] == family]
+        wanted = min(round(share * number), len(pool))
+        chosen += [pool[i] for i in sorted(rng.permutation(len(pool))[:wanted])]
+    return chosen
+
+
+def _replay_text(frame: Atoms, split: str) -> str:
+    return frame_text(
+        frame,
+        energy=frame.info["REF_energy"],
+        forces=frame.arrays["REF_forces"],
+        stress=np.asarray(frame.info["REF_stress"]),
+        info={"split": split, "family": frame.info["family"]},
+        digits=6,
+    )

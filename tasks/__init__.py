@@ -1,0 +1,1 @@
+"""Thin Prefect tasks: read from the store, call the step, write back."""

@@ -1,0 +1,129 @@
+"""Run molecular dynamics one committed segment at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from prefect import get_run_logger, task
+
+from fire_core.backbones.registry import load_backbone
+from fire_core.campaign import FIRE, PRE_FINE_TUNED, sub_seed
+from fire_core.exploration.dynamics import (
+    bytes_to_state,
+    run_segment,
+    start_states,
+    state_to_bytes,
+)
+from tasks.context import CampaignRef, count_usage, open_campaign
+from tasks.label import chosen_keys
+from tasks.prepare import START
+
+if TYPE_CHECKING:
+    from fire_core.config.campaign import CampaignConfig
+    from fire_core.config.steps import DynamicsConfig
+    from fire_core.storage.store import Store
+
+EXPLORE = "explore"
+TEST = "test"
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """An MD run of a campaign: where it is stored and how far it has to go."""
+
+    run_id: int
+    purpose: str
+    round: int
+    model: str
+    n_segments: int
+
+
+def dynamics_of(config: CampaignConfig, purpose: str) -> DynamicsConfig:
+    """Return the settings of the exploration or of the test trajectory."""
+    return config.explore if purpose == EXPLORE else config.evaluate.dynamics
+
+
+def driver_of(purpose: str, round_: int) -> str:
+    """Return the name of the model that drives a run.
+
+    Round 1 explores with the pre-fine-tuned model, later rounds and the test
+    trajectory with the latest fine-tuned one.
+    """
+    if purpose == EXPLORE and round_ <= 1:
+        return PRE_FINE_TUNED
+    return model_name(FIRE, round_ - 1 if purpose == EXPLORE else round_)
+
+
+def model_name(kind: str, round_: int) -> str:
+    """Return the stored name of a round's model: `fire`, then `fire-2`, …."""
+    return kind if round_ <= 1 else f"{kind}-{round_}"
+
+
+@task(name="plan-run", task_run_name="plan-{purpose}-{round_}")
+def plan_run(ref: CampaignRef, round_: int, purpose: str) -> RunPlan:
+    """Open an MD run in the store, or find the one that was begun."""
+    with open_campaign(ref) as (store, config):
+        dynamics = dynamics_of(config, purpose)
+        name = driver_of(purpose, round_)
+        sha = store.need_model(ref.name, name).blob_sha
+        run_id = store.open_run(
+            ref.name, round_, purpose, sha, dynamics.model_dump_json()
+        )
+        n_segments = -(-dynamics.steps // dynamics.segment)
+        return RunPlan(run_id, purpose, round_, name, n_segments)
+
+
+@task(name="md-segment", task_run_name="{plan.purpose}-segment-{index}", retries=1)
+def advance_run(ref: CampaignRef, plan: RunPlan, index: int) -> int:
+    """Run one segment unless the store has it; return the replicas still alive.
+
+    Frames and the state to go on from are committed together, so a kill repeats
+    this segment alone, and repeats it identically.
+    """
+    with open_campaign(ref) as (store, config):
+        last = store.last_segment(plan.run_id)
+        if last is not None and last.index >= index:
+            return len(bytes_to_state(last.state)) if last.index == index else -1
+        dynamics = dynamics_of(config, plan.purpose)
+        seed = sub_seed(config, plan.purpose, plan.round)
+        if last is None:
+            start = store.get_structures(chosen_keys(store, ref, 0, START))
+            states = start_states(start, dynamics, seed)
+        else:
+            states = bytes_to_state(last.state)
+        if not states:
+            return 0
+        model = store.need_model(ref.name, plan.model)
+        backbone = load_backbone(
+            str(store.blobs.path(model.blob_sha)),
+            device=config.backbone.device,
+            dtype=config.backbone.dtype,
+            threads=config.threads,
+        )
+        with count_usage(store, ref, plan.round, plan.purpose):
+            result = run_segment(
+                backbone,
+                states,
+                dynamics,
+                segment_index=index,
+                seed=seed,
+                model_sha=model.blob_sha,
+            )
+            store.save_segment(
+                plan.run_id,
+                index,
+                result.frames,
+                state_to_bytes(result.states),
+                {replica: str(why) for replica, why in result.stopped.items()},
+            )
+        _log(store, plan, len(result.frames), dict(result.stopped))
+        return len(result.states)
+
+
+def _log(store: Store, plan: RunPlan, n_frames: int, stopped: dict[int, str]) -> None:
+    logger = get_run_logger()
+    total = len(store.get_frames(plan.run_id))
+    logger.info("%s: %d frames saved, %d in all", plan.purpose, n_frames, total)
+    for replica, why in stopped.items():
+        logger.warning("replica %d stopped: %s", replica, why)

@@ -1,0 +1,72 @@
+"""Register a campaign and perturb its starting structures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from prefect import task
+
+from fire_core.campaign import sub_seed
+from fire_core.config.campaign import CampaignConfig
+from fire_core.config.load import config_to_json
+from fire_core.storage.campaigns import SelectionRow
+from fire_core.storage.store import Store
+from fire_core.structures.interfaces import build_system
+from fire_core.structures.perturb import perturb
+from tasks.context import CampaignRef, open_campaign
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+START = "start"
+PERTURB = "perturb"
+
+
+@task(name="register-campaign", task_run_name="register-{config.name}")
+def register_campaign(config: CampaignConfig) -> CampaignRef:
+    """Enter the campaign in the store, or find it there unchanged."""
+    ref = CampaignRef(name=config.name, db=config.store.url, blobs=config.store.blobs)
+    with Store.open(ref.db, ref.blobs) as store:
+        store.open_campaign(config.name, config_to_json(config))
+    return ref
+
+
+@task(name="perturb", task_run_name="perturb-{ref.name}")
+def perturb_structures(ref: CampaignRef) -> int:
+    """Store the starting structures and their perturbed copies; return how many."""
+    with open_campaign(ref) as (store, config):
+        done = store.get_selection(ref.name, 0, PERTURB)
+        if done is not None:
+            return len(done.keys)
+        start = build_system(config.system, Path())
+        keys = store.add_structures(start, source=f"{ref.name}: start")
+        store.save_selection(
+            ref.name, 0, START, SelectionRow("build", keys, [], _meta(start))
+        )
+        rng = np.random.default_rng(sub_seed(config, PERTURB))
+        copies = [
+            copy
+            for atoms, share in zip(start, _shares(config, len(start)), strict=True)
+            if share
+            for copy in perturb(
+                atoms, config.perturb.model_copy(update={"n": share}), rng
+            )
+        ]
+        keys = store.add_structures(copies, source=f"{ref.name}: perturb")
+        store.save_selection(ref.name, 0, PERTURB, SelectionRow("perturb", keys))
+        return len(keys)
+
+
+def _meta(start: list[Atoms]) -> str:
+    """Return what is known of the starting structures beside their content."""
+    regions = start[0].arrays.get("region")
+    return json.dumps({"regions": None if regions is None else regions.tolist()})
+
+
+def _shares(config: CampaignConfig, n_start: int) -> list[int]:
+    """Divide the perturbed copies among the starting structures."""
+    whole, rest = divmod(config.perturb.n, n_start)
+    return [whole + (i < rest) for i in range(n_start)]

@@ -1,0 +1,247 @@
+"""Gather what a campaign found and write its report."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import yaml
+from prefect import task
+from prefect.artifacts import create_markdown_artifact
+
+from fire_core.labelling.theory import theory_from_config
+from fire_core.records import LabelState
+from fire_core.report.campaign_report import write_report
+from fire_core.report.data import (
+    FailedLabel,
+    LearningCurve,
+    ModelScores,
+    ParityData,
+    PcaPoints,
+    Provenance,
+    ReportData,
+    StabilityCurve,
+    Verdict,
+)
+from tasks.context import CampaignRef, open_campaign
+from tasks.evaluate import judged_models
+from tasks.explore import TEST
+from tasks.label import chosen_keys, theory_fingerprint
+from tasks.prepare import PERTURB, START
+from tasks.select import SELECTED
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from fire_core.config.campaign import CampaignConfig
+    from fire_core.records import JsonDict
+    from fire_core.storage.labels import LabelRow
+    from fire_core.storage.store import Store
+
+PACKAGES = ("fire-mlip", "prefect", "mace-torch", "torch", "tblite", "ase", "dscribe")
+SHOWN_FIGURES = ("pca_map", "force_parity")
+
+
+@task(name="write-report", task_run_name="report-{ref.name}")
+def write_campaign_report(ref: CampaignRef, round_: int, folder: str) -> str:
+    """Write the page, its figures and results.json; return the page's path."""
+    with open_campaign(ref) as (store, config):
+        data = _gather(store, config, ref, round_)
+    return str(write_report(data, Path(folder)))
+
+
+@task(name="publish-figures", task_run_name="figures-{ref.name}")
+def publish_figures(ref: CampaignRef, folder: str) -> None:
+    """Show the PCA map and the parity plot in Prefect's UI."""
+    for name in SHOWN_FIGURES:
+        picture = Path(folder) / "figures" / f"{name}.png"
+        if picture.is_file():
+            data = base64.b64encode(picture.read_bytes()).decode()
+            create_markdown_artifact(
+                f"![{name}](data:image/png;base64,{data})",
+                key=f"{name.replace('_', '-')}-{ref.name}",
+                description=name.replace("_", " "),
+            )
+
+
+def _gather(
+    store: Store, config: CampaignConfig, ref: CampaignRef, round_: int
+) -> ReportData:
+    results = {
+        kind: json.loads(row.result_json)
+        for kind in judged_models(config, round_)
+        if (row := store.get_evaluation(ref.name, kind, f"{TEST}-{round_}"))
+    }
+    curves = {kind: _arrays(store, r["curves_blob"]) for kind, r in results.items()}
+    rows = _label_rows(store, config, ref, round_)
+    return ReportData(
+        name=ref.name,
+        config_yaml=yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False),
+        models={kind: _scores(result) for kind, result in results.items()},
+        label_counts=_count(rows),
+        failures=[
+            FailedLabel(row.key, str(row.kind), str(row.reason))
+            for row in rows
+            if row.state is LabelState.FAILED
+        ],
+        seconds=_seconds(store, ref),
+        provenance=_provenance(store, config, ref, round_),
+        gates=_gates(config, results),
+        learning_curves=_learning_curves(store, config, ref, round_),
+        parity={kind: _parity(c) for kind, c in curves.items()},
+        stability={k: _stability(curves[k], results[k]) for k in results},
+        pca=_pca(store, ref, round_),
+        system=_describe(store, config, ref),
+        n_test=max((r["test"]["n_structures"] for r in results.values()), default=None),
+    )
+
+
+def _arrays(store: Store, sha: str) -> dict[str, NDArray[np.float64]]:
+    with np.load(io.BytesIO(store.blobs.get_bytes(sha))) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def _label_rows(
+    store: Store, config: CampaignConfig, ref: CampaignRef, round_: int
+) -> list[LabelRow]:
+    keys = chosen_keys(store, ref, 0, PERTURB)
+    for number in range(1, round_ + 1):
+        keys += chosen_keys(store, ref, number, SELECTED)
+    keys += chosen_keys(store, ref, round_, TEST)
+    return store.label_rows(theory_fingerprint(store, config), keys)
+
+
+def _count(rows: list[LabelRow]) -> dict[str, int]:
+    return {
+        state.value: sum(row.state is state for row in rows) for state in LabelState
+    }
+
+
+def _scores(result: JsonDict) -> ModelScores:
+    test, forgetting = result["test"], result["forgetting"]
+    return ModelScores(
+        energy_rmse_mev_per_atom=test["energy_rmse"],
+        force_rmse_mev_per_angstrom=test["force_rmse"],
+        forgetting_force_mae_mev_per_angstrom=forgetting["force_mae"],
+        energy_mae_mev_per_atom=test["energy_mae"],
+        force_mae_mev_per_angstrom=test["force_mae"],
+        forgetting_energy_mae_mev_per_atom=forgetting["energy_mae"],
+    )
+
+
+def _seconds(store: Store, ref: CampaignRef) -> dict[str, float]:
+    """Return wall-clock seconds by step, in the order of first use."""
+    seconds: dict[str, float] = {}
+    for row in store.get_usage(ref.name):
+        seconds[row.step] = seconds.get(row.step, 0.0) + row.wall_s
+    return seconds
+
+
+def _provenance(
+    store: Store, config: CampaignConfig, ref: CampaignRef, round_: int
+) -> Provenance:
+    theory = theory_from_config(config.theory)
+    models = {}
+    for kind, name in judged_models(config, round_).items():
+        row = None if name is None else store.get_model(ref.name, name)
+        if row is not None:
+            models[kind] = row.blob_sha
+            models["zero_shot"] = str(row.parent_sha)
+    return Provenance(
+        theory=theory.describe(),
+        theory_code=config.theory.kind,
+        theory_fingerprint=theory.fingerprint,
+        models=models,
+        seeds={"campaign": config.seed},
+        versions={name: version(name) for name in PACKAGES},
+    )
+
+
+def _gates(config: CampaignConfig, results: Mapping[str, JsonDict]) -> list[Verdict]:
+    """Judge each fine-tuned model's constant-energy run."""
+    limit = config.evaluate.stability.max_drift
+    verdicts = []
+    for kind, result in results.items():
+        stability = result["stability"]
+        drift = stability["drift_mev_per_atom_per_ps"]
+        passed = bool(stability["completed"] and drift <= limit)
+        text = (
+            f"{kind}: the total energy at constant energy drifts by {drift:.2f} "
+            f"meV/atom/ps (limit {limit:g})"
+            if stability["completed"]
+            else f"{kind}: the constant-energy run did not reach its end"
+        )
+        verdicts.append(Verdict(text, passed))
+    return verdicts
+
+
+def _learning_curves(
+    store: Store, config: CampaignConfig, ref: CampaignRef, round_: int
+) -> dict[str, LearningCurve]:
+    curves = {}
+    for kind, name in judged_models(config, round_).items():
+        epochs = [] if name is None else store.get_epochs(ref.name, name)
+        records = [json.loads(row.record_json) for row in epochs]
+        if records:
+            curves[kind] = LearningCurve(
+                [r["epoch"] for r in records],
+                [r["valid"]["force_rmse"] for r in records],
+                [r["forgetting_force_mae"] for r in records],
+            )
+    return curves
+
+
+def _parity(arrays: Mapping[str, NDArray[np.float64]]) -> ParityData:
+    return ParityData(
+        energy_label=arrays["energies_reference"],
+        energy_model=arrays["energies"],
+        force_label=arrays["forces_reference"],
+        force_model=arrays["forces"],
+    )
+
+
+def _stability(
+    arrays: Mapping[str, NDArray[np.float64]], result: JsonDict
+) -> StabilityCurve:
+    return StabilityCurve(
+        times=arrays["times"] / 1000.0,
+        energies=arrays["total_energies"],
+        temperatures=arrays["temperatures"],
+        drift=result["stability"]["drift_mev_per_atom_per_ps"],
+        completed=result["stability"]["completed"],
+    )
+
+
+def _pca(store: Store, ref: CampaignRef, round_: int) -> PcaPoints | None:
+    row = store.get_selection(ref.name, round_, SELECTED)
+    if row is None:
+        return None
+    meta = json.loads(row.meta_json)
+    arrays = _arrays(store, meta["map_blob"])
+    ratio = [*meta["explained_variance"], 0.0, 0.0]
+    return PcaPoints(
+        scores=arrays["coordinates"].astype(np.float64),
+        temperatures=arrays["temperatures"],
+        picked=arrays["picked"].astype(int).tolist(),
+        explained=(ratio[0], ratio[1]),
+    )
+
+
+def _describe(store: Store, config: CampaignConfig, ref: CampaignRef) -> str:
+    atoms = store.get_structures(chosen_keys(store, ref, 0, START))[0]
+    lengths = " × ".join(f"{length:.2f}" for length in atoms.cell.lengths())
+    cell = f"{atoms.get_chemical_formula()}, {len(atoms)} atoms, {lengths} Å"
+    if config.system.kind == "interface":
+        sides = (config.system.bottom, config.system.top)
+        names = [
+            f"{s.crystal}({' '.join(map(str, s.miller))})×{s.layers}" for s in sides
+        ]
+        return f"Interface {' / '.join(names)}: {cell}"
+    return f"Structures from {config.system.path}: {cell}"
