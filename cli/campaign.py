@@ -90,7 +90,7 @@ def list_campaigns(
     Console().print(table if found else f"no campaign in {db}")
 
 
-def _results_table(results: dict[str, object]) -> Table:
+def _results_table(results: dict[str, dict[str, dict[str, float]]]) -> Table:
     table = Table(
         "model", "energy RMSE\nmeV/atom", "force RMSE\nmeV/Å", "forgetting\nmeV/Å"
     )
@@ -100,7 +100,7 @@ def _results_table(results: dict[str, object]) -> Table:
         "forgetting_force_mae_mev_per_angstrom",
     )
     for name in ("zero_shot", "pre_fine_tuned", "vanilla", "fire"):
-        scores = results.get(name)
-        if isinstance(scores, dict):
+        scores = results["models"].get(name)
+        if scores is not None:
             table.add_row(name, *(f"{scores[key]:.1f}" for key in keys))
     return table

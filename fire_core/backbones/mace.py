@@ -69,17 +69,21 @@ class MaceBackbone:
     def graph(
         self, atoms: Atoms, label: Label | None = None, weight: float = 1.0
     ) -> Any:
-        """Return a structure, with its label if given, as MACE's graph."""
+        """Return a structure, with its label if given, as MACE's graph.
+
+        `weight` multiplies its energy, forces and stress in MACE's universal loss,
+        which does not look at the weight of a whole configuration.
+        """
         from mace.data import AtomicData, Configuration
         from mace.tools import AtomicNumberTable
 
         properties: dict[str, Any] = {}
-        weights = {"stress": 0.0}
+        weights = {"energy": weight, "forces": weight, "stress": 0.0}
         if label is not None:
             properties = {"energy": label.energy, "forces": label.forces}
             if label.stress is not None:
                 properties["stress"] = label.stress
-                weights["stress"] = 1.0
+                weights["stress"] = weight
         config = Configuration(
             atomic_numbers=atoms.numbers,
             positions=atoms.positions,
@@ -87,7 +91,6 @@ class MaceBackbone:
             property_weights=weights,
             cell=atoms.cell.array,
             pbc=tuple(bool(p) for p in atoms.pbc),
-            weight=weight,
         )
         with default_dtype(self.dtype):
             return AtomicData.from_config(
