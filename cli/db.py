@@ -1,7 +1,117 @@
-"""`fire db`: import, export and count labels."""
+"""`fire db`: import and export labelled structures, count what is there."""
 
 from __future__ import annotations
 
+import functools
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any
+
 import typer
+from ase.data import chemical_symbols
+from rich.console import Console
+from rich.table import Table
+
+from cli.options import DEFAULT_BLOBS, DEFAULT_DB, AsJson, Blobs, Database
+from fire_core.errors import StoreError
+from fire_core.labelling.theory import Theory
+from fire_core.records import LabelState
+from fire_core.storage.exchange import export_extxyz, import_extxyz
+from fire_core.storage.store import Store
+from fire_core.structures.sanity import find_problems
 
 app = typer.Typer(no_args_is_help=True)
+
+OVERLAP = 0.4  # of the sum of covalent radii
+
+
+@app.command("import")
+def import_file(
+    file: Annotated[Path, typer.Argument(help="extxyz with energies and forces.")],
+    theory: Annotated[
+        str, typer.Option(help="Name of the theory level, or its fingerprint.")
+    ],
+    code: Annotated[
+        str, typer.Option(help="Code and version of a new theory level.")
+    ] = "unknown",
+    db: Database = DEFAULT_DB,
+    blobs: Blobs = DEFAULT_BLOBS,
+) -> None:
+    """Import labelled structures; say which frames were refused, and why."""
+    with Store.open(db, blobs) as store:
+        known = {row[0] for row in store.list_theories()}
+        fingerprint = theory
+        if theory not in known:
+            level = Theory(code, "imported", json.dumps({"name": theory}))
+            fingerprint = level.fingerprint
+            store.add_theory(
+                fingerprint, level.code, level.version, level.settings_json
+            )
+        check = functools.partial(
+            find_problems,
+            min_distance_factor=OVERLAP,
+            known_elements=frozenset(chemical_symbols[1:]),
+        )
+        report = import_extxyz(store, file, fingerprint, check)
+    typer.echo(
+        f"{file}: {len(report.accepted)} labels imported, {len(report.duplicates)} "
+        f"known already, {len(report.refused)} refused (theory {fingerprint})"
+    )
+    for refusal in report.refused:
+        problem = refusal.problem
+        typer.echo(f"refused frame {refusal.frame}: {problem.kind}: {problem.detail}")
+    if report.refused and not report.accepted and not report.duplicates:
+        raise typer.Exit(1)
+
+
+@app.command("export")
+def export_file(
+    file: Annotated[Path, typer.Argument(help="extxyz to write.")],
+    theory: Annotated[str, typer.Option(help="Fingerprint of the theory level.")],
+    db: Database = DEFAULT_DB,
+    blobs: Blobs = DEFAULT_BLOBS,
+) -> None:
+    """Write every finished label of a theory level, exact to the last bit."""
+    with Store.open(db, blobs) as store:
+        known = [row[0] for row in store.list_theories()]
+        if theory not in known:
+            msg = f"no theory {theory!r} in {db}; there: {', '.join(known) or 'none'}"
+            raise StoreError(msg)
+        number = export_extxyz(store, file, theory)
+    typer.echo(f"{number} labelled structures in {file}")
+
+
+@app.command()
+def stats(
+    db: Database = DEFAULT_DB, blobs: Blobs = DEFAULT_BLOBS, as_json: AsJson = False
+) -> None:
+    """Count structures, and labels by theory level and state."""
+    with Store.open(db, blobs) as store:
+        structures = store.count_structures()
+        theories: dict[str, dict[str, Any]] = {
+            fingerprint: {
+                "code": f"{code} {version}",
+                "settings": settings,
+                "labels": {
+                    state.value: number
+                    for state, number in store.label_counts(fingerprint).items()
+                },
+                "failures": Counter(
+                    str(row.kind)
+                    for row in store.label_rows(fingerprint)
+                    if row.state is LabelState.FAILED
+                ),
+            }
+            for fingerprint, code, version, settings in store.list_theories()
+        }
+    if as_json:
+        typer.echo(json.dumps({"structures": structures, "theories": theories}))
+        return
+    table = Table("theory", "code", "settings", *(s.value for s in LabelState))
+    for fingerprint, facts in theories.items():
+        counts = [str(facts["labels"].get(state.value, 0)) for state in LabelState]
+        table.add_row(fingerprint, str(facts["code"]), str(facts["settings"]), *counts)
+    console = Console()
+    console.print(f"{structures} structures in {db}", highlight=False)
+    console.print(table)

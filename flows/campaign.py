@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from prefect import flow, get_run_logger
-from prefect.task_runners import ThreadPoolTaskRunner
 
 from fire_core.campaign import (
     FIRE,
@@ -20,7 +19,7 @@ from fire_core.config.campaign import CampaignConfig
 from fire_core.errors import FireError
 from flows.evaluate import evaluate_flow
 from flows.explore import explore_flow
-from flows.label import label_flow
+from flows.label import label_flow, threads
 from flows.perturb import perturb_flow
 from flows.report import report_flow
 from flows.select import select_flow
@@ -71,7 +70,7 @@ def _run_round(ref: CampaignRef, config: CampaignConfig, round_: int) -> RoundSu
 def _label(
     ref: CampaignRef, config: CampaignConfig, round_: int, purpose: str
 ) -> LabelSummary:
-    runner = ThreadPoolTaskRunner(max_workers=config.label.workers)
+    runner = threads(config.label.workers)
     return label_flow.with_options(task_runner=runner)(ref, round_, purpose)
 
 

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, cast
+
 from prefect import flow, unmapped
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from tasks.context import CampaignRef
 from tasks.label import LabelSummary, label_batch, plan_labels, summarise_labels
 
+if TYPE_CHECKING:
+    from prefect.futures import PrefectFuture
+    from prefect.task_runners import TaskRunner
+
 WORKERS = 2
+
+
+def threads(number: int) -> TaskRunner[PrefectFuture[Any]]:
+    """Return a runner of at most `number` tasks at once (Prefect's default: all)."""
+    runner: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=number)
+    return cast("TaskRunner[PrefectFuture[Any]]", runner)
 
 
 @flow(
     name="fire-label",
     flow_run_name="{ref.name}-label-{purpose}-{round_}",
-    task_runner=ThreadPoolTaskRunner(max_workers=WORKERS),
+    task_runner=threads(WORKERS),
 )
 def label_flow(ref: CampaignRef, round_: int, purpose: str) -> LabelSummary:
     """Label what is missing of a choice; failures are records, not errors.
@@ -29,7 +41,7 @@ def label_flow(ref: CampaignRef, round_: int, purpose: str) -> LabelSummary:
     round_, purpose
         Which stored choice of structures.
     """
-    batches = plan_labels(ref, round_, purpose)
+    plan = plan_labels(ref, round_, purpose)
     title = f"Labels of {purpose}, round {round_}"
-    label_batch.map(unmapped(ref), batches, unmapped(title)).result()
-    return summarise_labels(ref, round_, purpose)
+    label_batch.map(unmapped(ref), plan.batches, unmapped(title)).result()
+    return summarise_labels(ref, round_, purpose, plan.started)

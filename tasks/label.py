@@ -31,6 +31,14 @@ POLL = 0.5  # s between two looks at a labelling process
 
 
 @dataclass(frozen=True, slots=True)
+class LabelPlan:
+    """Labels to compute, in batches of keys; `started` in seconds since 1970."""
+
+    batches: list[list[str]]
+    started: float
+
+
+@dataclass(frozen=True, slots=True)
 class LabelSummary:
     """How the labels of one choice of structures ended."""
 
@@ -60,7 +68,7 @@ def theory_fingerprint(store: Store, config: CampaignConfig) -> str:
 
 
 @task(name="plan-labels", task_run_name="plan-labels-{purpose}")
-def plan_labels(ref: CampaignRef, round_: int, purpose: str) -> list[list[str]]:
+def plan_labels(ref: CampaignRef, round_: int, purpose: str) -> LabelPlan:
     """Ask for the labels that are missing; return them in batches of keys."""
     with open_campaign(ref) as (store, config):
         keys = chosen_keys(store, ref, round_, purpose)
@@ -77,7 +85,8 @@ def plan_labels(ref: CampaignRef, round_: int, purpose: str) -> list[list[str]]:
             len(keys), len(keys) - len(pending), len(pending), new,
         )  # fmt: skip
         size = config.label.batch
-        return [pending[i : i + size] for i in range(0, len(pending), size)]
+        batches = [pending[i : i + size] for i in range(0, len(pending), size)]
+        return LabelPlan(batches, time.time())
 
 
 @task(name="label-batch", retries=2, retry_delay_seconds=2)
@@ -117,11 +126,22 @@ def label_batch(ref: CampaignRef, keys: list[str], title: str) -> int:
 
 
 @task(name="summarise-labels", task_run_name="summarise-{purpose}")
-def summarise_labels(ref: CampaignRef, round_: int, purpose: str) -> LabelSummary:
-    """Count the labels by state and show the failures as a table."""
+def summarise_labels(
+    ref: CampaignRef, round_: int, purpose: str, started: float
+) -> LabelSummary:
+    """Count the labels by state, their cost since `started`, and show failures."""
     with open_campaign(ref) as (store, config):
         keys = chosen_keys(store, ref, round_, purpose)
         rows = store.label_rows(theory_fingerprint(store, config), keys)
+        fresh = [row for row in rows if (row.finished_at or 0.0) >= started]
+        if fresh:
+            store.add_usage(
+                ref.name,
+                round_,
+                "label",
+                wall_s=time.time() - started,
+                core_s=sum(row.core_seconds for row in fresh),
+            )
     failed = [row for row in rows if row.state is LabelState.FAILED]
     if failed:
         create_table_artifact(

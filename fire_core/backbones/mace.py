@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ase import Atoms
     from ase.calculators.calculator import Calculator
 
+UNREADABLE: Final = (RuntimeError, AttributeError, EOFError, ValueError, ImportError)
 VOIGT: Final = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
 
@@ -178,13 +179,15 @@ def read_model(path: Path) -> Any:
         The file is not a MACE model that this mace-torch can read.
     """
     import_mace()
+    import pickle
+
     import torch
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's notes on old pickles
             model = torch.load(path, map_location="cpu", weights_only=False)
-    except (RuntimeError, AttributeError, EOFError, ValueError, ImportError) as error:
+    except (*UNREADABLE, pickle.UnpicklingError) as error:
         msg = f"{path} is not a MACE model of mace-torch 0.3: {error}"
         raise BackboneError(msg) from error
     if not hasattr(model, "atomic_energies_fn"):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from ase import units
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
+from ase.md.velocitydistribution import Stationary, thermalize_momenta
 from ase.md.verlet import VelocityVerlet
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def run_nve(
     rng = np.random.default_rng(seed)
     moving = atoms.copy()
     moving.calc = backbone.calculator()
-    MaxwellBoltzmannDistribution(moving, temperature_K=2 * config.temperature, rng=rng)
+    thermalize_momenta(moving, 2 * config.temperature, rng=rng)
     Stationary(moving)
     dynamics = VelocityVerlet(moving, timestep=config.timestep * units.fs)
     every = max(1, config.steps // 100)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import PropertyNotImplementedError
 from ase.io import read
 
 from fire_core.errors import StoreError
@@ -216,15 +215,12 @@ def _read_frame(
 
 
 def _label_of(frame: Atoms) -> Label | Problem:
-    if frame.calc is None:
-        return Problem("no_energy", "the frame has neither energy nor forces")
-    try:
-        energy = frame.get_potential_energy()
-        forces = np.asarray(frame.get_forces(), np.float64)
-    except (PropertyNotImplementedError, RuntimeError):
-        have = ", ".join(frame.calc.results) or "nothing"
+    results = {} if frame.calc is None else frame.calc.results
+    if "energy" not in results or "forces" not in results:
+        have = ", ".join(results) or "neither"
         return Problem("no_energy", f"expected energy and forces, got {have}")
-    stress = frame.calc.results.get("stress")
+    energy, forces = results["energy"], np.asarray(results["forces"], np.float64)
+    stress = results.get("stress")
     if np.shape(forces) != (len(frame), 3) or np.ndim(energy) != 0:
         return Problem("wrong_shape", f"forces have shape {np.shape(forces)}")
     if stress is not None and np.shape(stress) != (6,):

@@ -81,11 +81,11 @@ def fine_tune(
     """Fine-tune a MACE model on labelled structures, rehearsing its pre-training.
 
     Every epoch sees all of `data.train` and, with the replay strategy, a fresh
-    subsample of `data.replay` (FIRE's replay-augmented scheme). Both live on the foundation's
-    energy scale: the per-element difference of the target's theory is fitted before
-    training (`evaluation.references`), taken out of the target's energies, and
-    added to the atomic energies of the model that is returned, which so predicts
-    the target theory's energies. Forces are never shifted.
+    subsample of `data.replay` (FIRE's replay-augmented scheme). Both live on the
+    foundation's energy scale: the per-element difference of the target's theory is
+    fitted before training (`evaluation.references`), taken out of the target's
+    energies, and added to the atomic energies of the model that is returned, which
+    so predicts the target theory's energies. Forces are never shifted.
 
     The loss is MACE's universal (conditional Huber) loss; the weights kept are an
     exponential moving average. Sums are made in a fixed order, so a training
@@ -154,7 +154,9 @@ class _Run:
         train, valid = (_aligned(items, shift) for items in (data.train, data.valid))
         self.valid = valid or train
         replaying = config.strategy == "replay" and config.replay.ratio > 0
-        source = choose_source(data.replay, train, config.replay) if replaying else []
+        source: list[LabelledStructure] = []
+        if replaying:
+            source = choose_source(data.replay, train, config.replay)
         self.n_replay = round(config.replay.ratio * len(train)) if source else 0
         self.target = GraphCache(backbone, train)
         self.replay = GraphCache(backbone, source, config.replay.weight)

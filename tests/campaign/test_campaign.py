@@ -1,0 +1,186 @@
+"""A whole campaign through Prefect; then killed at every step it gives the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from fire_core.campaign import FIRE, PRE_FINE_TUNED, VANILLA, ZERO_SHOT
+from fire_core.records import LabelState
+from fire_core.storage.store import Store
+from tests.campaign.conftest import start_campaign, write_campaign
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+SCORES = (
+    "energy_rmse_mev_per_atom",
+    "force_rmse_mev_per_angstrom",
+    "forgetting_force_mae_mev_per_angstrom",
+)
+
+
+def open_store(folder: Path) -> Store:
+    return Store.open(f"sqlite:///{folder}/.fire/fire.db", folder / ".fire/blobs")
+
+
+def finish(path: Path, environment: dict[str, str]) -> None:
+    with start_campaign(path, environment) as process:
+        code = process.wait(timeout=400)
+    assert code == 0, (path.parent / "run.log").read_text()[-3000:]
+
+
+@pytest.fixture(scope="module")
+def whole(
+    tmp_path_factory: pytest.TempPathFactory, prefect_server: str
+) -> tuple[Path, dict[str, str]]:
+    """The folder of an uninterrupted campaign."""
+    environment = {
+        **os.environ,
+        "PREFECT_API_URL": prefect_server,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONWARNINGS": "ignore",
+    }
+    path = write_campaign(tmp_path_factory.mktemp("whole"))
+    finish(path, environment)
+    return path.parent, environment
+
+
+def results_of(folder: Path) -> dict[str, dict[str, dict[str, float]]]:
+    text = (folder / "results" / "tiny" / "results.json").read_text()
+    return dict(json.loads(text))
+
+
+def test_the_report_holds_every_number_that_was_promised(
+    whole: tuple[Path, dict[str, str]],
+) -> None:
+    folder, _ = whole
+    results = results_of(folder)
+    for model in (ZERO_SHOT, PRE_FINE_TUNED, VANILLA, FIRE):
+        for score in SCORES:
+            assert results["models"][model][score] > 0
+    counts = results["label_counts"]
+    assert counts[LabelState.DONE] == 6 + 6 + 3
+    page = (folder / "results" / "tiny" / "report.html").read_text()
+    assert "data:image/" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_a_finished_campaign_started_again_computes_nothing(
+    whole: tuple[Path, dict[str, str]],
+) -> None:
+    folder, environment = whole
+    before = label_facts(folder)
+    usage = usage_seconds(folder)
+    finish(folder / "tiny.yaml", environment)
+    assert label_facts(folder) == before
+    assert usage_seconds(folder) == usage
+
+
+def test_every_candidate_has_its_provenance(
+    whole: tuple[Path, dict[str, str]],
+) -> None:
+    folder, _ = whole
+    with open_store(folder) as store:
+        model = store.need_model("tiny", PRE_FINE_TUNED)
+        run = store.open_run("tiny", 1, "explore", model.blob_sha, run_config(store))
+        frames = store.get_frames(run)
+        assert len(frames) == 2 * 60 // 4
+        assert {f.temperature for f in frames} == {300.0, 600.0}
+        chosen = store.get_selection("tiny", 1, "selected")
+        assert chosen is not None
+        assert len(set(chosen.keys)) == 6
+        assert set(chosen.keys) <= {f.key for f in frames}
+        assert sum(p.cluster_size for p in chosen.picks) == len(frames)
+
+
+def test_killed_in_labelling_dynamics_and_training_it_ends_the_same(
+    whole: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    folder, environment = whole
+    path = write_campaign(tmp_path)
+    moments: list[Callable[[Store], bool]] = [
+        lambda s: s.label_counts().get(LabelState.DONE, 0) >= 2,
+        lambda s: bool(s.get_segments(1)),
+        lambda s: bool(s.get_epochs("tiny", FIRE)),
+    ]
+    finished: dict[str, float | None] = {}
+    for moment in moments:
+        kill_when(path, environment, moment)
+        now = label_facts(tmp_path)
+        for key, ended in finished.items():
+            assert now[key][1] == ended  # a finished label is never written again
+        finished = {k: v[1] for k, v in now.items() if v[0] is LabelState.DONE}
+        assert finished
+    finish(path, environment)
+    after, expected = label_facts(tmp_path), label_facts(folder)
+    assert set(after) == set(expected)
+    for key, ended in finished.items():
+        assert after[key][1] == ended
+    assert sum(attempts for *_, attempts in after.values()) <= len(after) + 2
+    for purpose in ("perturb", "selected", "test"):
+        assert selection(tmp_path, purpose) == selection(folder, purpose)
+    for model in (PRE_FINE_TUNED, VANILLA, FIRE):
+        for score in SCORES:
+            assert results_of(tmp_path)["models"][model][score] == pytest.approx(
+                results_of(folder)["models"][model][score], rel=1e-3
+            )
+
+
+def kill_when(
+    path: Path, environment: dict[str, str], moment: Callable[[Store], bool]
+) -> None:
+    """Start the campaign and kill -9 it, workers included, once `moment` is there."""
+    process = start_campaign(path, environment)
+    deadline = time.monotonic() + 200
+    while not (path.parent / ".fire" / "fire.db").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    with process, open_store(path.parent) as store:
+        while not moment(store):
+            assert process.poll() is None, (path.parent / "run.log").read_text()[-3000:]
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        family = [process.pid, *(c.pid for c in psutil.Process(process.pid).children())]
+        for pid in family:
+            os.kill(pid, signal.SIGKILL)
+
+
+def label_facts(
+    folder: Path,
+) -> dict[str, tuple[LabelState, float | None, int]]:
+    with open_store(folder) as store:
+        theory = store.list_theories()[0][0]
+        return {
+            row.key: (row.state, row.finished_at, row.attempts)
+            for row in store.label_rows(theory)
+        }
+
+
+def usage_seconds(folder: Path) -> float:
+    with open_store(folder) as store:
+        return sum(row.wall_s for row in store.get_usage("tiny"))
+
+
+def selection(folder: Path, purpose: str) -> list[str]:
+    with open_store(folder) as store:
+        row = store.get_selection("tiny", 0 if purpose == "perturb" else 1, purpose)
+        assert row is not None
+        return row.keys
+
+
+def run_config(store: Store) -> str:
+    from fire_core.config.campaign import CampaignConfig
+
+    row = store.get_campaign("tiny")
+    assert row is not None
+    return CampaignConfig.model_validate_json(row.config_json).explore.model_dump_json()
