@@ -37,7 +37,7 @@ DOORS = {
 # What a room of fire_core may import from fire_core beside the vocabulary.
 ALLOWED = {
     "structures": {"structures"},
-    "exploration": {"exploration", "structures"},
+    "exploration": {"exploration", "structures", "backbones"},
     "selection": {"selection", "structures"},
     "labelling": {"labelling", "structures", "backbones"},
     "backbones": {"backbones", "structures"},

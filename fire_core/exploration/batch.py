@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,7 +9,7 @@ import numpy as np
 from ase import units
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import torch
     from numpy.typing import NDArray
@@ -20,28 +19,6 @@ if TYPE_CHECKING:
 
 FAR: Final = 1e3
 """Å; neighbour searches count cells in 32 bits, so no atom is sent further."""
-
-
-@contextmanager
-def repeatable(device: torch.device) -> Iterator[None]:
-    """Make sums over edges keep their order on a CPU, then restore the setting.
-
-    With two threads, the backward of an index (index_put with accumulate) adds in
-    whatever order the threads come: the same MACE call differed in its last bits.
-    On CUDA the setting would need an environment variable, so nothing is changed.
-    """
-    import torch
-
-    before = torch.are_deterministic_algorithms_enabled()
-    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    if device.type != "cpu" or before:
-        yield
-        return
-    torch.use_deterministic_algorithms(True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before, warn_only=warn_only)
 
 
 class ReplicaBatch:

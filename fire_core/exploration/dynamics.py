@@ -14,8 +14,9 @@ import numpy as np
 from ase import Atoms, units
 from ase.data import chemical_symbols
 
+from fire_core.backbones.repeatable import repeatable
 from fire_core.errors import StructureError, UnknownElementError
-from fire_core.exploration.batch import ReplicaBatch, repeatable
+from fire_core.exploration.batch import ReplicaBatch
 from fire_core.exploration.guards import check_replica
 from fire_core.exploration.harvest import is_saved
 from fire_core.exploration.states import (

@@ -226,7 +226,7 @@ def _read_structures(system: FileSystem, base: Path) -> list[Atoms]:
         raise StructureError(msg)
     try:
         found = read(path, index=system.index)
-    except (OSError, ValueError, KeyError, IndexError) as error:
+    except (OSError, ValueError, KeyError, IndexError, RuntimeError) as error:
         msg = f"{path} cannot be read as structures: {error}"
         raise StructureError(msg) from error
     frames = [found] if isinstance(found, Atoms) else list(found)

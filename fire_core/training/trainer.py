@@ -14,6 +14,7 @@ import numpy as np
 
 from fire_core.backbones.base import pack_by_atoms, refuse_unknown_elements
 from fire_core.backbones.mace import MaceBackbone, default_dtype, predict_graphs
+from fire_core.backbones.repeatable import repeatable
 from fire_core.errors import BackboneError, TrainingError
 from fire_core.evaluation.errors import summarise_errors
 from fire_core.evaluation.references import fit_reference_shift, shift_energies
@@ -126,7 +127,7 @@ def fine_tune(
     refuse_unknown_elements(frames, backbone.elements, backbone.name)
     shift = _reference_shift(backbone, data.train, config)
     run = _Run(backbone, data, config, seed, shift)
-    with _fixed_order(backbone):
+    with repeatable(backbone.device):
         records = run.resume(checkpoint)
         for epoch in range(len(records), config.epochs):
             records.append(run.epoch(epoch))
@@ -323,26 +324,3 @@ def _identity(
         [config.model_dump_json(), str(seed), sha256, *(i.key for i in train)]
     )
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-class _fixed_order:  # noqa: N801 - reads as a statement
-    """Make CPU sums repeat bit for bit in a block: threads else add in any order.
-
-    On CUDA it would need an environment variable set before the process starts, so
-    nothing is changed there and a resumed training agrees to rounding only.
-    """
-
-    def __init__(self, backbone: MaceBackbone) -> None:
-        self.active = backbone.device.type == "cpu"
-
-    def __enter__(self) -> None:
-        import torch
-
-        self.before = torch.are_deterministic_algorithms_enabled()
-        if self.active:
-            torch.use_deterministic_algorithms(mode=True)
-
-    def __exit__(self, *_: object) -> None:
-        import torch
-
-        torch.use_deterministic_algorithms(mode=self.before)

@@ -7,17 +7,17 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from fire_core.errors import LeaseLostError, StoreError
 from fire_core.records import Failure, FailureKind, LabelState
 from tests.storage.conftest import THEORY, make_frames, make_label
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fire_core.storage.store import Store
     from fire_core.storage.labels import Claim
+    from fire_core.storage.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKER = """
