@@ -1,0 +1,119 @@
+"""Replay fine-tuning of fire-mini on real DFT of Li6PS5Cl, errors before and after.
+
+``python -m benchmarks.real_dft FILE [--quick]``; FILE is an extxyz of an AIMD run, such
+as the 1200 K trajectory of Li6PS5Cl. The run is split by time: the first part to train
+on, the last to judge by, so that no judged frame neighbours a trained one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fire_core.backbones.mace import load_mace
+from fire_core.backbones.registry import load_backbone
+from fire_core.config.steps import ReplayConfig, TrainConfig
+from fire_core.evaluation.errors import summarise_errors
+from fire_core.evaluation.forgetting import measure_forgetting
+from fire_core.evaluation.references import fit_reference_shift, shift_energies
+from fire_core.storage.exchange import import_extxyz
+from fire_core.storage.store import Store
+from fire_core.structures.sanity import find_problems
+from fire_core.training.replay import load_replay_source
+from fire_core.training.trainer import TrainingData, fine_tune
+
+if TYPE_CHECKING:
+    from fire_core.backbones.base import Backbone
+    from fire_core.records import LabelledStructure
+
+THEORY = "vasp-pbe"
+
+
+def load_frames(file: Path, folder: Path, most: int) -> list[LabelledStructure]:
+    """Import a trajectory through the store; return `most` frames in order of time."""
+    with Store.open(f"sqlite:///{folder}/fire.db", folder / "blobs") as store:
+        store.add_theory(THEORY, "vasp", "unknown", "{}")
+        check = functools.partial(find_problems, min_distance_factor=0.4)
+        report = import_extxyz(store, file, THEORY, check)
+        if report.refused:
+            print(f"refused: {report.refused}")
+        labelled = store.get_labelled(store.list_labelled_keys(THEORY), THEORY)
+    return labelled[:: max(1, len(labelled) // most)][:most]
+
+
+def measure(
+    backbone: Backbone,
+    test: list[LabelledStructure],
+    heldout: list[LabelledStructure],
+    shift: dict[str, float],
+) -> dict[str, float]:
+    """Return errors on the test frames and forgetting, meV/atom and meV/Å."""
+    frames = [item.atoms for item in test]
+    predicted = shift_energies(backbone.predict(frames), frames, shift)
+    errors = summarise_errors(predicted, test)
+    return {
+        "energy_rmse_mev_per_atom": errors.energy_rmse,
+        "force_rmse_mev_per_angstrom": errors.force_rmse,
+        "forgetting_force_mae_mev_per_angstrom": measure_forgetting(
+            backbone, heldout
+        ).force_mae,
+    }
+
+
+def run(file: Path, *, n_train: int, n_test: int, epochs: int) -> dict[str, Any]:
+    """Fine-tune and return the figures."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        frames = load_frames(file, folder, n_train + n_test)
+        train, test = frames[:n_train], frames[-n_test:]
+        replay = load_replay_source(TrainConfig().replay)
+        foundation = load_backbone("fire-mini", device="auto")
+        predicted = foundation.predict([item.atoms for item in train])
+        shift = fit_reference_shift(train, predicted)
+        before = measure(foundation, test, replay.heldout, shift)
+        start = time.monotonic()
+        tuned = fine_tune(
+            foundation,
+            TrainingData(train, test[:1], replay.train, replay.heldout),
+            TrainConfig(epochs=epochs, batch_atoms=512, replay=ReplayConfig(ratio=8.0)),
+            seed=0,
+        )
+        seconds = time.monotonic() - start
+        (folder / "tuned.model").write_bytes(tuned.model)
+        model = load_mace(
+            folder / "tuned.model", name="tuned", device="cpu", dtype="float32"
+        )
+        after = measure(model, test, replay.heldout, {})
+    return {
+        "n_train": len(train),
+        "n_test": len(test),
+        "epochs": epochs,
+        "seconds": seconds,
+        "before": before,
+        "after": after,
+    }
+
+
+def main() -> None:
+    """Print a table and, as the last line, one JSON object."""
+    parser = argparse.ArgumentParser(prog="benchmarks.real_dft", description=__doc__)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--quick", action="store_true", help="under a minute")
+    arguments = parser.parse_args()
+    size = {"n_train": 4, "n_test": 2, "epochs": 2}
+    if not arguments.quick:
+        size = {"n_train": 30, "n_test": 10, "epochs": 12}
+    figures = run(arguments.file, **size)
+    for key in figures["before"]:
+        before, after = figures["before"][key], figures["after"][key]
+        print(f"{key:42s} before {before:9.2f}  after {after:9.2f}")
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()
