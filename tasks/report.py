@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from fire_core.config.campaign import CampaignConfig
     from fire_core.records import JsonDict
-    from fire_core.storage.labels import LabelRow
+    from fire_core.storage.label_queries import LabelRow
     from fire_core.storage.store import Store
 
 PACKAGES = ("fire-mlip", "prefect", "mace-torch", "torch", "tblite", "ase", "dscribe")
