@@ -7,7 +7,11 @@ import sys
 import typer
 from rich.console import Console
 
-from cli import campaign, config, db, label, system
+from cli.campaign import app as campaign
+from cli.config import app as config
+from cli.db import app as db
+from cli.label import app as label
+from cli.system import app as system
 from fire_core.errors import FireError
 
 app = typer.Typer(
@@ -15,11 +19,11 @@ app = typer.Typer(
     help="FIRE: fine-tune interatomic potentials for battery interfaces.",
     pretty_exceptions_show_locals=False,
 )
-app.add_typer(campaign.app, name="campaign", help="Run, watch and report campaigns.")
-app.add_typer(config.app, name="config", help="Check campaign files; print the schema.")
-app.add_typer(db.app, name="db", help="Import, export and count labels.")
-app.add_typer(label.app, name="label", help="Look at failed labels; try them again.")
-app.add_typer(system.app, name="system", help="Crystals and interfaces.")
+app.add_typer(campaign, name="campaign", help="Run, watch and report campaigns.")
+app.add_typer(config, name="config", help="Check campaign files; print the schema.")
+app.add_typer(db, name="db", help="Import, export and count labels.")
+app.add_typer(label, name="label", help="Look at failed labels; try them again.")
+app.add_typer(system, name="system", help="Crystals and interfaces.")
 
 
 def main() -> None:

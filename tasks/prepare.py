@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from prefect import task
 
+from fire_core.backbones.registry import load_backbone
 from fire_core.campaign import sub_seed
 from fire_core.config.campaign import CampaignConfig
 from fire_core.config.load import config_to_json
+from fire_core.errors import UnknownElementError
+from fire_core.labelling.makers import known_elements
 from fire_core.storage.campaigns import SelectionRow
 from fire_core.storage.store import Store
 from fire_core.structures.interfaces import build_system
@@ -42,6 +45,7 @@ def perturb_structures(ref: CampaignRef) -> int:
         if done is not None:
             return len(done.keys)
         start = build_system(config.system, Path())
+        refuse_unknown_elements(start, config)
         keys = store.add_structures(start, source=f"{ref.name}: start")
         store.save_selection(
             ref.name, 0, START, SelectionRow("build", keys, [], _meta(start))
@@ -58,6 +62,30 @@ def perturb_structures(ref: CampaignRef) -> int:
         keys = store.add_structures(copies, source=f"{ref.name}: perturb")
         store.save_selection(ref.name, 0, PERTURB, SelectionRow("perturb", keys))
         return len(keys)
+
+
+def refuse_unknown_elements(start: list[Atoms], config: CampaignConfig) -> None:
+    """Stop before anything is spent on an element that model or labeller lacks.
+
+    Raises
+    ------
+    UnknownElementError
+        Names the element, who does not know it, and the remedy.
+    """
+    present = {symbol for atoms in start for symbol in atoms.get_chemical_symbols()}
+    backbone = load_backbone(config.backbone.name, device="cpu")
+    for who, known, remedy in (
+        (f"backbone {config.backbone.name}", backbone.elements, "backbone.name"),
+        (f"labeller {config.theory.kind}", known_elements(config.theory), "theory"),
+    ):
+        unknown = sorted(present - known)
+        if unknown:
+            msg = (
+                f"{who} does not know {', '.join(unknown)} of "
+                f"{start[0].get_chemical_formula()}; choose another `{remedy}` in the "
+                "campaign file"
+            )
+            raise UnknownElementError(msg)
 
 
 def _meta(start: list[Atoms]) -> str:
