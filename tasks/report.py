@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from fire_core.storage.store import Store
 
 PACKAGES = ("fire-mlip", "prefect", "mace-torch", "torch", "tblite", "ase", "dscribe")
-SHOWN_FIGURES = ("pca_map", "force_parity")
+SHOWN_FIGURES = ("pca_map", "parity_forces")
 
 
 @task(name="write-report", task_run_name="report-{ref.name}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import warnings
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
@@ -231,6 +233,7 @@ def download_mace(name: str) -> Path:
 
 def import_mace() -> None:
     """Import mace, which must come before e3nn, without its import-time notes."""
-    with warnings.catch_warnings():
+    quiet = contextlib.redirect_stdout(io.StringIO())  # it prints what it lacks
+    with warnings.catch_warnings(), quiet:
         warnings.simplefilter("ignore")
         import mace.modules  # noqa: F401 - unpickling needs its classes

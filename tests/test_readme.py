@@ -1,0 +1,35 @@
+"""The README's Python runs, and the commands and files that it names are there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import typer.main
+
+from cli.main import app
+
+ROOT = Path(__file__).resolve().parents[1]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_python_blocks_run() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {})
+
+
+def test_every_command_named_exists() -> None:
+    groups = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    named = re.findall(r"^fire (\w+) (\w+)", TEXT, flags=re.MULTILINE)
+    assert len(named) >= 8
+    for group, command in named:
+        assert command in groups[group].commands, f"fire {group} {command}"
+
+
+def test_every_linked_file_is_there() -> None:
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", TEXT)
+    assert links
+    for link in links:
+        assert (ROOT / link).exists(), link
