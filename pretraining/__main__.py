@@ -7,6 +7,7 @@ goes on where the first was stopped.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import logging
 import os
 import subprocess
@@ -14,6 +15,7 @@ import sys
 import venv
 from pathlib import Path
 
+from pretraining.anneal import AnnealPlan, anneal
 from pretraining.bundle import bundle
 from pretraining.dataset import write_splits
 from pretraining.generate import write_jobs
@@ -62,6 +64,9 @@ def main() -> int:
     parser.add_argument("--workdir", type=Path, default=Path("build/pretraining"))
     parser.add_argument("--teacher", type=Path, help="environment of the teacher")
     parser.add_argument("--epochs", type=int, default=TrainingPlan().epochs)
+    parser.add_argument(
+        "--anneal-minutes", type=float, default=AnnealPlan().minutes, metavar="M"
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--parts", type=int, default=2, help="labelling processes")
     arguments = parser.parse_args()
@@ -74,7 +79,14 @@ def main() -> int:
     references = write_splits(workdir / "labels", workdir / "data")
     plan = TrainingPlan(epochs=arguments.epochs, device=arguments.device)
     model = train(workdir / "data", workdir / "training", references, plan)
-    bundle(model, workdir / "data", plan)
+    second = AnnealPlan(minutes=arguments.anneal_minutes)
+    train_file = workdir / "data" / "train.extxyz"
+    model = anneal(model, train_file, workdir / "anneal", second)
+    stages = {
+        "first_stage": dataclasses.asdict(plan),
+        "second_stage": dataclasses.asdict(second),
+    }
+    bundle(model, workdir / "data", SEED, stages)
     return 0
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import lzma
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,14 +19,14 @@ from pretraining.evaluate import evaluate
 from pretraining.prototypes import ELEMENTS
 
 if TYPE_CHECKING:
-    from ase import Atoms
+    from collections.abc import Mapping
 
-    from pretraining.train import TrainingPlan
+    from ase import Atoms
 
 logger = logging.getLogger(__name__)
 
 ASSETS = Path(__file__).parents[1] / "fire_core" / "backbones" / "assets"
-REPLAY_TRAIN = 1100
+REPLAY_TRAIN = 3000
 REPLAY_HELDOUT = 260
 MAX_ATOMS = 40
 SHARES = {
@@ -36,13 +35,25 @@ SHARES = {
 }  # fmt: skip
 
 
-def bundle(model: Path, data: Path, plan: TrainingPlan) -> None:
-    """Write the three assets; the manifest last."""
+def bundle(model: Path, data: Path, seed: int, training: Mapping[str, Any]) -> None:
+    """Write the three assets; the manifest last.
+
+    Parameters
+    ----------
+    model
+        Trained MACE model.
+    data
+        Folder with `train.extxyz` and `heldout.extxyz`.
+    seed
+        Of the draw of the replay subset.
+    training
+        What the manifest shall say of the training.
+    """
     ASSETS.mkdir(parents=True, exist_ok=True)
     target = ASSETS / "fire-mini.model"
-    slim(model, target)
+    parameters, r_max = slim(model, target)
     replay = ASSETS / "fire-mini.replay.extxyz.xz"
-    write_replay(data, replay, plan.seed)
+    write_replay(data, replay, seed)
     facts: dict[str, Any] = {
         "name": "fire-mini",
         "version": 1,
@@ -52,14 +63,15 @@ def bundle(model: Path, data: Path, plan: TrainingPlan) -> None:
         "replay_file": replay.name,
         "replay_sha256": file_sha256(replay),
         "elements": list(ELEMENTS),
-        "r_max": plan.r_max,
+        "r_max": r_max,
+        "num_parameters": parameters,
         "theory": {
             "code": "sevennet-0",
             "version": "sevenn 0.13",
             "note": "a potential trained on MPtrj (PBE and PBE+U), not DFT itself",
         },
         "licence": "MIT, as the project; the teacher SevenNet-0 is MIT",
-        "training": asdict(plan),
+        "training": dict(training),
         "heldout_errors": evaluate(target, data / "heldout.extxyz"),
     }
     manifest = ASSETS / "fire-mini.json"
@@ -67,14 +79,21 @@ def bundle(model: Path, data: Path, plan: TrainingPlan) -> None:
     logger.info("assets: %s", json.dumps(facts["heldout_errors"]))
 
 
-def slim(model: Path, target: Path) -> None:
-    """Keep the model in single precision on the CPU, and nothing beside it."""
+def slim(model: Path, target: Path) -> tuple[int, float]:
+    """Keep the model in single precision on the CPU, and nothing beside it.
+
+    Returns
+    -------
+    tuple
+        The number of its parameters and its cutoff in Å.
+    """
     from fire_core.backbones.mace import read_model
 
     loaded = read_model(model)
     import torch
 
     torch.save(loaded.to("cpu").float(), target)
+    return sum(p.numel() for p in loaded.parameters()), float(loaded.r_max)
 
 
 def write_replay(data: Path, target: Path, seed: int) -> None:

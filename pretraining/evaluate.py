@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def evaluate(model: Path, frames: Path, *, refit: bool = False) -> dict[str, float]:
+def evaluate(
+    model: Path, frames: Path, *, refit: bool = False, family: str | None = None
+) -> dict[str, float]:
     """Return mean absolute errors on labelled frames.
 
     Parameters
@@ -31,6 +33,8 @@ def evaluate(model: Path, frames: Path, *, refit: bool = False) -> dict[str, flo
         extxyz with the labels of `pretraining.dataset`, or plain DFT labels.
     refit
         Take out a per-element energy offset first, for labels of another theory.
+    family
+        Only frames of this family; None for all.
 
     Returns
     -------
@@ -43,6 +47,7 @@ def evaluate(model: Path, frames: Path, *, refit: bool = False) -> dict[str, flo
         f
         for f in read(frames, index=":")
         if set(f.get_chemical_symbols()) <= backbone.elements
+        and family in (None, f.info.get("family"))
     ]
     predicted = backbone.predict(known)
     truth = [_labels(frame) for frame in known]
@@ -87,8 +92,14 @@ def main() -> int:
     parser.add_argument("model", type=Path)
     parser.add_argument("frames", type=Path)
     parser.add_argument("--refit", action="store_true", help="per-element energy fit")
+    parser.add_argument("--family", help="only this family of structures")
     arguments = parser.parse_args()
-    errors = evaluate(arguments.model, arguments.frames, refit=arguments.refit)
+    errors = evaluate(
+        arguments.model,
+        arguments.frames,
+        refit=arguments.refit,
+        family=arguments.family,
+    )
     sys.stdout.write(json.dumps(errors, indent=2) + "\n")
     return 0
 

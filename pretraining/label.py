@@ -20,7 +20,7 @@ from ase import Atoms, units
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 from ase.md.langevin import Langevin
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
+from ase.md.velocitydistribution import thermalize_momenta
 from ase.neighborlist import neighbor_list
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def hot_frames(
     moving = atoms.copy()
     moving.positions += rng.normal(0, 0.05, moving.positions.shape)
     moving.calc = teacher
-    MaxwellBoltzmannDistribution(moving, temperature_K=2 * temperature, rng=rng)
+    thermalize_momenta(moving, 2 * temperature, rng=rng)
     dynamics = Langevin(
         moving,
         timestep=(1.0 if 1 in moving.numbers else 4.0) * units.fs,

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 BATCH_ATOMS = 512
 """Atoms in one forward pass unless the caller says otherwise."""
 
+OTHER_BACKBONE = (
+    "Choose a backbone that covers it, for example backbone.name: medium-mpa-0"
+)
+
 
 class Backbone(Protocol):
     """A foundation model, or one fine-tuned from it.
@@ -60,17 +64,24 @@ class Backbone(Protocol):
 
 
 def refuse_unknown_elements(
-    frames: Sequence[Atoms], elements: frozenset[str], name: str
+    frames: Sequence[Atoms],
+    elements: frozenset[str],
+    name: str,
+    *,
+    what: str = "frame",
+    remedy: str = OTHER_BACKBONE,
 ) -> None:
-    """Raise UnknownElementError, naming element and frame, for what is not known."""
+    """Raise UnknownElementError, naming element and frame, for what is not known.
+
+    `what` names the kind of frame in the message, `remedy` ends it.
+    """
     for number, atoms in enumerate(frames):
         unknown = sorted(set(atoms.get_chemical_symbols()) - elements)
         if unknown:
             msg = (
-                f"{name} does not know {', '.join(unknown)} in frame {number} "
+                f"{name} does not know {', '.join(unknown)} in {what} {number} "
                 f"({atoms.get_chemical_formula()}); it knows "
-                f"{', '.join(sorted(elements))}. Choose a backbone that covers it, "
-                "for example backbone.name: medium-mpa-0"
+                f"{', '.join(sorted(elements))}. {remedy}"
             )
             raise UnknownElementError(msg)
 

@@ -17,7 +17,7 @@ from fire_core.backbones.base import (
     refuse_unknown_elements,
 )
 from fire_core.backbones.calculator import BackboneCalculator
-from fire_core.errors import BackboneError
+from fire_core.errors import BackboneError, StructureError
 from fire_core.files import file_sha256
 from fire_core.records import Label
 
@@ -76,10 +76,22 @@ class MaceBackbone:
 
         `weight` multiplies its energy, forces and stress in MACE's universal loss,
         which does not look at the weight of a whole configuration.
+
+        Raises
+        ------
+        StructureError
+            A position or the cell is not finite.
         """
         from mace.data import AtomicData, Configuration
         from mace.tools import AtomicNumberTable
 
+        if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell).all()):
+            # the neighbour list would search through NaN for minutes
+            msg = (
+                f"{atoms.get_chemical_formula()} has a position or cell that is not "
+                "finite; leave the structure out, or look where it came from"
+            )
+            raise StructureError(msg)
         properties: dict[str, Any] = {}
         weights = {"energy": weight, "forces": weight, "stress": 0.0}
         if label is not None:

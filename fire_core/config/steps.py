@@ -149,9 +149,9 @@ class TrainConfig(Part):
     """`naive` trains on the target alone; `replay` draws a fresh subsample of the
     pre-training set every epoch."""
     epochs: Count = 40
-    batch_atoms: Count = 256
+    batch_atoms: Count = 128
     """Most atoms in one batch."""
-    learning_rate: Positive = 1e-3
+    learning_rate: Positive = 2e-3
     """Peak; warmed up, then annealed to a hundredth by a cosine."""
     weight_decay: NonNegative = 0.0
     energy_weight: NonNegative = 1.0

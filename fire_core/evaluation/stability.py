@@ -52,7 +52,8 @@ def run_nve(
     """Run velocity Verlet from Maxwell–Boltzmann velocities.
 
     Velocities start at twice the configured temperature, since half of it goes
-    into the potential energy of the crystal at once.
+    into the potential energy of the crystal at once. The run ends at the first
+    force that is not finite.
     """
     rng = np.random.default_rng(seed)
     moving = atoms.copy()
@@ -63,20 +64,24 @@ def run_nve(
     every = max(1, config.steps // 100)
     samples = [_sample(moving, 0.0)]
     limit = MAX_HEATING * 2 * config.temperature
-    completed = True
-    for step in range(every, config.steps + 1, every):
-        dynamics.run(every)
-        samples.append(_sample(moving, step * config.timestep))
-        total, temperature = samples[-1][1:]
-        if not np.isfinite(total) or temperature > limit:
-            completed = False
+    completed = _is_finite(moving)
+    for step in range(1, config.steps + 1):
+        if not completed:
             break
+        dynamics.run(1)
+        completed = _is_finite(moving) and moving.get_temperature() <= limit
+        if step % every == 0 or not completed:
+            samples.append(_sample(moving, step * config.timestep))
     times, energies, temperatures = np.array(samples).T
     energies = (energies - energies[0]) / len(atoms)
     slope = np.polyfit(times, energies, 1)[0] if completed else np.inf
     return StabilityResult(
         completed, float(abs(slope)) * 1e6, times, energies, temperatures
     )
+
+
+def _is_finite(atoms: Atoms) -> bool:
+    return bool(np.isfinite(atoms.get_forces()).all())
 
 
 def _sample(atoms: Atoms, time: float) -> tuple[float, float, float]:

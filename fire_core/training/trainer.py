@@ -123,8 +123,7 @@ def fine_tune(
     if not data.train:
         msg = "expected at least one labelled structure to train on, got none"
         raise TrainingError(msg)
-    frames = [item.atoms for item in (*data.train, *data.valid)]
-    refuse_unknown_elements(frames, backbone.elements, backbone.name)
+    _refuse_unknown(backbone, data)
     shift = _reference_shift(backbone, data.train, config)
     run = _Run(backbone, data, config, seed, shift)
     with repeatable(backbone.device):
@@ -186,7 +185,9 @@ class _Run:
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer, lambda step: _learning_rate(step, n_steps)
         )
-        self.identity = _identity(config, seed, backbone.sha256, train)
+        self.identity = _identity(
+            config, seed, backbone.sha256, (train, valid, source, self.heldout)
+        )
 
     def resume(self, checkpoint: bytes | None) -> list[EpochRecord]:
         if checkpoint is None:
@@ -220,6 +221,7 @@ class _Run:
             forgetting = None
             if self.heldout:
                 forgetting = self._judge(self.heldout, self.heldout_graphs).force_mae
+        self._refuse_nonfinite("validation force RMSE", valid.force_rmse, epoch)
         return EpochRecord(
             epoch=epoch,
             train_loss=float(np.mean(losses)),
@@ -250,13 +252,16 @@ class _Run:
             )
         self.schedule.step()
         value = float(loss.detach())
+        self._refuse_nonfinite("loss", value, epoch)
+        return value
+
+    def _refuse_nonfinite(self, what: str, value: float, epoch: int) -> None:
         if not math.isfinite(value):
             msg = (
-                f"the loss became {value} in epoch {epoch}; lower learning_rate (now "
+                f"the {what} became {value} in epoch {epoch}; lower learning_rate (now "
                 f"{self.config.learning_rate}) or look for a broken label"
             )
             raise TrainingError(msg)
-        return value
 
     def _judge(
         self, items: Sequence[LabelledStructure], graphs: Sequence[Any]
@@ -317,10 +322,27 @@ def _learning_rate(step: int, n_steps: int) -> float:
     return 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * progress))
 
 
+def _refuse_unknown(backbone: MaceBackbone, data: TrainingData) -> None:
+    """Refuse elements that the model does not know, before anything is computed."""
+    known, name = backbone.elements, backbone.name
+    target = [item.atoms for item in (*data.train, *data.valid)]
+    refuse_unknown_elements(target, known, name)
+    rehearsed = [item.atoms for item in (*data.replay, *data.heldout)]
+    remedy = "Leave such frames out of replay.source: the model was not trained on them"
+    refuse_unknown_elements(rehearsed, known, name, what="replay frame", remedy=remedy)
+
+
 def _identity(
-    config: TrainConfig, seed: int, sha256: str, train: Sequence[LabelledStructure]
+    config: TrainConfig,
+    seed: int,
+    sha256: str,
+    parts: Sequence[Sequence[LabelledStructure]],
 ) -> str:
-    text = "|".join(
-        [config.model_dump_json(), str(seed), sha256, *(i.key for i in train)]
-    )
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    """Return a hash of all that a training's course depends on, labels included."""
+    digest = hashlib.sha256(f"{config.model_dump_json()}|{seed}|{sha256}".encode())
+    for part in parts:
+        digest.update(f"|{len(part)}".encode())
+        for item in part:
+            digest.update(f"{item.key}{item.theory}".encode())
+            digest.update(np.asarray(item.label.forces, "<f8").tobytes())
+    return digest.hexdigest()[:16]

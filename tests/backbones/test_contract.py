@@ -11,7 +11,7 @@ from ase.build import bulk
 from fire_core.backbones.base import Backbone, pack_by_atoms
 from fire_core.backbones.mace import MaceBackbone
 from fire_core.backbones.registry import load_backbone
-from fire_core.errors import BackboneError, UnknownElementError
+from fire_core.errors import BackboneError, StructureError, UnknownElementError
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -164,6 +164,30 @@ def test_an_unknown_element_is_named_with_its_frame(fire_mini: Backbone) -> None
     frames = [bulk("LiCl", "rocksalt", a=5.1), bulk("PuO", "rocksalt", a=5.0)]
     with pytest.raises(UnknownElementError, match=r"does not know Pu in frame 1 \(OPu"):
         fire_mini.predict(frames)
+
+
+def test_a_position_that_is_not_finite_is_refused_at_once(
+    fire_mini: Backbone, atoms: Atoms
+) -> None:
+    atoms.positions[2, 0] = np.nan
+    with pytest.raises(StructureError, match="not finite"):
+        fire_mini.predict([atoms])
+
+
+@pytest.mark.parametrize("pbc", [(False, False, False), (True, True, False)])
+def test_open_boundaries_leave_the_callers_cell_alone(
+    fire_mini: Backbone, atoms: Atoms, pbc: tuple[bool, bool, bool]
+) -> None:
+    """A cell without periodicity is replaced in the graph, not in the structure."""
+    atoms.set_pbc(pbc)
+    atoms.cell[2] = 0.0
+    before = atoms.cell.array.copy()
+    turned = atoms.copy()
+    turned.rotate(90, "z", rotate_cell=True)
+    plain, other = fire_mini.predict([atoms, turned])
+    assert np.array_equal(before, atoms.cell.array)
+    assert np.isfinite(plain.forces).all()
+    assert other.energy == pytest.approx(plain.energy, abs=ENERGY)
 
 
 def test_unknown_names_list_the_choices() -> None:

@@ -84,6 +84,15 @@ def test_an_explosion_is_reported_and_not_averaged() -> None:
     assert result.drift_mev_per_atom_per_ps == np.inf
 
 
+def test_a_force_that_is_not_finite_ends_the_run_at_once() -> None:
+    """Not even one step on: positions that are not finite hang neighbour lists."""
+    config = StabilityConfig(temperature=40, steps=400, timestep=4.0)
+    result = run_nve(Potential(factor=np.nan), argon(), config, seed=1)
+    assert not result.completed
+    assert result.drift_mev_per_atom_per_ps == np.inf
+    assert len(result.times) == 1
+
+
 def test_the_starting_structure_is_left_alone() -> None:
     atoms = argon()
     before = atoms.positions.copy()

@@ -115,7 +115,7 @@ def test_without_friction_total_energy_is_conserved(trap_factory):
     ]
     potential = after[0].energy / len(atoms)
     assert after[0].start_energy == 0.0
-    assert potential > 0.2 * kinetic[0]  # energy has gone to and fro
+    assert potential > 0.2 * kinetic[0]  # energy has gone back and forth
     assert kinetic[1] + potential == pytest.approx(kinetic[0], rel=2e-3)
 
 

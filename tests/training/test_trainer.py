@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -224,6 +225,25 @@ def test_a_checkpoint_of_another_training_is_refused(backbone: MaceBackbone) -> 
     )
     with pytest.raises(TrainingError, match="data or settings changed"):
         fine_tune(backbone, make_data(), short, seed=2, checkpoint=states[0])
+    relabelled = make_data()
+    train = labelled(rattled("LiF", 8, 1), epsilon=0.2)  # same structures
+    assert [i.key for i in train] == [i.key for i in relabelled.train]
+    with pytest.raises(TrainingError, match="data or settings changed"):
+        fine_tune(
+            backbone,
+            replace(relabelled, train=train),
+            short,
+            seed=1,
+            checkpoint=states[0],
+        )
+    with pytest.raises(TrainingError, match="data or settings changed"):
+        fine_tune(
+            backbone,
+            replace(relabelled, replay=relabelled.replay[1:]),
+            short,
+            seed=1,
+            checkpoint=states[0],
+        )
     with pytest.raises(TrainingError, match="cannot be read"):
         fine_tune(backbone, make_data(), short, seed=1, checkpoint=states[0][:100])
 
@@ -235,6 +255,19 @@ def test_a_loss_that_is_not_finite_stops_with_a_remedy(backbone: MaceBackbone) -
         fine_tune(backbone, data, SETTINGS, seed=1)
 
 
+def test_a_validation_error_that_is_not_finite_stops_before_it_is_kept(
+    backbone: MaceBackbone,
+) -> None:
+    data = make_data()
+    data.valid[0].label.forces[0, 0] = np.nan
+    kept: list[bytes] = []
+    with pytest.raises(TrainingError, match=r"validation force RMSE became nan"):
+        fine_tune(
+            backbone, data, SETTINGS, seed=1, on_epoch=lambda _, s: kept.append(s)
+        )
+    assert not kept
+
+
 def test_unknown_elements_and_untrainable_models_are_refused(
     backbone: MaceBackbone,
 ) -> None:
@@ -242,5 +275,12 @@ def test_unknown_elements_and_untrainable_models_are_refused(
     data.train[1].atoms.symbols[0] = "Na"
     with pytest.raises(UnknownElementError, match=r"does not know Na in frame 1"):
         fine_tune(backbone, data, SETTINGS, seed=1)
+    for part in ("replay", "heldout"):
+        data = make_data()
+        getattr(data, part)[3].atoms.symbols[0] = "Au"
+        with pytest.raises(
+            UnknownElementError, match=r"Au in replay frame.*out of replay.source"
+        ):
+            fine_tune(backbone, data, SETTINGS, seed=1)
     with pytest.raises(BackboneError, match="chgnet cannot be fine-tuned"):
         fine_tune(ChgnetBackbone(device="cpu"), make_data(), SETTINGS, seed=1)
