@@ -69,7 +69,7 @@ def run_nve(
         if not completed:
             break
         dynamics.run(1)
-        completed = _is_finite(moving) and moving.get_temperature() <= limit
+        completed = _is_finite(moving) and bool(moving.get_temperature() <= limit)
         if step % every == 0 or not completed:
             samples.append(_sample(moving, step * config.timestep))
     times, energies, temperatures = np.array(samples).T

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from fire_core.report import figures
-from fire_core.report.data import MODEL_NAMES, ReportData
+from fire_core.report.data import MODEL_NAMES, ReportData, added_forgetting
 from fire_core.report.verdicts import describe_theory, judge
 
 if TYPE_CHECKING:
@@ -76,12 +76,16 @@ def write_report(data: ReportData, folder: Path) -> Path:
 
 def make_results(data: ReportData) -> JsonDict:
     """Gather the numbers of a report; nan and infinity become null."""
+    added = added_forgetting(data.models)
     results = {
         "format": FORMAT,
         "name": data.name,
         "system": data.system,
         "n_test": data.n_test,
-        "models": {k: asdict(m) for k, m in data.models.items()},
+        "models": {
+            k: asdict(m) | {"forgetting_added_mev_per_angstrom": added.get(k)}
+            for k, m in data.models.items()
+        },
         "label_counts": dict(data.label_counts),
         "failures": [asdict(f) for f in data.failures],
         "seconds": dict(data.seconds),

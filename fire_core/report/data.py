@@ -51,6 +51,21 @@ class ModelScores:
     forgetting_energy_mae_mev_per_atom: float | None = None
 
 
+def added_forgetting(models: Mapping[str, ModelScores]) -> dict[str, float]:
+    """Return what each model adds to the zero-shot error on pre-training data, meV/Å.
+
+    The error itself is mostly the foundation model's own; what a fine-tuning has
+    forgotten is the part that it added. Empty without a zero-shot model.
+    """
+    if "zero_shot" not in models:
+        return {}
+    start = models["zero_shot"].forgetting_force_mae_mev_per_angstrom
+    return {
+        key: scores.forgetting_force_mae_mev_per_angstrom - start
+        for key, scores in models.items()
+    }
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PcaPoints:
     """Candidates in the plane of the first two principal components.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fire_core.report.data import Verdict
+from fire_core.report.data import Verdict, added_forgetting
 from fire_core.report.figures import format_short
 
 if TYPE_CHECKING:
@@ -80,7 +80,11 @@ def _judge_forgetting(models: Mapping[str, ModelScores]) -> list[Verdict]:
     )
     if "zero_shot" in models:
         start = getattr(models["zero_shot"], attribute)
-        text += f", {format_short(start)} meV/Å before"
+        added = added_forgetting(models)
+        text += (
+            f", {format_short(start)} meV/Å before: added {added['fire']:+.1f} and "
+            f"{added['vanilla']:+.1f} meV/Å"
+        )
     return [Verdict(f"{text}.", fire < plain)]
 
 

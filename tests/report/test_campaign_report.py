@@ -68,6 +68,13 @@ def test_results_keep_their_names(report_data, tmp_path):
             "forgetting_force_mae_mev_per_angstrom",
         } <= set(scores)
     assert results["models"]["fire"]["force_rmse_mev_per_angstrom"] == 70.0
+    added = {
+        key: scores["forgetting_added_mev_per_angstrom"]
+        for key, scores in results["models"].items()
+    }
+    assert added == {
+        "zero_shot": 0.0, "pre_fine_tuned": 25.0, "vanilla": 135.0, "fire": 7.0
+    }  # fmt: skip
     assert results["stability"]["zero_shot"] == {
         "drift_mev_per_atom_per_ps": None,  # infinity is no JSON
         "completed": False,
