@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +15,7 @@ from rich.table import Table
 from cli.options import DEFAULT_BLOBS, DEFAULT_DB, AsJson, Blobs, Database
 from fire_core.config.campaign import CampaignConfig
 from fire_core.config.load import load_campaign
-from fire_core.errors import StoreError
+from fire_core.errors import FireError, StoreError
 from fire_core.storage.store import Store
 
 app = typer.Typer(no_args_is_help=True)
@@ -40,6 +41,7 @@ def run(file: Annotated[Path, typer.Argument(help="Campaign file, YAML.")]) -> N
         os.environ.setdefault(name, value)
     from flows.campaign import campaign_flow
 
+    _show_expected_errors_once()
     page = Path(campaign_flow(config))
     console = Console()
     console.print(
@@ -47,6 +49,19 @@ def run(file: Annotated[Path, typer.Argument(help="Campaign file, YAML.")]) -> N
     )
     console.print(f"report: {page}", highlight=False)
     console.print(f"numbers: {page.parent / 'results.json'}", highlight=False)
+
+
+def _show_expected_errors_once() -> None:
+    """Keep Prefect's traceback of an expected error off the console.
+
+    The message itself ends the command; the traceback stays in the server's log.
+    """
+
+    def is_news(record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], FireError))
+
+    for handler in logging.getLogger().handlers:  # Prefect writes to the root's
+        handler.addFilter(is_news)
 
 
 @app.command()

@@ -6,6 +6,7 @@ import sys
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from cli.campaign import app as campaign
 from cli.config import app as config
@@ -31,7 +32,8 @@ def main() -> None:
     try:
         app()
     except FireError as error:
-        Console(stderr=True).print(f"[red]error:[/red] {error}", highlight=False)
+        text = f"[red]error:[/red] {escape(str(error))}"
+        Console(stderr=True).print(text, highlight=False, soft_wrap=True)
         sys.exit(1)
 
 

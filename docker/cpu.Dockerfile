@@ -1,4 +1,6 @@
 # Everything FIRE needs on a machine without GPU: `docker build -f docker/cpu.Dockerfile .`
+# Give the address of PyTorch's CPU wheels with `--build-arg PIP_EXTRA_INDEX_URL=...`;
+# without it torch brings gigabytes of CUDA packages.
 FROM python:3.11-slim-bookworm
 RUN useradd --create-home fire
 WORKDIR /opt/fire
@@ -7,11 +9,10 @@ COPY fire_core fire_core
 COPY tasks tasks
 COPY flows flows
 COPY cli cli
-# The CPU build of torch; the plain index would bring gigabytes of CUDA packages.
-RUN pip install --no-cache-dir --extra-index-url https://download.pytorch.org/whl/cpu \
-    -c constraints.txt .
+ARG PIP_EXTRA_INDEX_URL=
+RUN pip install --no-cache-dir -c constraints.txt .
 USER fire
 WORKDIR /home/fire
-ENV PREFECT_SERVER_ANALYTICS_ENABLED=false DO_NOT_TRACK=1
+ENV PREFECT_SERVER_ANALYTICS_ENABLED=false DO_NOT_TRACK=1 OMP_WAIT_POLICY=PASSIVE
 ENTRYPOINT ["fire"]
 CMD ["--help"]

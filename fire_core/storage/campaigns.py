@@ -80,7 +80,8 @@ class CampaignTables:
     def open_campaign(self, name: str, config_json: str) -> CampaignRow:
         """Enter a campaign, or find it with the same scientific configuration.
 
-        Settings that only change how it runs (`RUN_SETTINGS`) are updated.
+        Settings that only change how it runs (`RUN_SETTINGS`) are updated; a campaign
+        that has not chosen a structure yet takes any configuration.
 
         Raises
         ------
@@ -99,7 +100,11 @@ class CampaignTables:
                     )
                 )
             else:
-                _refuse_difference(name, stored, config_json)
+                chosen = select(SelectionTable.campaign).where(
+                    SelectionTable.campaign == name
+                )
+                if connection.scalar(chosen.limit(1)) is not None:
+                    _refuse_difference(name, stored, config_json)
                 connection.execute(
                     update(CampaignTable)
                     .where(CampaignTable.name == name)

@@ -97,10 +97,21 @@ def test_a_campaign_keeps_its_science_and_may_change_how_it_runs(store: Store) -
     row = store.get_campaign("c")
     assert row is not None
     assert '"threads": 8' in row.config_json
+    store.save_selection("c", 0, "start", SelectionRow("build", []))
     with pytest.raises(
         StoreError, match=r"select.n: 4 there, 5 now(.|\n)*another name"
     ):
         store.open_campaign("c", '{"seed": 1, "threads": 8, "select": {"n": 5}}')
+
+
+def test_a_campaign_that_has_chosen_nothing_may_still_be_corrected(
+    store: Store,
+) -> None:
+    store.open_campaign("c", '{"seed": 1, "backbone": {"name": "wrong"}}')
+    store.open_campaign("c", '{"seed": 1, "backbone": {"name": "fire-mini"}}')
+    row = store.get_campaign("c")
+    assert row is not None
+    assert "fire-mini" in row.config_json
 
 
 def test_datasets_usage_models_and_evaluations_come_back(store: Store) -> None:
