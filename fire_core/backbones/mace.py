@@ -202,7 +202,10 @@ def read_model(path: Path) -> Any:
             warnings.simplefilter("ignore")  # torch's notes on old pickles
             model = torch.load(path, map_location="cpu", weights_only=False)
     except (*UNREADABLE, pickle.UnpicklingError) as error:
-        msg = f"{path} is not a MACE model of mace-torch 0.3: {error}"
+        msg = (
+            f"{path} is not a MACE model of mace-torch 0.3, or is damaged ({error}); "
+            "copy or fetch it again"
+        )
         raise BackboneError(msg) from error
     if not hasattr(model, "atomic_energies_fn"):
         msg = f"{path} holds a {type(model).__name__}, expected a MACE model"

@@ -233,7 +233,10 @@ def _read_structures(system: FileSystem, base: Path) -> list[Atoms]:
     for number, atoms in enumerate(frames):
         problems = find_problems(atoms)
         if problems:
-            msg = f"{path}, frame {number}: {problems[0].kind}: {problems[0].detail}"
+            msg = (
+                f"{path}, frame {number}: {problems[0].kind}: {problems[0].detail}; "
+                "correct that frame or leave it out with `system.index`"
+            )
             raise StructureError(msg)
     if not frames:
         msg = f"{path} holds no structure at index {system.index!r}"
