@@ -34,10 +34,10 @@ STATE: Final = "anneal.pt"
 class AnnealPlan:
     """Weights of the loss and length of the schedule; minutes cap the steps."""
 
-    steps: int = 8000
-    minutes: float = 60.0
+    steps: int = 40000
+    minutes: float = 120.0
     batch_size: int = 16
-    learning_rate: float = 3e-3
+    learning_rate: float = 4e-3
     warmup: float = 0.02
     energy_weight: float = 4.0
     forces_weight: float = 10.0
