@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch loads; see `cli`
+os.environ.setdefault("GOMP_SPINCOUNT", "3000")  # before torch loads; see `cli`
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
