@@ -17,15 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 from fire_core.backbones.mace import load_mace
 from fire_core.backbones.registry import load_backbone
-from fire_core.config.steps import ReplayConfig, TrainConfig
+from fire_core.config.training import ReplayConfig, TrainConfig
 from fire_core.evaluation.errors import summarise_errors
 from fire_core.evaluation.forgetting import measure_forgetting
-from fire_core.evaluation.references import fit_reference_shift, shift_energies
+from fire_core.evaluation.references import fit_references, shift_energies
 from fire_core.storage.exchange import import_extxyz
 from fire_core.storage.store import Store
 from fire_core.structures.sanity import find_problems
-from fire_core.training.replay import load_replay_source
-from fire_core.training.trainer import TrainingData, fine_tune
+from fire_core.training.data import TrainingData
+from fire_core.training.sources import load_replay_source
+from fire_core.training.trainer import fine_tune
 
 if TYPE_CHECKING:
     from fire_core.backbones.base import Backbone
@@ -71,10 +72,10 @@ def run(file: Path, *, n_train: int, n_test: int, epochs: int) -> dict[str, Any]
         folder = Path(name)
         frames = load_frames(file, folder, n_train + n_test)
         train, test = frames[:n_train], frames[-n_test:]
-        replay = load_replay_source(TrainConfig().replay)
         foundation = load_backbone("fire-mini", device="auto")
+        replay = load_replay_source(ReplayConfig(), foundation.elements).data
         predicted = foundation.predict([item.atoms for item in train])
-        shift = fit_reference_shift(train, predicted)
+        shift = fit_references(train, predicted).shift
         before = measure(foundation, test, replay.heldout, shift)
         start = time.monotonic()
         tuned = fine_tune(

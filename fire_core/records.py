@@ -204,7 +204,8 @@ class EpochRecord:
 
     Energies in meV/atom, forces in meV/Å (per component), times in s.
     `forgetting_force_mae` is the force MAE on held-out pre-training structures
-    (None when no such set was given).
+    (None when no such set was given); `n_parts` the parts that each optimiser step
+    was computed in, more than one where the device's memory was short.
     """
 
     epoch: int
@@ -216,6 +217,7 @@ class EpochRecord:
     n_replay: int
     replay_digest: str
     seconds: float
+    n_parts: int = 1
 
 
 @dataclass(frozen=True, slots=True)

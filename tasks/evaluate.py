@@ -21,14 +21,14 @@ from fire_core.campaign import (
 )
 from fire_core.evaluation.errors import summarise_errors
 from fire_core.evaluation.forgetting import measure_forgetting
-from fire_core.evaluation.references import fit_reference_shift, shift_energies
+from fire_core.evaluation.references import fit_references, shift_energies
 from fire_core.evaluation.stability import run_nve
 from fire_core.records import JsonDict
-from fire_core.training.replay import load_replay_source
 from tasks.context import CampaignRef, count_usage, open_campaign
 from tasks.explore import TEST, model_name
 from tasks.label import chosen_keys, theory_fingerprint
 from tasks.prepare import PERTURB, START
+from tasks.replay import read_replay
 
 if TYPE_CHECKING:
     from fire_core.backbones.base import Backbone
@@ -98,12 +98,12 @@ def _judge(
     predicted = backbone.predict([item.atoms for item in test])
     shift = {}
     if kind == ZERO_SHOT:
-        shift = fit_reference_shift(
+        shift = fit_references(
             fitted, backbone.predict([item.atoms for item in fitted])
-        )
+        ).shift
         predicted = shift_energies(predicted, [item.atoms for item in test], shift)
     errors = summarise_errors(predicted, test)
-    heldout = load_replay_source(config.fine_tune.replay).heldout
+    heldout = read_replay(store, config.fine_tune.replay, backbone).data.heldout
     forgetting = measure_forgetting(backbone, heldout)
     start = store.get_structures(chosen_keys(store, ref, 0, START))[0]
     nve = run_nve(backbone, start, config.evaluate.stability, sub_seed(config, "nve"))

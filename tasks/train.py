@@ -12,18 +12,19 @@ from fire_core.backbones.registry import load_backbone
 from fire_core.campaign import PRE_FINE_TUNED, VANILLA, split_keys, sub_seed
 from fire_core.errors import TrainingError
 from fire_core.records import EpochRecord, Split
-from fire_core.training.replay import load_replay_source
-from fire_core.training.trainer import TrainingData, fine_tune
+from fire_core.training.data import TrainingData
+from fire_core.training.trainer import fine_tune
 from tasks.context import CampaignRef, count_usage, open_campaign
 from tasks.explore import model_name
 from tasks.label import chosen_keys, theory_fingerprint
 from tasks.prepare import PERTURB
 from tasks.progress import Progress
+from tasks.replay import read_replay
 from tasks.select import SELECTED
 
 if TYPE_CHECKING:
     from fire_core.config.campaign import CampaignConfig
-    from fire_core.config.steps import TrainConfig
+    from fire_core.config.training import TrainConfig
     from fire_core.records import LabelledStructure
     from fire_core.storage.store import Store
 
@@ -65,7 +66,12 @@ def _train(
         dtype=config.backbone.dtype,
         threads=config.threads,
     )
-    replay = load_replay_source(settings.replay)
+    source = read_replay(store, settings.replay, foundation)
+    if source.left_out:
+        get_run_logger().warning(
+            "%d replay frames hold elements that %s does not know and are left out",
+            source.left_out, foundation.name,
+        )  # fmt: skip
     last = store.last_epoch(ref.name, name)
     checkpoint = None
     if last is not None and last.checkpoint_sha is not None:
@@ -90,20 +96,33 @@ def _train(
     tuned = fine_tune(
         foundation,
         TrainingData(
-            parts[Split.TRAIN], parts[Split.VALID], replay.train, replay.heldout
+            parts[Split.TRAIN],
+            parts[Split.VALID],
+            source.data.train,
+            source.data.heldout,
         ),
         settings,
         seed=sub_seed(config, "train"),
         checkpoint=checkpoint,
         on_epoch=commit,
     )
+    logger.info("%s: %s", name, tuned.references.describe())
+    logger.info("%s: epoch %d of %d is kept", name, tuned.kept, len(tuned.records))
     sha = store.blobs.put_bytes(tuned.model)
     store.add_model(
         ref.name,
         name,
         sha,
         parent_sha=foundation.sha256,
-        config_json=settings.model_dump_json(),
+        config_json=json.dumps(
+            {
+                "settings": settings.model_dump(mode="json"),
+                "references": asdict(tuned.references),
+                "kept_epoch": tuned.kept,
+                "epochs": len(tuned.records),
+                "start_forgetting_force_mae": tuned.start_forgetting,
+            }
+        ),
     )
     return sha
 

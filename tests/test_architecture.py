@@ -41,7 +41,7 @@ ALLOWED = {
     "selection": {"selection", "structures"},
     "labelling": {"labelling", "structures", "backbones"},
     "backbones": {"backbones", "structures"},
-    "training": {"training", "backbones", "structures", "evaluation"},
+    "training": {"training", "backbones", "structures", "evaluation", "selection"},
     "evaluation": {"evaluation", "backbones", "structures"},
     "report": {"report"},
     "storage": {"storage", "structures"},

@@ -86,18 +86,32 @@ def refuse_unknown_elements(
             raise UnknownElementError(msg)
 
 
-def pack_by_atoms(sizes: Sequence[int], most: int) -> Iterator[list[int]]:
-    """Yield consecutive indices whose sizes add up to at most `most`.
+def pack(costs: Sequence[Sequence[int]], limits: Sequence[int]) -> Iterator[list[int]]:
+    """Yield consecutive indices whose costs add up to at most the limits.
 
-    A single frame larger than `most` makes a batch of its own.
+    Parameters
+    ----------
+    costs
+        For each frame, its costs of each kind, such as atoms and edges.
+    limits
+        Most of each kind in one batch; 0: no limit. A single frame beyond a limit
+        makes a batch of its own.
     """
     batch: list[int] = []
-    total = 0
-    for index, size in enumerate(sizes):
-        if batch and total + size > most:
+    total = [0] * len(limits)
+    for index, cost in enumerate(costs):
+        after = [a + b for a, b in zip(total, cost, strict=True)]
+        if batch and any(
+            limit and a > limit for a, limit in zip(after, limits, strict=True)
+        ):
             yield batch
-            batch, total = [], 0
+            batch, after = [], list(cost)
         batch.append(index)
-        total += size
+        total = after
     if batch:
         yield batch
+
+
+def pack_by_atoms(sizes: Sequence[int], most: int) -> Iterator[list[int]]:
+    """Yield consecutive indices whose sizes add up to at most `most`; see `pack`."""
+    return pack([(size,) for size in sizes], (most,))

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from ase import Atoms
     from ase.calculators.calculator import Calculator
+    from numpy.typing import NDArray
 
 UNREADABLE: Final = (RuntimeError, AttributeError, EOFError, ValueError, ImportError)
 VOIGT: Final = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
@@ -45,6 +46,14 @@ class MaceBackbone:
         Hash of its file.
     device, dtype
         torch's names for them.
+
+    Attributes
+    ----------
+    model, fast
+        The model as mace-torch has it, to be saved; and a twin on the same weights
+        that computes the same in less time (`kernels.accelerate`).
+    atomic_energies
+        Reference energy of each element, eV; of the first head if there are more.
     """
 
     trainable = True
@@ -54,6 +63,8 @@ class MaceBackbone:
     ) -> None:
         import torch
 
+        from fire_core.backbones.kernels.accelerate import accelerate
+
         self.name = name
         self.sha256 = sha256
         self.device = torch.device(device)
@@ -61,27 +72,47 @@ class MaceBackbone:
         self.model = model.to(device=self.device, dtype=self.dtype).eval()
         for parameter in self.model.parameters():
             parameter.requires_grad_(requires_grad=False)
+        self.fast = accelerate(self.model)
         self.numbers = [int(z) for z in self.model.atomic_numbers]
         self.elements = frozenset(chemical_symbols[z] for z in self.numbers)
         self.cutoff = float(self.model.r_max)
+        e0 = self.model.atomic_energies_fn.atomic_energies.detach().cpu().double()
+        self.atomic_energies = {
+            chemical_symbols[z]: float(e)
+            for z, e in zip(self.numbers, e0.reshape(-1).tolist(), strict=False)
+        }
 
     def calculator(self) -> Calculator:
         """Return an ASE calculator of the model."""
         return BackboneCalculator(self)
 
     def graph(
-        self, atoms: Atoms, label: Label | None = None, weight: float = 1.0
+        self,
+        atoms: Atoms,
+        label: Label | None = None,
+        *,
+        weight: float = 1.0,
+        head: int = 0,
     ) -> Any:
         """Return a structure, with its label if given, as MACE's graph.
 
-        `weight` multiplies its energy, forces and stress in MACE's universal loss,
-        which does not look at the weight of a whole configuration.
+        Parameters
+        ----------
+        atoms
+            The structure.
+        label
+            What to train on; its stress may be None, which `stress_weight` 0 tells.
+        weight
+            Weight of the whole frame in the loss.
+        head
+            Number of the readout head that it belongs to.
 
         Raises
         ------
         StructureError
             A position or the cell is not finite.
         """
+        import torch
         from mace.data import AtomicData, Configuration
         from mace.tools import AtomicNumberTable
 
@@ -93,24 +124,26 @@ class MaceBackbone:
             )
             raise StructureError(msg)
         properties: dict[str, Any] = {}
-        weights = {"energy": weight, "forces": weight, "stress": 0.0}
+        has_stress = label is not None and label.stress is not None
         if label is not None:
             properties = {"energy": label.energy, "forces": label.forces}
-            if label.stress is not None:
+            if has_stress:
                 properties["stress"] = label.stress
-                weights["stress"] = weight
         config = Configuration(
             atomic_numbers=atoms.numbers,
             positions=atoms.positions,
             properties=properties,
-            property_weights=weights,
+            property_weights={"stress": 1.0 if has_stress else 0.0},
             cell=atoms.cell.array,
             pbc=tuple(bool(p) for p in atoms.pbc),
+            weight=weight,
         )
         with default_dtype(self.dtype):
-            return AtomicData.from_config(
+            graph = AtomicData.from_config(
                 config, z_table=AtomicNumberTable(self.numbers), cutoff=self.cutoff
             )
+        graph.head = torch.tensor(head)
+        return graph
 
     def predict(
         self, frames: Sequence[Atoms], *, batch_atoms: int = BATCH_ATOMS
@@ -129,15 +162,34 @@ class MaceBackbone:
         labels: list[Label] = []
         for part in pack_by_atoms([len(f) for f in frames], batch_atoms):
             graphs = [self.graph(frames[i]) for i in part]
-            labels += predict_graphs(self.model, graphs, self.device)
+            labels += predict_graphs(self.fast, graphs, self.device)
         return labels
+
+    def features(
+        self, frames: Sequence[Atoms], *, batch_atoms: int = BATCH_ATOMS
+    ) -> NDArray[np.float64]:
+        """Return the mean invariant node features of each frame, (n_frames, k)."""
+        import torch
+        from mace.tools.torch_geometric import Batch
+
+        refuse_unknown_elements(frames, self.elements, self.name)
+        keep = _invariant_columns(self.model)
+        rows = []
+        for part in pack_by_atoms([len(f) for f in frames], batch_atoms):
+            graphs = [self.graph(frames[i]) for i in part]
+            batch = Batch.from_data_list(graphs).to(self.device)
+            with torch.no_grad():
+                output = self.fast(batch.to_dict(), compute_force=False)
+            values = output["node_feats"][:, keep].cpu().double().numpy()
+            rows += [values[a:b].mean(axis=0) for a, b in pairwise(batch.ptr.tolist())]
+        return np.array(rows)
 
     def torch_sim_model(self) -> Any:
         """Return torch-sim's wrapper of the model; forces and energies only."""
         from torch_sim.models.mace import MaceModel
 
         return MaceModel(
-            self.model,
+            self.fast,
             device=self.device,
             dtype=self.dtype,
             compute_forces=True,
@@ -152,7 +204,8 @@ def predict_graphs(model: Any, graphs: Sequence[Any], device: Any) -> list[Label
     batch = Batch.from_data_list(list(graphs)).to(device)
     output = model(batch.to_dict(), compute_force=True, compute_stress=True)
     e0 = model.atomic_energies_fn.atomic_energies.detach().cpu().double()
-    per_atom = (batch.node_attrs.cpu().double() @ e0.reshape(-1)).numpy()
+    e0 = e0.reshape(-1, e0.shape[-1])[batch.head[batch.batch].cpu()]
+    per_atom = (batch.node_attrs.cpu().double() * e0).sum(dim=1).numpy()
     forces = output["forces"].detach().cpu().double().numpy()
     stress = output["stress"].detach().cpu().double().numpy()
     interaction = output["interaction_energy"].detach().cpu().double().numpy()
@@ -164,6 +217,19 @@ def predict_graphs(model: Any, graphs: Sequence[Any], device: Any) -> list[Label
         )
         for i, (a, b) in enumerate(pairwise(batch.ptr.cpu().tolist()))
     ]
+
+
+def _invariant_columns(model: Any) -> list[int]:
+    """Return the columns of a MACE model's node features that rotations leave alone."""
+    columns: list[int] = []
+    start = 0
+    for product in model.products:
+        irreps = product.linear.irreps_out
+        for block, (_, irrep) in zip(irreps.slices(), irreps, strict=True):
+            if irrep.l == 0:
+                columns += range(start + block.start, start + block.stop)
+        start += irreps.dim
+    return columns
 
 
 class default_dtype:  # noqa: N801 - reads as a statement

@@ -13,10 +13,10 @@ from fire_core.config.steps import (
     EvaluateConfig,
     PerturbConfig,
     SelectConfig,
-    TrainConfig,
 )
 from fire_core.config.system import SystemConfig
 from fire_core.config.theory import LabelConfig, TheoryConfig, XtbTheory
+from fire_core.config.training import TrainConfig
 
 
 class StoreConfig(Part):

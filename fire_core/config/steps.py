@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from fire_core.config.base import Count, Fraction, NonNegative, Part, Positive
+from fire_core.config.base import Count, NonNegative, Part, Positive
 
 
 class BackboneConfig(Part):
@@ -127,46 +127,6 @@ class SelectConfig(Part):
     """Variance to keep; the smaller of the two limits holds."""
     screen: ScreenConfig = ScreenConfig()
     """What is refused before selection."""
-
-
-class ReplayConfig(Part):
-    """Rehearsal of pre-training data beside the refined data."""
-
-    source: str = "bundled"
-    """`bundled`, or the path of an extxyz file with energies and forces."""
-    ratio: NonNegative = 1.0
-    """Replay frames to each target frame in an epoch."""
-    draw: Literal["all", "shared_elements"] = "all"
-    """Whole set, or only frames that share an element with the target."""
-    weight: Positive = 1.0
-    """Loss weight of a replay frame relative to a target frame."""
-
-
-class TrainConfig(Part):
-    """Fine-tuning by MACE's loss and step, with our epochs."""
-
-    strategy: Literal["naive", "replay"] = "replay"
-    """`naive` trains on the target alone; `replay` draws a fresh subsample of the
-    pre-training set every epoch."""
-    epochs: Count = 40
-    batch_atoms: Count = 128
-    """Most atoms in one batch."""
-    learning_rate: Positive = 2e-3
-    """Peak; warmed up, then annealed to a hundredth by a cosine."""
-    weight_decay: NonNegative = 0.0
-    energy_weight: NonNegative = 1.0
-    forces_weight: NonNegative = 10.0
-    stress_weight: NonNegative = 1.0
-    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.98
-    """Decay of the exponential moving average that is kept as the model; 0: off."""
-    clip: Positive = 10.0
-    """Largest gradient norm."""
-    valid_fraction: Fraction = 0.1
-    """Part of the labelled structures kept for validation."""
-    reference_energies: Literal["refit", "keep"] = "refit"
-    """Refit atomic reference energies to the target's theory by least squares of
-    the foundation model's residual, or keep the foundation model's."""
-    replay: ReplayConfig = ReplayConfig()
 
 
 class StabilityConfig(Part):

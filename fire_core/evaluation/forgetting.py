@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fire_core.evaluation.errors import summarise_errors
-from fire_core.evaluation.references import fit_reference_shift, shift_energies
+from fire_core.evaluation.references import fit_references, shift_energies
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,5 +25,5 @@ def measure_forgetting(
     """
     frames = [item.atoms for item in heldout]
     predicted = backbone.predict(frames)
-    shift = fit_reference_shift(heldout, predicted)
+    shift = fit_references(heldout, predicted).shift
     return summarise_errors(shift_energies(predicted, frames, shift), heldout)

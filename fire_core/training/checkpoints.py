@@ -1,7 +1,7 @@
 """The state of a training after an epoch, as bytes that resume it exactly.
 
-Nothing random is in it: each epoch's order and replay follow from the seed and the
-epoch's number.
+Nothing random is in it: each epoch's order, replay and learning rate follow from the
+seed and the epoch's number.
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ from fire_core.records import EpochRecord, ErrorSummary
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 
 def pack_checkpoint(
-    parts: dict[str, Any], records: Sequence[EpochRecord], identity: str
+    parts: dict[str, Any],
+    records: Sequence[EpochRecord],
+    identity: str,
+    best: list[Any] | None = None,
 ) -> bytes:
-    """Return the states of model, optimiser, average and schedule as bytes.
+    """Return the states of model, optimiser and average as bytes.
 
     Parameters
     ----------
@@ -32,6 +35,8 @@ def pack_checkpoint(
         What the epochs so far reached.
     identity
         Says which training this is; resuming another one is refused.
+    best
+        Averaged weights of the epoch to keep, where that is not the last one.
     """
     import torch
 
@@ -41,6 +46,7 @@ def pack_checkpoint(
         "identity": identity,
         "records": [asdict(record) for record in records],
         "states": {name: part.state_dict() for name, part in parts.items()},
+        "best": best,
     }
     torch.save(content, buffer)
     return buffer.getvalue()
@@ -48,8 +54,8 @@ def pack_checkpoint(
 
 def unpack_checkpoint(
     data: bytes, parts: dict[str, Any], identity: str
-) -> list[EpochRecord]:
-    """Load the states into the given objects; return the records so far.
+) -> tuple[list[EpochRecord], list[Any] | None]:
+    """Load the states into the given objects; return the records and the best weights.
 
     Raises
     ------
@@ -60,7 +66,7 @@ def unpack_checkpoint(
     import torch
 
     try:
-        content = torch.load(io.BytesIO(data), weights_only=False)
+        content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=False)
         version, found = content["version"], content["identity"]
     except (RuntimeError, EOFError, KeyError, TypeError, ValueError) as error:
         msg = f"the checkpoint cannot be read: {error}; delete it to start afresh"
@@ -74,7 +80,8 @@ def unpack_checkpoint(
         raise TrainingError(msg)
     for name, part in parts.items():
         part.load_state_dict(content["states"][name])
-    return [
+    records = [
         EpochRecord(**(record | {"valid": ErrorSummary(**record["valid"])}))
         for record in content["records"]
     ]
+    return records, content["best"]

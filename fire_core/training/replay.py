@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from ase.io import iread
 
-from fire_core.backbones.assets import ReplaySet, labelled, load_replay
 from fire_core.errors import TrainingError
+from fire_core.evaluation.references import fit_references, shift_energies
+from fire_core.selection.candidates import Candidates
+from fire_core.selection.farthest_point import choose_farthest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fire_core.config.steps import ReplayConfig
+    from fire_core.backbones.mace import MaceBackbone
+    from fire_core.config.training import ReplayConfig, TrainConfig
     from fire_core.records import LabelledStructure
-
-HELDOUT_FRACTION = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,40 +52,50 @@ def draw_replay(n_available: int, n_wanted: int, seed: int, epoch: int) -> Draw:
     return Draw(tuple(indices), digest)
 
 
-def load_replay_source(config: ReplayConfig) -> ReplaySet:
-    """Return the replay set that a configuration names.
+def prepare_replay(
+    backbone: MaceBackbone,
+    replay: Sequence[LabelledStructure],
+    target: Sequence[LabelledStructure],
+    config: TrainConfig,
+) -> list[LabelledStructure]:
+    """Return the structures that may be drawn, with the labels to rehearse.
 
-    Of a file, a tenth of the compositions is held out to measure forgetting, chosen
-    by a hash of the reduced formula; where that leaves a side empty, the last tenth
-    of the frames.
+    1. Leave out what `replay.draw` leaves out.
+    2. With pseudo-labels, the foundation model's own predictions take the place of
+       the labels. Else the labels of any set but the bundled one, which is on the
+       foundation's energy scale, have a fitted constant per element taken out.
 
     Raises
     ------
     TrainingError
-        The file is missing or holds fewer than two labelled frames.
+        Nothing is left to draw from.
     """
-    if config.source == "bundled":
-        return load_replay()
-    path = Path(config.source)
-    if not path.is_file():
+    if not config.rehearses:
+        return []
+    if not replay:
         msg = (
-            f"no replay set at {path}: expected `bundled` or the path of an extxyz "
-            "file with energies and forces"
+            f"strategy {config.strategy} needs a replay set, got none; set "
+            "replay.source, or strategy: naive"
         )
         raise TrainingError(msg)
-    items = [labelled(frame, path.name) for frame in iread(path, index=":")]
-    if len(items) < 2:
-        msg = f"{path} holds {len(items)} frames; a replay set needs at least two"
-        raise TrainingError(msg)
-    heldout = [item for item in items if _is_heldout(item)]
-    train = [item for item in items if not _is_heldout(item)]
-    if not heldout or not train:
-        cut = max(1, round(len(items) * HELDOUT_FRACTION))
-        train, heldout = items[:-cut], items[-cut:]
-    return ReplaySet(train, heldout)
+    source = choose_source(backbone, replay, target, config.replay)
+    if config.strategy == "pseudolabel_replay":
+        labels = backbone.predict([item.atoms for item in source])
+        return [
+            replace(item, label=label, theory=f"model:{backbone.sha256[:16]}")
+            for item, label in zip(source, labels, strict=True)
+        ]
+    if config.replay.source == "bundled" or config.references.method == "keep":
+        return source
+    frames = [item.atoms for item in source]
+    fit = fit_references(source, backbone.predict(frames))
+    back = {symbol: -value for symbol, value in fit.shift.items()}
+    labels = shift_energies([item.label for item in source], frames, back)
+    return [replace(i, label=label) for i, label in zip(source, labels, strict=True)]
 
 
 def choose_source(
+    backbone: MaceBackbone,
     replay: Sequence[LabelledStructure],
     target: Sequence[LabelledStructure],
     config: ReplayConfig,
@@ -100,6 +109,8 @@ def choose_source(
     """
     if config.draw == "all":
         return list(replay)
+    if config.draw == "diverse":
+        return _diverse(backbone, replay, config.pool)
     wanted = {s for item in target for s in item.atoms.get_chemical_symbols()}
     kept = [i for i in replay if wanted & set(i.atoms.get_chemical_symbols())]
     if not kept:
@@ -111,7 +122,13 @@ def choose_source(
     return kept
 
 
-def _is_heldout(item: LabelledStructure) -> bool:
-    formula, _ = item.atoms.symbols.formula.reduce()
-    digest = hashlib.sha256(f"{formula:hill}".encode()).digest()
-    return int.from_bytes(digest[:4], "little") / 2**32 < HELDOUT_FRACTION
+def _diverse(
+    backbone: MaceBackbone, replay: Sequence[LabelledStructure], pool: int
+) -> list[LabelledStructure]:
+    """Return the `pool` structures that lie farthest apart, in the set's order."""
+    if pool >= len(replay):
+        return list(replay)
+    points = backbone.features([item.atoms for item in replay])
+    none = np.empty((0, points.shape[1]))
+    chosen = choose_farthest(Candidates(points, none, seed=0), pool).indices
+    return [replay[i] for i in sorted(chosen.tolist())]

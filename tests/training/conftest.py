@@ -10,7 +10,7 @@ import pytest
 from ase.build import bulk
 from ase.calculators.lj import LennardJones
 
-from fire_core.backbones.mace import MaceBackbone, import_mace
+from fire_core.backbones.mace import MaceBackbone, default_dtype, import_mace
 from fire_core.records import Label, LabelledStructure
 from fire_core.structures.content import structure_key
 
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 LI, F, CL = 3, 9, 17
 
 
-def make_backbone(seed: int = 0, dtype: str = "float32") -> MaceBackbone:
+def make_backbone(
+    seed: int = 0, dtype: str = "float32", hidden: str = "8x0e"
+) -> MaceBackbone:
     """A MACE with 8 channels and random weights for Li, F and Cl."""
     import_mace()  # must come before e3nn
     with warnings.catch_warnings():
@@ -29,7 +31,7 @@ def make_backbone(seed: int = 0, dtype: str = "float32") -> MaceBackbone:
         from e3nn import o3
         from mace import modules
 
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(), default_dtype(getattr(torch, dtype)):
             torch.manual_seed(seed)
             block = modules.interaction_classes["RealAgnosticResidualInteractionBlock"]
             model = modules.ScaleShiftMACE(
@@ -41,7 +43,7 @@ def make_backbone(seed: int = 0, dtype: str = "float32") -> MaceBackbone:
                 interaction_cls_first=block,
                 num_interactions=2,
                 num_elements=3,
-                hidden_irreps=o3.Irreps("8x0e"),
+                hidden_irreps=o3.Irreps(hidden),
                 MLP_irreps=o3.Irreps("8x0e"),
                 gate=torch.nn.functional.silu,
                 atomic_energies=np.array([-1.0, -2.0, -3.0]),

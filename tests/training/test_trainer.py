@@ -18,10 +18,11 @@ import pytest
 
 from fire_core.backbones.chgnet import ChgnetBackbone
 from fire_core.backbones.mace import MaceBackbone, predict_graphs
-from fire_core.config.steps import ReplayConfig, TrainConfig
+from fire_core.config.training import ReplayConfig, TrainConfig
 from fire_core.errors import BackboneError, TrainingError, UnknownElementError
 from fire_core.evaluation.errors import summarise_errors
-from fire_core.training.trainer import FineTuned, TrainingData, fine_tune
+from fire_core.training.data import TrainingData
+from fire_core.training.trainer import FineTuned, fine_tune
 from tests.training.conftest import labelled, make_backbone, rattled
 
 if TYPE_CHECKING:

@@ -1,0 +1,135 @@
+"""How a model is fine-tuned: strategy, replay, reference energies, what adapts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from ase.data import chemical_symbols
+from pydantic import Field, model_validator
+
+from fire_core.config.base import Count, Fraction, NonNegative, Part, Positive
+
+Strategy = Literal[
+    "scratch", "naive", "replay", "multihead_replay", "pseudolabel_replay"
+]
+Module = Literal["embedding", "interactions", "products", "readouts"]
+
+
+class ReplayConfig(Part):
+    """Rehearsal of pre-training data beside the refined data."""
+
+    source: str = "bundled"
+    """`bundled`; the path of an extxyz file with energies and forces; `store:` and the
+    fingerprint of a theory level, for all its labels; or `mptrj`, Materials Project
+    trajectories, fetched when first used."""
+    ratio: NonNegative = 1.0
+    """Replay frames to each target frame in an epoch."""
+    draw: Literal["all", "shared_elements", "diverse"] = "all"
+    """From the whole set; from frames that share an element with the target; or from
+    a diverse pool, chosen by farthest points in the foundation model's features."""
+    pool: Count = 1000
+    """Frames in the pool of `draw: diverse`."""
+    order: Literal["spread", "alternate", "after"] = "spread"
+    """How replay stands beside the target in an epoch: frame by frame, so that every
+    step sees both; batch by batch in turn; or all of it after the target."""
+    weight: Positive = 1.0
+    """Loss weight of a replay frame relative to a target frame."""
+
+
+class ReferenceConfig(Part):
+    """What brings the target's energies to the foundation model's scale."""
+
+    method: Literal["least_squares", "isolated_atoms", "keep"] = "least_squares"
+    """Fit a constant for each element to the foundation model's residual; take the
+    difference of isolated atoms; or leave the energies as they are."""
+    isolated_atoms: dict[str, float] = Field(default_factory=dict)
+    """Energy of each isolated atom at the target's theory level, eV."""
+    under_determined: Literal["shift_determined", "refuse"] = "shift_determined"
+    """What to do when the compositions cannot tell elements apart: shift only what
+    they determine (smallest shift that fits), or stop."""
+
+    @model_validator(mode="after")
+    def _atoms_given(self) -> Self:
+        if self.method == "isolated_atoms" and not self.isolated_atoms:
+            msg = "method isolated_atoms needs isolated_atoms, such as {Li: -0.3, …}"
+            raise ValueError(msg)
+        unknown = sorted(set(self.isolated_atoms) - set(chemical_symbols[1:]))
+        if unknown:
+            msg = f"isolated_atoms: {', '.join(unknown)} is no chemical symbol"
+            raise ValueError(msg)
+        return self
+
+
+class LoraConfig(Part):
+    """Low-rank adapters (Hu et al. 2021, equivariant as mace-torch has them)."""
+
+    rank: Count = 4
+    alpha: Positive = 4.0
+    """The adapter's output is multiplied by alpha / rank."""
+
+
+class StoppingConfig(Part):
+    """When a training ends early, and which epoch is kept.
+
+    An epoch counts when its forgetting is within bounds; of those the one with the
+    lowest validation error of the target is kept.
+    """
+
+    patience: Count = 10
+    """Epochs without a better one after which training ends."""
+    max_forgetting: Annotated[float, Field(gt=0)] = 1.1
+    """Most that the force error on held-out pre-training data may become, as a
+    multiple of the foundation model's."""
+
+
+class TrainConfig(Part):
+    """Fine-tuning by MACE's loss, with our epochs."""
+
+    strategy: Strategy = "replay"
+    """`scratch` starts from random weights; `naive` trains on the target alone;
+    `replay` rehearses a fresh subsample of the pre-training set every epoch;
+    `multihead_replay` does so on a readout head of its own, for another theory
+    level; `pseudolabel_replay` rehearses what the foundation model itself says."""
+    freeze: tuple[Module, ...] = ()
+    """Parts of the model that do not change."""
+    lora: LoraConfig | None = None
+    """Train low-rank adapters in place of the weights."""
+    epochs: Count = 40
+    batch_atoms: Count = 128
+    """Most atoms in one batch."""
+    batch_edges: Annotated[int, Field(ge=0)] = 0
+    """Most edges (neighbour pairs) in one batch; 0: no limit."""
+    learning_rate: Positive = 2e-3
+    """Peak; warmed up, then annealed to a hundredth by a cosine."""
+    weight_decay: NonNegative = 0.0
+    energy_weight: NonNegative = 1.0
+    forces_weight: NonNegative = 10.0
+    stress_weight: NonNegative = 1.0
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.98
+    """Decay of the exponential moving average that is kept as the model; 0: off."""
+    clip: Positive = 10.0
+    """Largest gradient norm."""
+    valid_fraction: Fraction = 0.1
+    """Part of the labelled structures kept for validation."""
+    references: ReferenceConfig = ReferenceConfig()
+    stopping: StoppingConfig | None = None
+    """Early stopping; left out, every epoch is run and the last one kept."""
+    replay: ReplayConfig = ReplayConfig()
+
+    @property
+    def rehearses(self) -> bool:
+        """Whether any replay frame enters an epoch."""
+        return self.strategy not in {"scratch", "naive"} and self.replay.ratio > 0
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.strategy == "scratch" and (self.freeze or self.lora):
+            msg = "scratch trains every weight: leave out freeze and lora"
+            raise ValueError(msg)
+        if self.lora and self.freeze:
+            msg = "lora already keeps every weight fixed: leave out freeze"
+            raise ValueError(msg)
+        if len(set(self.freeze)) == 4:
+            msg = "freeze names every part of the model: nothing is left to train"
+            raise ValueError(msg)
+        return self

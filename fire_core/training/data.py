@@ -1,0 +1,73 @@
+"""What a training learns from: its parts, their identity, what must be refused."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fire_core.backbones.base import refuse_unknown_elements
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fire_core.backbones.mace import MaceBackbone
+    from fire_core.config.training import TrainConfig
+    from fire_core.records import LabelledStructure
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingData:
+    """What a fine-tuning learns from and is watched on.
+
+    Attributes
+    ----------
+    train, valid
+        Target labels; the errors on `valid` are recorded (on `train` if empty).
+    replay, heldout
+        Pre-training structures to rehearse, and to measure forgetting on.
+    """
+
+    train: Sequence[LabelledStructure]
+    valid: Sequence[LabelledStructure]
+    replay: Sequence[LabelledStructure]
+    heldout: Sequence[LabelledStructure]
+
+
+def refuse_unknown(
+    backbone: MaceBackbone, data: TrainingData, config: TrainConfig
+) -> None:
+    """Raise UnknownElementError for elements that the model does not know."""
+    known, name = backbone.elements, backbone.name
+    target = [item.atoms for item in (*data.train, *data.valid)]
+    refuse_unknown_elements(target, known, name)
+    replay = data.replay if config.rehearses else ()
+    rehearsed = [item.atoms for item in (*replay, *data.heldout)]
+    remedy = "Leave such frames out of replay.source: the model was not trained on them"
+    refuse_unknown_elements(rehearsed, known, name, what="replay frame", remedy=remedy)
+
+
+def sample_evenly(
+    items: Sequence[LabelledStructure], most: int
+) -> list[LabelledStructure]:
+    """Return at most `most` items, evenly spaced."""
+    if len(items) <= most:
+        return list(items)
+    return [items[i] for i in np.linspace(0, len(items) - 1, most).round().astype(int)]
+
+
+def identify(
+    backbone: MaceBackbone, data: TrainingData, config: TrainConfig, seed: int
+) -> str:
+    """Return a hash of all that a training's course depends on, labels included."""
+    words = f"{config.model_dump_json()}|{seed}|{backbone.sha256}"
+    digest = hashlib.sha256(words.encode())
+    replay = data.replay if config.rehearses else ()
+    for part in (data.train, data.valid, replay, data.heldout):
+        digest.update(f"|{len(part)}".encode())
+        for item in part:
+            digest.update(f"{item.key}{item.theory}{item.label.energy!r}".encode())
+            digest.update(np.asarray(item.label.forces, "<f8").tobytes())
+    return digest.hexdigest()[:16]

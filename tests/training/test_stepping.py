@@ -1,0 +1,94 @@
+"""A step in parts is the same step; memory that runs out makes parts, not failures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fire_core.config.training import TrainConfig
+from fire_core.errors import TrainingError
+from fire_core.training.stepping import Stepper, split_evenly
+from tests.training.conftest import labelled, make_backbone, rattled
+
+CONFIG = TrainConfig(learning_rate=1e-3)
+
+
+def make_stepper(model: Any = None) -> tuple[Stepper, list[Any]]:
+    import torch
+    from torch_ema import ExponentialMovingAverage
+
+    backbone = make_backbone(dtype="float64")
+    network = backbone.model.requires_grad_(True)
+    parameters = list(network.parameters())
+    graphs = [backbone.graph(i.atoms, i.label) for i in labelled(rattled("LiF", 6, 1))]
+    stepper = Stepper(
+        model(network) if model else network,
+        torch.optim.SGD(parameters, lr=1e-3),
+        ExponentialMovingAverage(parameters, decay=0.9),
+        CONFIG,
+        device=backbone.device,
+        dtype=backbone.dtype,
+    )
+    return stepper, graphs
+
+
+def weights(stepper: Stepper) -> np.ndarray[Any, Any]:
+    groups = stepper.optimizer.param_groups
+    return np.concatenate(
+        [p.detach().numpy().ravel() for g in groups for p in g["params"]]
+    )
+
+
+def small_memory(atoms: int) -> Any:
+    """Return a wrapper of a model that runs out of memory beyond so many atoms."""
+    import torch
+
+    class Small(torch.nn.Module):
+        def __init__(self, inner: Any) -> None:
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, data: Any, **options: Any) -> Any:
+            if len(data["positions"]) > atoms:
+                msg = "CUDA out of memory"
+                raise torch.OutOfMemoryError(msg)
+            return self.inner(data, **options)
+
+    return Small
+
+
+@pytest.mark.parametrize("n_parts", [2, 3, 6, 9])
+def test_a_step_in_parts_is_the_same_step(n_parts: int) -> None:
+    whole, graphs = make_stepper()
+    before = weights(whole)
+    loss = whole.step(graphs)
+    parted, _ = make_stepper()
+    parted.n_parts = n_parts
+    assert parted.step(graphs) == pytest.approx(loss, rel=1e-12)
+    moved = np.abs(weights(whole) - before).max()
+    assert moved > 1e-8
+    assert np.abs(weights(parted) - weights(whole)).max() < 1e-9 * moved
+
+
+def test_out_of_memory_halves_the_batch_and_changes_nothing_else() -> None:
+    whole, graphs = make_stepper()
+    short, _ = make_stepper(small_memory(2 * len(graphs[0].positions)))
+    assert short.step(graphs) == pytest.approx(whole.step(graphs), rel=1e-12)
+    assert short.n_parts == 4
+    assert np.allclose(weights(short), weights(whole), rtol=0, atol=1e-14)
+
+
+def test_a_frame_that_no_memory_holds_is_an_error_with_a_remedy() -> None:
+    stepper, graphs = make_stepper(small_memory(1))
+    with pytest.raises(TrainingError, match=r"one frame of 8 atoms.*backbone.device"):
+        stepper.step(graphs)
+
+
+def test_parts_keep_the_order_and_lose_nothing() -> None:
+    _, graphs = make_stepper()
+    for n in range(1, 9):
+        parts = split_evenly(graphs, n)
+        assert [id(g) for part in parts for g in part] == [id(g) for g in graphs]
+        assert len(parts) == min(n, len(graphs))
