@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.options import DEFAULT_BLOBS, DEFAULT_DB, AsJson, Blobs, Database
-from fire_core.config.campaign import CampaignConfig
 from fire_core.config.load import load_campaign
 from fire_core.errors import FireError, StoreError
 from fire_core.storage.store import Store
@@ -72,7 +71,7 @@ def report(
     blobs: Blobs = DEFAULT_BLOBS,
 ) -> None:
     """Write the report of a finished campaign again."""
-    from tasks.context import CampaignRef
+    from tasks.context import CampaignRef, read_config
     from tasks.report import write_campaign_report
 
     with Store.open(db, blobs) as store:
@@ -80,7 +79,7 @@ def report(
     if row is None:
         msg = f"no campaign {name!r} in {db}; `fire campaign list` shows what is there"
         raise StoreError(msg)
-    config = CampaignConfig.model_validate_json(row.config_json)
+    config = read_config(row)
     target = folder or Path(config.results or f"results/{name}")
     ref = CampaignRef(name=name, db=db, blobs=blobs)
     typer.echo(write_campaign_report.fn(ref, config.rounds, str(target)))

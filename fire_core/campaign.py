@@ -19,6 +19,7 @@ PRE_FINE_TUNED = "pre_fine_tuned"
 FIRE = "fire"
 VANILLA = "vanilla"
 ZERO_SHOT = "zero_shot"
+COMMITTEE = "committee"
 
 
 class Action(StrEnum):
@@ -86,6 +87,17 @@ def decide(history: Sequence[RoundSummary], config: CampaignConfig) -> Decision:
     return Decision(
         Action.CONTINUE, f"round {last.round + 1} of {config.rounds} is due"
     )
+
+
+def member_kind(number: int) -> str:
+    """Return the kind of model that a committee's member is, 1 first."""
+    return f"{COMMITTEE}-{number}"
+
+
+def member_number(kind: str) -> int | None:
+    """Return the number of a committee's member; None for other kinds."""
+    head, _, tail = kind.rpartition("-")
+    return int(tail) if head == COMMITTEE and tail.isdigit() else None
 
 
 def split_keys(keys: Sequence[str], fraction: float, seed: int) -> dict[str, Split]:

@@ -17,6 +17,7 @@ from fire_core.campaign import (
 )
 from fire_core.config.campaign import CampaignConfig
 from fire_core.errors import FireError
+from flows.committee import committee_flow
 from flows.evaluate import evaluate_flow
 from flows.explore import explore_flow
 from flows.label import label_flow, threads
@@ -24,6 +25,7 @@ from flows.perturb import perturb_flow
 from flows.report import report_flow
 from flows.select import select_flow
 from flows.train import train_flow
+from tasks.committee import committee_width
 from tasks.prepare import register_campaign
 
 if TYPE_CHECKING:
@@ -64,6 +66,10 @@ def _run_round(ref: CampaignRef, config: CampaignConfig, round_: int) -> RoundSu
     labels = _label(ref, config, round_, "selected")
     if labels.done:
         train_flow(ref, round_, FIRE)
+        if config.committee.members:
+            width = committee_width(ref)
+            runner = threads(width)
+            committee_flow.with_options(task_runner=runner)(ref, round_, width)
     return RoundSummary(round_, labels.done, labels.failed, chosen, None)
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fire_core.config.campaign import CampaignConfig
 from fire_core.errors import StoreError
@@ -15,6 +15,8 @@ from fire_core.storage.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from fire_core.storage.campaigns import CampaignRow
 
 
 class CampaignRef(BaseModel):
@@ -42,6 +44,26 @@ class CampaignRef(BaseModel):
         return Path(self.blobs).resolve().parent / "work" / self.name
 
 
+def read_config(row: CampaignRow) -> CampaignConfig:
+    """Return a stored campaign's configuration.
+
+    Raises
+    ------
+    StoreError
+        It was written by another FIRE, whose settings had other names.
+    """
+    try:
+        return CampaignConfig.model_validate_json(row.config_json)
+    except ValidationError as error:
+        names = sorted({".".join(map(str, e["loc"])) for e in error.errors()})
+        msg = (
+            f"campaign {row.name!r} was started by another FIRE: this one does not "
+            f"know its settings {', '.join(names)}; finish it with the FIRE that began "
+            "it, or start it again under another name (its labels are reused)"
+        )
+        raise StoreError(msg) from error
+
+
 @contextmanager
 def open_campaign(ref: CampaignRef) -> Iterator[tuple[Store, CampaignConfig]]:
     """Open the store and read the campaign's configuration from it."""
@@ -54,7 +76,7 @@ def open_campaign(ref: CampaignRef) -> Iterator[tuple[Store, CampaignConfig]]:
                 "with `fire campaign run FILE`"
             )
             raise StoreError(msg)
-        yield store, CampaignConfig.model_validate_json(row.config_json)
+        yield store, read_config(row)
 
 
 @contextmanager

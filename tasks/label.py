@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import time
 import uuid
@@ -18,16 +16,15 @@ from fire_core.errors import LabellingError, StoreError
 from fire_core.labelling.theory import theory_from_config
 from fire_core.records import FailureKind, LabelState
 from tasks.context import CampaignRef, open_campaign
+from tasks.processes import follow, start_process, thread_limits
 from tasks.progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import subprocess
     from pathlib import Path
 
     from fire_core.config.campaign import CampaignConfig
     from fire_core.storage.store import Store
-
-POLL = 0.5  # s between two looks at a labelling process
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +103,12 @@ def label_batch(ref: CampaignRef, keys: list[str], title: str) -> int:
         theory = theory_fingerprint(store, config)
         child, log = _start_worker(ref, config, keys)
         progress = Progress(f"label-{ref.name}", title, len(keys))
-        shown = 0
-        while child.poll() is None:
-            time.sleep(POLL)
-            progress.update(_settled(store, theory, keys))
-            shown = _relay(log, shown, logger.info)
-        _relay(log, shown, logger.info)
+        follow(
+            child,
+            log,
+            logger.info,
+            on_look=lambda: progress.update(_settled(store, theory, keys)),
+        )
         settled = _settled(store, theory, keys)
         progress.update(settled)
     if settled < len(keys):
@@ -174,31 +171,10 @@ def _start_worker(
         *("--max-attempts", str(config.label.max_attempts)),
         *("--timeout", str(config.label.timeout)),
     ]
-    single = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     log = folder / "worker.log"
-    with log.open("wb") as out:
-        child = subprocess.Popen(
-            command,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            env={**os.environ, **single},
-            start_new_session=True,
-        )
-    return child, log
+    return start_process(command, log, thread_limits(1)), log
 
 
 def _settled(store: Store, theory: str, keys: list[str]) -> int:
     counts = store.label_counts(theory, keys)
     return counts.get(LabelState.DONE, 0) + counts.get(LabelState.FAILED, 0)
-
-
-def _relay(log: Path, shown: int, say: Callable[[str, str], None]) -> int:
-    """Pass on the whole lines that a log gained; return the new position."""
-    with log.open("rb") as stream:
-        stream.seek(shown)
-        fresh = stream.read()
-    whole = fresh[: fresh.rfind(b"\n") + 1]
-    for line in whole.decode("utf-8", errors="replace").splitlines():
-        say("%s", line)
-    return shown + len(whole)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 POLL = 1.0  # s between two looks while other workers hold the rest
+RING_AGAIN = 5.0  # s after which an alarm that was caught rings again
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,23 +123,32 @@ def _renewing(store: Store, options: WorkerOptions, label_id: int) -> Iterator[N
 
 @contextmanager
 def _alarm(seconds: float) -> Iterator[None]:
-    """Raise in the main thread after `seconds`.
+    """Raise a time-out in the main thread after `seconds`, again while it is ignored.
 
-    A code that never returns to Python is not interrupted; its lease is renewed
-    until the process is killed.
+    The code that is running may catch the error or dress it up as one of its own;
+    whatever comes out after the alarm is a time-out. A code that never returns to
+    Python is not interrupted; its lease is renewed until the process is killed.
     """
+    late = LabellingError(
+        FailureKind.TIMEOUT,
+        f"not finished after {seconds:g} s; raise label.timeout or label a "
+        "smaller cell",
+    )
+    rung = False
 
     def ring(_signal: int, _frame: FrameType | None) -> None:
-        raise LabellingError(
-            FailureKind.TIMEOUT,
-            f"not finished after {seconds:g} s; raise label.timeout or label a "
-            "smaller cell",
-        )
+        nonlocal rung
+        rung = True
+        raise late
 
     before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds, RING_AGAIN)
     try:
         yield
+    except LabellingError as error:
+        if rung:
+            raise late from error
+        raise
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

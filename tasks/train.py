@@ -1,4 +1,4 @@
-"""Fine-tune the foundation model, every epoch committed to the store."""
+"""Train a model, every epoch committed to the store."""
 
 from __future__ import annotations
 
@@ -9,9 +9,16 @@ from typing import TYPE_CHECKING
 from prefect import get_run_logger, task
 
 from fire_core.backbones.registry import load_backbone
-from fire_core.campaign import PRE_FINE_TUNED, VANILLA, split_keys, sub_seed
+from fire_core.campaign import (
+    PRE_FINE_TUNED,
+    VANILLA,
+    member_number,
+    split_keys,
+    sub_seed,
+)
 from fire_core.errors import TrainingError
 from fire_core.records import EpochRecord, Split
+from fire_core.training.committee import choose_subset
 from fire_core.training.data import TrainingData
 from fire_core.training.trainer import fine_tune
 from tasks.context import CampaignRef, count_usage, open_campaign
@@ -23,10 +30,13 @@ from tasks.replay import read_replay
 from tasks.select import SELECTED
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fire_core.config.campaign import CampaignConfig
     from fire_core.config.training import TrainConfig
     from fire_core.records import LabelledStructure
     from fire_core.storage.store import Store
+    from fire_core.training.trainer import FineTuned
 
 
 def training_of(config: CampaignConfig, kind: str) -> TrainConfig:
@@ -45,19 +55,57 @@ def train_model(ref: CampaignRef, round_: int, kind: str) -> str:
     Every model starts from the foundation model. An interrupted training goes on
     after its last committed epoch.
     """
-    with open_campaign(ref) as (store, config):
-        name = model_name(kind, round_)
-        trained = store.get_model(ref.name, name)
+    logger = get_run_logger()
+    with open_campaign(ref) as (_, config):
+        epochs = training_of(config, kind).epochs
+    progress = Progress(
+        f"train-{ref.name}", f"Training {model_name(kind, round_)}", epochs
+    )
+    return train_to_store(ref, round_, kind, say=logger.info, on_epoch=progress.update)
+
+
+def train_to_store(
+    ref: CampaignRef,
+    round_: int,
+    kind: str,
+    *,
+    say: Callable[[str], None],
+    on_epoch: Callable[[int], None] = lambda _: None,
+    threads: int | None = None,
+) -> str:
+    """Train or continue a model unless the store has it; return its sha256.
+
+    Parameters
+    ----------
+    ref, round_, kind
+        Which model of which campaign.
+    say
+        Told one line for each epoch.
+    on_epoch
+        Told how many epochs are done.
+    threads
+        CPU threads in place of the campaign's.
+    """
+    with open_campaign(ref) as (store, stored):
+        trained = store.get_model(ref.name, model_name(kind, round_))
         if trained is not None:
             return trained.blob_sha
+        config = stored
+        if threads is not None:
+            config = stored.model_copy(update={"threads": threads})
         step = "pre_fine_tune" if kind == PRE_FINE_TUNED else f"train_{kind}"
         with count_usage(store, ref, round_, step, cores=config.threads or 2):
-            return _train(store, config, ref, round_, kind)
+            return _train(store, config, (ref, round_, kind), say, on_epoch)
 
 
 def _train(
-    store: Store, config: CampaignConfig, ref: CampaignRef, round_: int, kind: str
+    store: Store,
+    config: CampaignConfig,
+    which: tuple[CampaignRef, int, str],
+    say: Callable[[str], None],
+    on_epoch: Callable[[int], None],
 ) -> str:
+    ref, round_, kind = which
     name, settings = model_name(kind, round_), training_of(config, kind)
     parts = _dataset(store, config, ref, round_, kind)
     foundation = load_backbone(
@@ -68,31 +116,24 @@ def _train(
     )
     source = read_replay(store, settings.replay, foundation)
     if source.left_out:
-        get_run_logger().warning(
-            "%d replay frames hold elements that %s does not know and are left out",
-            source.left_out, foundation.name,
-        )  # fmt: skip
+        say(
+            f"{source.left_out} replay frames hold elements that {foundation.name} "
+            "does not know and are left out"
+        )
     last = store.last_epoch(ref.name, name)
     checkpoint = None
     if last is not None and last.checkpoint_sha is not None:
         checkpoint = store.blobs.get_bytes(last.checkpoint_sha)
-    progress = Progress(f"train-{ref.name}", f"Training {name}", settings.epochs)
-    logger = get_run_logger()
 
     def commit(record: EpochRecord, state: bytes) -> None:
         store.save_epoch(
             ref.name, name, record.epoch, json.dumps(asdict(record)), state
         )
-        progress.update(record.epoch + 1)
-        logger.info(
-            "%s epoch %d: force RMSE %.0f meV/Å, energy RMSE %.1f meV/atom, "
-            "forgetting %s meV/Å (%.1f s)",
-            name, record.epoch, record.valid.force_rmse, record.valid.energy_rmse,
-            "-" if record.forgetting_force_mae is None
-            else f"{record.forgetting_force_mae:.0f}",
-            record.seconds,
-        )  # fmt: skip
+        on_epoch(record.epoch + 1)
+        say(describe_epoch(name, record))
 
+    member = member_number(kind)
+    path = ("train",) if member is None else ("train", kind)
     tuned = fine_tune(
         foundation,
         TrainingData(
@@ -102,29 +143,43 @@ def _train(
             source.data.heldout,
         ),
         settings,
-        seed=sub_seed(config, "train"),
+        seed=sub_seed(config, *path),
         checkpoint=checkpoint,
         on_epoch=commit,
     )
-    logger.info("%s: %s", name, tuned.references.describe())
-    logger.info("%s: epoch %d of %d is kept", name, tuned.kept, len(tuned.records))
+    say(f"{name}: {tuned.references.describe()}")
+    say(f"{name}: epoch {tuned.kept} of {len(tuned.records)} is kept")
     sha = store.blobs.put_bytes(tuned.model)
     store.add_model(
         ref.name,
         name,
         sha,
         parent_sha=foundation.sha256,
-        config_json=json.dumps(
-            {
-                "settings": settings.model_dump(mode="json"),
-                "references": asdict(tuned.references),
-                "kept_epoch": tuned.kept,
-                "epochs": len(tuned.records),
-                "start_forgetting_force_mae": tuned.start_forgetting,
-            }
-        ),
+        config_json=json.dumps(_describe(settings, tuned)),
     )
     return sha
+
+
+def describe_epoch(name: str, record: EpochRecord) -> str:
+    """Return what an epoch reached as one line."""
+    forgetting = record.forgetting_force_mae
+    parts = f" in {record.n_parts} parts a step" if record.n_parts > 1 else ""
+    return (
+        f"{name} epoch {record.epoch}: force RMSE {record.valid.force_rmse:.0f} meV/Å, "
+        f"energy RMSE {record.valid.energy_rmse:.1f} meV/atom, forgetting "
+        f"{'-' if forgetting is None else f'{forgetting:.0f}'} meV/Å "
+        f"({record.seconds:.1f} s{parts})"
+    )
+
+
+def _describe(settings: TrainConfig, tuned: FineTuned) -> dict[str, object]:
+    return {
+        "settings": settings.model_dump(mode="json"),
+        "references": asdict(tuned.references),
+        "kept_epoch": tuned.kept,
+        "epochs": len(tuned.records),
+        "start_forgetting_force_mae": tuned.start_forgetting,
+    }
 
 
 def _dataset(
@@ -148,8 +203,18 @@ def _dataset(
         training_of(config, kind).valid_fraction,
         sub_seed(config, "split", rounds),
     )
-    store.save_dataset(ref.name, model_name(kind, round_), split)
     parts: dict[Split, list[LabelledStructure]] = {Split.TRAIN: [], Split.VALID: []}
     for item in labelled:
         parts[split[item.key]].append(item)
+    member = member_number(kind)
+    if member is not None:
+        seed = sub_seed(config, "committee", rounds)
+        parts[Split.TRAIN] = choose_subset(
+            parts[Split.TRAIN], config.committee.fraction, seed=seed, member=member
+        )
+    store.save_dataset(
+        ref.name,
+        model_name(kind, round_),
+        {item.key: part for part, items in parts.items() for item in items},
+    )
     return parts

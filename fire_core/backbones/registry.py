@@ -51,6 +51,13 @@ def load_backbone(
     return _load_mace(name, where, dtype)
 
 
+def count_gpus() -> int:
+    """Return how many CUDA devices torch sees in this process."""
+    import torch
+
+    return int(torch.cuda.device_count()) if torch.cuda.is_available() else 0
+
+
 def _load_mace(name: str, device: str, dtype: str) -> Backbone:
     from fire_core.backbones.mace import download_mace, load_mace
 

@@ -16,7 +16,7 @@ from fire_core.config.steps import (
 )
 from fire_core.config.system import SystemConfig
 from fire_core.config.theory import LabelConfig, TheoryConfig, XtbTheory
-from fire_core.config.training import TrainConfig
+from fire_core.config.training import CommitteeConfig, TrainConfig
 
 
 class StoreConfig(Part):
@@ -48,6 +48,7 @@ class CampaignConfig(Part):
     explore: DynamicsConfig = DynamicsConfig()
     select: SelectConfig = SelectConfig()
     fine_tune: TrainConfig = TrainConfig()
+    committee: CommitteeConfig = CommitteeConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     store: StoreConfig = StoreConfig()
     results: str | None = None

@@ -133,3 +133,15 @@ class TrainConfig(Part):
             msg = "freeze names every part of the model: nothing is left to train"
             raise ValueError(msg)
         return self
+
+
+class CommitteeConfig(Part):
+    """Further models like the fine-tuned one, whose spread is its uncertainty."""
+
+    members: Annotated[int, Field(ge=0, le=64)] = 0
+    """Models in the committee; 0: none."""
+    fraction: Annotated[float, Field(gt=0, le=1)] = 0.8
+    """Part of the training labels that each member learns from."""
+    parallel: Annotated[int, Field(ge=0)] = 0
+    """Members trained at once, each in a process of its own; 0: one for each GPU, or
+    two without."""

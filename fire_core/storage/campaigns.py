@@ -7,8 +7,10 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from pydantic import ValidationError
 from sqlalchemy import delete, insert, select, update
 
+from fire_core.config.campaign import CampaignConfig
 from fire_core.errors import StoreError
 from fire_core.records import Pick, Split
 from fire_core.storage.engine import reading, writing
@@ -25,7 +27,10 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-RUN_SETTINGS: Final = ("store", "results", "threads", "label", "select.soap.workers")
+RUN_SETTINGS: Final = (
+    *("store", "results", "threads", "label"),
+    *("select.soap.workers", "committee.parallel"),
+)
 """Parts of a configuration that change how a campaign runs, not what it finds."""
 
 
@@ -272,7 +277,7 @@ class CampaignTables:
 
 
 def _refuse_difference(name: str, stored: str, given: str) -> None:
-    before, after = (_flat(json.loads(text)) for text in (stored, given))
+    before, after = (_flat(json.loads(text)) for text in (_completed(stored), given))
     differing = [
         key
         for key in sorted(before.keys() | after.keys())
@@ -289,6 +294,15 @@ def _refuse_difference(name: str, stored: str, given: str) -> None:
             + "\ngive this one another name, or the old values"
         )
         raise StoreError(msg)
+
+
+def _completed(stored: str) -> str:
+    """Return a stored configuration with the defaults of settings newer than it."""
+    try:
+        config = CampaignConfig.model_validate_json(stored)
+    except ValidationError:  # settings that this FIRE does not know show as they are
+        return stored
+    return config.model_dump_json()
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

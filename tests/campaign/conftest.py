@@ -40,6 +40,7 @@ TINY = {
     },
     "select": {"n": 6, "soap": {"workers": 1, "average": "species_region"}},
     "fine_tune": {"epochs": 4},
+    "committee": {"members": 2, "fraction": 0.7, "parallel": 2},
     "evaluate": {
         "dynamics": {
             "temperatures": [400],

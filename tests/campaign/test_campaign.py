@@ -11,8 +11,14 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from fire_core.campaign import FIRE, PRE_FINE_TUNED, VANILLA, ZERO_SHOT
-from fire_core.records import LabelState
+from fire_core.campaign import (
+    FIRE,
+    PRE_FINE_TUNED,
+    VANILLA,
+    ZERO_SHOT,
+    member_kind,
+)
+from fire_core.records import LabelState, Split
 from fire_core.storage.store import Store
 from tests.campaign.conftest import start_campaign, write_campaign
 
@@ -101,6 +107,26 @@ def test_every_candidate_has_its_provenance(
         assert len(set(chosen.keys)) == 6
         assert set(chosen.keys) <= {f.key for f in frames}
         assert sum(p.cluster_size for p in chosen.picks) == len(frames)
+
+
+def test_committee_members_differ_in_data_and_weights(
+    whole: tuple[Path, dict[str, str]],
+) -> None:
+    folder, _ = whole
+    with open_store(folder) as store:
+        names = [member_kind(1), member_kind(2)]
+        assert len({store.need_model("tiny", name).blob_sha for name in names}) == 2
+        everything = store.get_dataset("tiny", FIRE)
+        parts = [store.get_dataset("tiny", name) for name in names]
+        for part in parts:
+            assert set(part) < set(everything)
+            train = [k for k, split in part.items() if split is Split.TRAIN]
+            all_of_it = sum(s is Split.TRAIN for s in everything.values())
+            assert len(train) == round(0.7 * all_of_it)
+            assert len(store.get_epochs("tiny", names[0])) == 4
+        assert parts[0] != parts[1]
+        settings = json.loads(store.need_model("tiny", names[0]).config_json)
+        assert settings["references"]["undetermined"] == ["Cl", "F", "Li"]
 
 
 def test_killed_in_labelling_dynamics_and_training_it_ends_the_same(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
+from fire_core.config.campaign import CampaignConfig
 from fire_core.errors import BlobCorruptedError, SchemaTooNewError, StoreError
 from fire_core.records import Frame, FrameTag, Pick, Split
 from fire_core.storage.blobs import BlobStore
@@ -102,6 +104,19 @@ def test_a_campaign_keeps_its_science_and_may_change_how_it_runs(store: Store) -
         StoreError, match=r"select.n: 4 there, 5 now(.|\n)*another name"
     ):
         store.open_campaign("c", '{"seed": 1, "threads": 8, "select": {"n": 5}}')
+
+
+def test_a_setting_added_since_a_campaign_began_is_no_difference(store: Store) -> None:
+    now = {"name": "c", "system": {"kind": "file", "path": "x.xyz"}}
+    complete = CampaignConfig.model_validate(now).model_dump_json()
+    before = json.loads(complete)
+    del before["committee"]
+    store.open_campaign("c", json.dumps(before))
+    store.save_selection("c", 0, "start", SelectionRow("build", []))
+    store.open_campaign("c", complete)
+    changed = json.loads(complete) | {"committee": {"members": 3}}
+    with pytest.raises(StoreError, match=r"committee.members: 0 there, 3 now"):
+        store.open_campaign("c", json.dumps(changed))
 
 
 def test_a_campaign_that_has_chosen_nothing_may_still_be_corrected(
