@@ -280,8 +280,17 @@ def read_model(path: Path) -> Any:
 
 
 def load_mace(path: Path, *, name: str, device: str, dtype: str) -> MaceBackbone:
-    """Return the backbone of a MACE model file."""
+    """Return the backbone of a MACE model file.
+
+    Of several readout heads the first that is not `pt_head` (mace-torch's name for
+    the pre-training's) is taken.
+    """
     model = read_model(path)
+    if len(getattr(model, "heads", ())) > 1:
+        from mace.tools.scripts_utils import remove_pt_head
+
+        with default_dtype(next(model.parameters()).dtype):
+            model = remove_pt_head(model)
     return MaceBackbone(
         model, name=name, sha256=file_sha256(path), device=device, dtype=dtype
     )
