@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import uuid
 
@@ -11,7 +10,7 @@ from prefect import get_run_logger, task
 from fire_core.backbones.registry import count_gpus
 from fire_core.campaign import member_kind
 from fire_core.errors import TrainingError
-from tasks.context import CampaignRef, open_campaign
+from tasks.context import CampaignRef, available_cores, open_campaign
 from tasks.explore import model_name
 from tasks.processes import follow, start_process, thread_limits
 from tasks.progress import Progress
@@ -23,7 +22,7 @@ def committee_width(ref: CampaignRef) -> int:
     """Return how many members are trained at once."""
     with open_campaign(ref) as (_, config):
         committee = config.committee
-    width = committee.parallel or count_gpus() or min(AT_ONCE_ON_CPU, _cores())
+    width = committee.parallel or count_gpus() or min(AT_ONCE_ON_CPU, available_cores())
     return max(1, min(width, committee.members))
 
 
@@ -52,8 +51,8 @@ def train_member(ref: CampaignRef, round_: int, kind: str, width: int) -> str:
         command = [sys.executable, "-m", "tasks.train_worker"]
         command += ["--name", ref.name, "--db", ref.db, "--blobs", ref.blobs]
         command += ["--round", str(round_), "--kind", kind]
-        command += ["--threads", str(max(1, _cores() // width))]
-        environment = thread_limits(_cores() // width)
+        command += ["--threads", str(max(1, available_cores() // width))]
+        environment = thread_limits(available_cores() // width)
         if n_gpus := count_gpus():
             environment["CUDA_VISIBLE_DEVICES"] = str((number - 1) % n_gpus)
         child = start_process(command, log, environment)
@@ -77,7 +76,3 @@ def list_members(ref: CampaignRef) -> list[str]:
     """Return the kinds of a committee's members."""
     with open_campaign(ref) as (_, config):
         return [member_kind(n + 1) for n in range(config.committee.members)]
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from fire_core.backbones.registry import count_gpus
 from fire_core.config.campaign import CampaignConfig
 from fire_core.errors import StoreError
 from fire_core.storage.store import Store
@@ -79,11 +81,29 @@ def open_campaign(ref: CampaignRef) -> Iterator[tuple[Store, CampaignConfig]]:
         yield store, read_config(row)
 
 
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def cores_of(config: CampaignConfig) -> int:
+    """Return how many cores training and dynamics take."""
+    return config.threads or available_cores()
+
+
 @contextmanager
 def count_usage(
-    store: Store, ref: CampaignRef, round_: int, step: str, *, cores: int = 1
+    store: Store,
+    ref: CampaignRef,
+    round_: int,
+    step: str,
+    *,
+    cores: int,
+    gpu: bool = False,
 ) -> Iterator[None]:
-    """Add the block's wall and core seconds to the campaign's usage.
+    """Add the block's wall, core and GPU seconds to the campaign's usage.
 
     Written also when the block fails, since the time is spent either way.
     """
@@ -92,4 +112,21 @@ def count_usage(
         yield
     finally:
         wall = time.monotonic() - start
-        store.add_usage(ref.name, round_, step, wall_s=wall, core_s=wall * cores)
+        store.add_usage(
+            ref.name,
+            round_,
+            step,
+            wall_s=wall,
+            core_s=wall * cores,
+            gpu_s=wall if gpu else 0.0,
+        )
+
+
+@contextmanager
+def count_model_usage(
+    store: Store, config: CampaignConfig, ref: CampaignRef, round_: int, step: str
+) -> Iterator[None]:
+    """As `count_usage`, for a step that runs the model where the campaign says."""
+    gpu = config.backbone.device != "cpu" and count_gpus() > 0
+    with count_usage(store, ref, round_, step, cores=cores_of(config), gpu=gpu):
+        yield

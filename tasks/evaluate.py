@@ -24,7 +24,7 @@ from fire_core.evaluation.forgetting import measure_forgetting
 from fire_core.evaluation.references import fit_references, shift_energies
 from fire_core.evaluation.stability import run_nve
 from fire_core.records import JsonDict
-from tasks.context import CampaignRef, count_usage, open_campaign
+from tasks.context import CampaignRef, count_model_usage, open_campaign
 from tasks.explore import TEST, model_name
 from tasks.label import chosen_keys, theory_fingerprint
 from tasks.prepare import PERTURB, START
@@ -63,7 +63,7 @@ def evaluate_model(ref: CampaignRef, round_: int, kind: str) -> JsonDict:
         if known is not None:
             return dict(json.loads(known.result_json))
         stored = judged_models(config, round_)[kind]
-        with count_usage(store, ref, round_, "evaluate", cores=config.threads or 2):
+        with count_model_usage(store, config, ref, round_, "evaluate"):
             backbone = _load(store, config, ref, stored)
             result = _judge(store, config, ref, (round_, kind), backbone)
         store.save_evaluation(ref.name, kind, f"{TEST}-{round_}", json.dumps(result))

@@ -15,7 +15,7 @@ from fire_core.exploration.dynamics import (
     start_states,
     state_to_bytes,
 )
-from tasks.context import CampaignRef, count_usage, open_campaign
+from tasks.context import CampaignRef, count_model_usage, open_campaign
 from tasks.label import chosen_keys
 from tasks.prepare import START
 
@@ -101,7 +101,7 @@ def advance_run(ref: CampaignRef, plan: RunPlan, index: int) -> int:
             dtype=config.backbone.dtype,
             threads=config.threads,
         )
-        with count_usage(store, ref, plan.round, plan.purpose):
+        with count_model_usage(store, config, ref, plan.round, plan.purpose):
             result = run_segment(
                 backbone,
                 states,

@@ -21,7 +21,7 @@ from fire_core.records import EpochRecord, Split
 from fire_core.training.committee import choose_subset
 from fire_core.training.data import TrainingData
 from fire_core.training.trainer import fine_tune
-from tasks.context import CampaignRef, count_usage, open_campaign
+from tasks.context import CampaignRef, count_model_usage, open_campaign
 from tasks.explore import model_name
 from tasks.label import chosen_keys, theory_fingerprint
 from tasks.prepare import PERTURB
@@ -94,7 +94,7 @@ def train_to_store(
         if threads is not None:
             config = stored.model_copy(update={"threads": threads})
         step = "pre_fine_tune" if kind == PRE_FINE_TUNED else f"train_{kind}"
-        with count_usage(store, ref, round_, step, cores=config.threads or 2):
+        with count_model_usage(store, config, ref, round_, step):
             return _train(store, config, (ref, round_, kind), say, on_epoch)
 
 
