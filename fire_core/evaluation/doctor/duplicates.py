@@ -46,8 +46,8 @@ def examine_duplicates(data: Dataset) -> list[Finding]:
             Finding(
                 FindingKind.DUPLICATE,
                 Severity.WARNING,
-                f"{extra} of {len(data.items)} frames repeat another exactly "
-                f"({len(doubled)} structures occur more than once)",
+                f"of {len(data.items)} frames {extra} repeat another exactly; "
+                f"structures that occur more than once: {len(doubled)}",
                 "keep one of each: repeats weigh more in training, and fall on both "
                 "sides of a split",
                 first_frames(data.numbers[i] for group in doubled for i in group[1:]),
@@ -60,8 +60,8 @@ def examine_duplicates(data: Dataset) -> list[Finding]:
             Finding(
                 FindingKind.NEAR_DUPLICATE,
                 Severity.NOTE,
-                f"{extra} of {len(data.items)} frames repeat another within {SAME:g} Å "
-                "(periodic images and the order of atoms aside)",
+                f"of {len(data.items)} frames {extra} repeat another within {SAME:g} "
+                "Å, periodic images and the order of atoms aside",
                 "usual at the end of a relaxation; keep one of each, and both on one "
                 "side of a split",
                 first_frames(data.numbers[i] for group in near for i in group[1:]),
@@ -114,14 +114,13 @@ def _examine_contradictions(data: Dataset, groups: list[list[int]]) -> list[Find
     frames: set[int] = set()
     energy = force = 0.0
     for group in groups:
-        labels = [data.items[i].label for i in group]
-        per_atom = np.array([x.energy for x in labels]) / len(
-            data.items[group[0]].atoms
-        )
-        spread = float(np.ptp(per_atom))
-        # sorted, because near duplicates may have their atoms in another order
-        sizes = np.array([np.sort(np.abs(x.forces), axis=0) for x in labels])
-        gap = float(np.ptp(sizes, axis=0).max())
+        items = [data.items[i] for i in group]
+        energies = np.array([i.label.energy / len(i.atoms) for i in items])
+        spread = float(np.ptp(energies))
+        forces = np.array([i.label.forces for i in items])
+        if len({i.key for i in items}) > 1:  # atoms may stand in another order
+            forces = np.sort(forces, axis=1)
+        gap = float(np.ptp(forces, axis=0).max())
         if spread > ENERGY_TOLERANCE or gap > FORCE_TOLERANCE:
             frames |= {data.numbers[i] for i in group}
             energy, force = max(energy, spread), max(force, gap)

@@ -69,7 +69,7 @@ def examine_net_forces(data: Dataset) -> list[Finding]:
             f"{net.max():.1f} meV/Å per atom (median of all {np.median(net):.2g}, "
             f"expected below {NET_WARNING:g})",
             "no potential can learn this part: look for atoms held fixed and written "
-            "with zero force, atoms lost from the file, or an SCF that did not converge",
+            "with zero force, atoms lost from the file, or an unconverged SCF",
             first_frames(data.numbers[i] for i in bad),
             len(bad),
             {"max_mev_per_angstrom": float(net.max()), "median": float(np.median(net))},

@@ -27,6 +27,8 @@ OTHER_LEVEL: Final = 0.1
 """Offset above which the labels are on another level than the backbone, eV/atom."""
 UNEXPLAINED: Final = 0.2
 """Residual above which a constant for each element does not explain them, eV/atom."""
+EXPLAINED: Final = 0.5
+"""Part of the offset that may be left for it to be one of references."""
 TRIM: Final = 6.0
 """Residuals this many median residuals large do not take part in the fit."""
 
@@ -106,33 +108,18 @@ def examine_references(
         "rms_before_ev_per_atom": fit.rms_before,
         "rms_after_ev_per_atom": fit.rms_after,
     }
-    if fit.rms_before < OTHER_LEVEL:
-        what, severity = "energies are on the backbone's level", Severity.NOTE
-        remedy = ""
-    elif fit.rms_after > UNEXPLAINED:
-        what, severity = (
-            "a constant for each element does not bring the energies to the backbone's "
-            "level",
-            Severity.WARNING,
-        )
+    what, severity, remedy = "energies are on the backbone's level", Severity.NOTE, ""
+    if fit.rms_after > UNEXPLAINED:
+        severity = Severity.WARNING
+        what = "a constant for each element does not bring the energies to the backbone"
         remedy = (
             "look for several theory levels or units in one file; if there are none, "
-            "the backbone is far from this chemistry"
+            "the backbone is far from this chemistry, and needs more labels"
         )
-    else:
-        what, severity = (
-            "energies are on another level than the backbone's",
-            Severity.WARNING,
-        )
-        remedy = (
-            "keep train.references.method: least_squares (the default), which takes "
-            "this out; `keep` would train on the offset"
-        )
-        if fit.undetermined:
-            remedy += (
-                "; for other compositions give method: isolated_atoms with the "
-                "energies of single atoms, or add frames of other compositions"
-            )
+    elif fit.rms_before > OTHER_LEVEL and fit.rms_after < EXPLAINED * fit.rms_before:
+        severity = Severity.WARNING
+        what = "energies are on another level than the backbone's"
+        remedy = _what_to_set(fit)
     return [
         Finding(
             FindingKind.REFERENCES,
@@ -142,6 +129,19 @@ def examine_references(
             numbers=numbers,
         )
     ]
+
+
+def _what_to_set(fit: ReferenceFit) -> str:
+    remedy = (
+        "keep train.references.method: least_squares (the default), which takes this "
+        "out; `keep` would train on the offset"
+    )
+    if fit.undetermined:
+        remedy += (
+            "; for other compositions give method: isolated_atoms with the energies of "
+            "single atoms, or add frames of other compositions"
+        )
+    return remedy
 
 
 def _fit(

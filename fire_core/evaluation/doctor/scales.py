@@ -99,12 +99,10 @@ def compare(label: Array, predicted: Array) -> Comparison:
     kept = size > NOISE * large
     if kept.sum() < 3 or not np.abs(label[kept]).any():
         return Comparison(float("nan"), 0.0, int(kept.sum()))
-    ranks = [np.argsort(np.argsort(v[kept])).astype(float) for v in (label, predicted)]
-    correlation = float(np.corrcoef(*ranks)[0, 1])
+    one, other = _ranks(label[kept]), _ranks(predicted[kept])
+    correlation = float(one @ other / (one @ one))
     ratio = _size(label[kept]) / _size(predicted[kept])
-    return Comparison(
-        float(np.copysign(ratio, correlation)), correlation, len(ranks[0])
-    )
+    return Comparison(float(np.copysign(ratio, correlation)), correlation, len(one))
 
 
 def name_units(ratio: float, units: Mapping[str, float]) -> list[str]:
@@ -284,6 +282,11 @@ def _unjudged(kind: FindingKind, noun: str, found: Comparison) -> Finding:
 def _without_composition(values: Array, fractions: Array) -> Array:
     fitted = np.linalg.lstsq(fractions, values, rcond=None)[0]
     return np.asarray(values - fractions @ fitted)
+
+
+def _ranks(values: Array) -> Array:
+    """Return each value's rank, less the mean rank."""
+    return np.asarray(np.argsort(np.argsort(values)) - (len(values) - 1) / 2)
 
 
 def _size(values: Array) -> float:
