@@ -87,13 +87,13 @@ def _describe(
     near = float(np.median(nearest[judged & np.isfinite(nearest)]))
     usual = float(np.median(typical[judged & np.isfinite(typical)]))
     what = (
-        f"{adjacent.sum()} of {judged.sum()} test frames judged neighbour a training "
-        f"frame in time: nearest {near:.3f} Å away (median), while {usual:.3f} Å is "
-        "usual among such frames"
+        f"{adjacent.sum()} of {judged.sum()} test frames judged lie next to a training "
+        f"frame, as neighbours in time do: nearest {near:.3f} Å away (median), while "
+        f"{usual:.3f} Å is usual among such frames"
     )
-    if np.isfinite(step):
+    if step < ADJACENT * usual:  # else that file is no trajectory in order of time
         within = int((nearest[judged] <= step).sum())
-        what += f"; {within} are nearer than consecutive training frames ({step:.3f} Å)"
+        what += f"; {within} no farther than consecutive training frames ({step:.3f} Å)"
     remedy = (
         "split the trajectory by blocks of time, and leave a gap at the cut; errors on "
         "such a test set say how well the model remembers"

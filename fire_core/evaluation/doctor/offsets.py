@@ -133,8 +133,8 @@ def examine_references(
 
 def _what_to_set(fit: ReferenceFit) -> str:
     remedy = (
-        "keep train.references.method: least_squares (the default), which takes this "
-        "out; `keep` would train on the offset"
+        "keep fine_tune.references.method: least_squares (the default), which takes "
+        "this out; `keep` would train on the offset"
     )
     if fit.undetermined:
         remedy += (
