@@ -12,6 +12,7 @@ from fire_core.evaluation.doctor.distances import (
     group_alike,
     pair_distances,
 )
+from fire_core.evaluation.doctor.duplicates import group_near
 from fire_core.evaluation.doctor.findings import (
     Finding,
     FindingKind,
@@ -32,7 +33,7 @@ ADJACENT: Final = 0.5
 """A nearest training frame below this fraction of what is typical is adjacent."""
 LEAST_FRAMES: Final = 8
 """Frames of one kind needed to say what is typical."""
-SOME: Final = 0.05
+SOME: Final = 0.15
 MANY: Final = 0.3
 """Shares of adjacent test frames that make a warning and an error. Of a split by time,
 only the frames next to the cut are adjacent."""
@@ -46,10 +47,10 @@ def examine_leakage(train: Dataset, test: Dataset) -> list[Finding]:
     that are not trajectories no frame is much nearer than many others.
     """
     nearest, typical = _nearest_and_typical(train, test)
-    equal = nearest <= SAME
-    adjacent = ~equal & (nearest < ADJACENT * typical)
-    judged = np.isfinite(typical) | equal
-    found = []
+    equal = _is_shared(train, test)
+    judged = np.isfinite(typical)
+    adjacent = judged & ~equal & (nearest < ADJACENT * typical)
+    found = _examine_refused(test)
     if equal.any():
         found.append(
             Finding(
@@ -94,12 +95,14 @@ def _describe(
     if step < ADJACENT * usual:  # else that file is no trajectory in order of time
         within = int((nearest[judged] <= step).sum())
         what += f"; {within} no farther than consecutive training frames ({step:.3f} Å)"
-    remedy = (
-        "split the trajectory by blocks of time, and leave a gap at the cut; errors on "
-        "such a test set say how well the model remembers"
-        if severity is not Severity.NOTE
-        else ""
-    )
+    remedy = ""
+    if severity is not Severity.NOTE:
+        remedy = (
+            "split the trajectory by blocks of time, and leave a gap at the cut; "
+            "errors on such a test set say how well the model remembers"
+        )
+    elif adjacent.any():
+        remedy = "few enough; a gap at the cut between the sets would leave them out"
     return Finding(
         FindingKind.LEAKAGE,
         severity,
@@ -113,6 +116,33 @@ def _describe(
             "typical_angstrom": usual,
         },
     )
+
+
+def _examine_refused(test: Dataset) -> list[Finding]:
+    if not test.refused:
+        return []
+    number, problem = next(iter(test.refused.items()))
+    return [
+        Finding(
+            FindingKind.UNREADABLE,
+            Severity.WARNING,
+            f"{len(test.refused)} of {test.n_frames} test frames cannot be used, for "
+            f"example frame {number}: {problem.detail}",
+            "examine the test file by itself with fire doctor",
+            first_frames(test.refused),
+            len(test.refused),
+        )
+    ]
+
+
+def _is_shared(train: Dataset, test: Dataset) -> NDArray[np.bool_]:
+    """Say of each test frame whether it is in the training set, (n_test,)."""
+    shared = np.zeros(len(test.items), bool)
+    frames = [item.atoms for item in (*test.items, *train.items)]
+    for group in group_near(frames):
+        if max(group) >= len(shared):
+            shared[[i for i in group if i < len(shared)]] = True
+    return shared
 
 
 def consecutive_step(data: Dataset) -> float:
