@@ -17,6 +17,8 @@ from fire_core.evaluation.doctor.findings import (
 )
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from fire_core.evaluation.doctor.dataset import Dataset, Predictions
 
 NET_WARNING: Final = 5.0
@@ -172,7 +174,7 @@ def examine_large_forces(data: Dataset) -> list[Finding]:
     ]
 
 
-def _largest(forces: np.ndarray) -> float:
+def _largest(forces: NDArray[np.float64]) -> float:
     return float(np.linalg.norm(forces, axis=1).max())
 
 

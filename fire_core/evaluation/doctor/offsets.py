@@ -108,23 +108,28 @@ def examine_references(
         "rms_before_ev_per_atom": fit.rms_before,
         "rms_after_ev_per_atom": fit.rms_after,
     }
-    what, severity, remedy = "energies are on the backbone's level", Severity.NOTE, ""
+    told = f"energies are near the backbone's level; {fit.describe()}"
+    severity, remedy = Severity.NOTE, ""
     if fit.rms_after > UNEXPLAINED:
         severity = Severity.WARNING
-        what = "a constant for each element does not bring the energies to the backbone"
+        told = (
+            "a constant for each element does not bring the energies to the "
+            f"backbone's: residual {fit.rms_before:.3f} → {fit.rms_after:.3f} eV/atom, "
+            f"expected below {UNEXPLAINED:g}"
+        )
         remedy = (
             "look for several theory levels or units in one file; if there are none, "
             "the backbone is far from this chemistry, and needs more labels"
         )
     elif fit.rms_before > OTHER_LEVEL and fit.rms_after < EXPLAINED * fit.rms_before:
         severity = Severity.WARNING
-        what = "energies are on another level than the backbone's"
+        told = f"energies are on another level than the backbone's; {fit.describe()}"
         remedy = _what_to_set(fit)
     return [
         Finding(
             FindingKind.REFERENCES,
             severity,
-            f"{what}; {fit.describe()}",
+            told,
             remedy,
             numbers=numbers,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -16,10 +17,14 @@ from fire_core.evaluation.doctor.findings import (
 from fire_core.evaluation.doctor.offsets import fit_trimmed, residuals
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from fire_core.evaluation.doctor.dataset import Dataset, Predictions
 
 LEAST_FRAMES: Final = 10
 """Frames needed to say what is usual."""
+LEAST_ALIKE: Final = 3
+"""Frames of one composition needed to compare them with each other."""
 Z_LIMIT: Final = 8.0
 """Robust standard deviations; a normal distribution never reaches them."""
 LEAST_ENERGY: Final = 0.05
@@ -32,17 +37,23 @@ have nothing to do with the structure."""
 def examine_energy_outliers(data: Dataset, predictions: Predictions) -> list[Finding]:
     """Find energies far from the backbone's, after the per-element fit.
 
-    Each composition's median is taken out as well, and the spread is measured as the
-    median absolute deviation over the evenly spaced frames.
+    A frame is compared with others of its composition; one whose composition is rare
+    with those of all compositions, if there are enough to say how much they differ.
+    Spreads are median absolute deviations over the evenly spaced frames.
     """
     if len(predictions.sample) < LEAST_FRAMES:
         return []
     asked = predictions.positions
+    sampled = np.isin(asked, predictions.sample)
     fit = fit_trimmed(data.items, predictions)
+    plain = residuals(data.items, predictions, asked, fit)
     formulas = [data.items[i].atoms.get_chemical_formula() for i in asked]
-    left = centre_by_group(residuals(data.items, predictions, asked, fit), formulas)
-    usual = robust_scale(left[np.isin(asked, predictions.sample)])
-    z = np.abs(left) / max(usual, 1e-6)
+    counts = Counter(formulas)
+    is_rare = np.array([counts[f] < LEAST_ALIKE for f in formulas])
+    left = centre_by_group(plain, formulas, least=LEAST_ALIKE)
+    usual = _spread(left[sampled & ~is_rare])
+    among_all = _spread(plain[sampled]) if len(counts) >= LEAST_FRAMES else np.inf
+    z = np.abs(left) / np.where(is_rare, among_all, usual)
     bad = np.flatnonzero((z > Z_LIMIT) & (np.abs(left) > LEAST_ENERGY))
     if not len(bad):
         return []
@@ -53,7 +64,7 @@ def examine_energy_outliers(data: Dataset, predictions: Predictions) -> list[Fin
             Severity.WARNING,
             f"energies of {len(bad)} of {len(asked)} frames asked lie far from the "
             f"rest: up to {left[worst]:+.3f} eV/atom, {z[worst]:.0f} robust standard "
-            f"deviations ({1e3 * usual:.1f} meV/atom), after the per-element fit",
+            "deviations, after the per-element fit",
             "look at these calculations: converged, same settings, right structure?",
             first_frames(data.numbers[asked[i]] for i in bad),
             len(bad),
@@ -105,5 +116,10 @@ def examine_force_outliers(data: Dataset, predictions: Predictions) -> list[Find
     ]
 
 
-def _rms(values: np.ndarray) -> float:
+def _spread(values: NDArray[np.float64]) -> float:
+    """Return the robust standard deviation; infinity where there are too few."""
+    return max(robust_scale(values), 1e-6) if len(values) >= LEAST_FRAMES else np.inf
+
+
+def _rms(values: NDArray[np.float64]) -> float:
     return float(np.sqrt(np.mean(np.square(values))))

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from fire_core.evaluation.doctor.dataset import Predictions
 from fire_core.evaluation.doctor.examine import predict_sample
 from fire_core.evaluation.doctor.findings import Severity
+from fire_core.evaluation.doctor.offsets import fit_trimmed, residuals
 from fire_core.evaluation.doctor.outliers import (
     examine_energy_outliers,
     examine_force_outliers,
@@ -18,7 +20,6 @@ from tests.evaluation.doctor.conftest import dataset, relabel, shifted
 
 if TYPE_CHECKING:
     from fire_core.backbones.base import Backbone
-    from fire_core.evaluation.doctor.dataset import Predictions
     from fire_core.records import LabelledStructure
 
 
@@ -43,6 +44,29 @@ def test_a_wrong_energy_is_found_whatever_the_references(
     (finding,) = examine_energy_outliers(dataset(items), predictions)
     assert (finding.severity, finding.frames) == (Severity.WARNING, (5, 17))
     assert finding.numbers["worst_ev_per_atom"] == pytest.approx(0.3, abs=0.02)
+
+
+def test_a_composition_seen_once_is_not_judged_by_the_spread_within_another(
+    sound: list[LabelledStructure], predictions: Predictions
+) -> None:
+    """What a backbone misses of another composition is no error of its label."""
+    lone = sound[0].atoms.copy()
+    lone.symbols[lone.symbols.indices()["Cl"][:8]] = "F"  # between the two fitted
+    shift = fit_trimmed(sound, predictions).shift
+    label = predictions.labels[0]
+    energy = 0.07 * len(lone) + label.energy
+    energy += sum(shift[s] for s in lone.get_chemical_symbols())
+    item = replace(sound[0], atoms=lone, label=replace(label, energy=energy))
+    both = Predictions(
+        {**predictions.labels, 24: label}, [*predictions.sample, len(sound)]
+    )
+    assert examine_energy_outliers(dataset([*sound, item]), both) == []
+    left = residuals([*sound, item], both, [24], fit_trimmed([*sound, item], both))
+    assert left == pytest.approx(0.07, abs=0.01)
+    again = Predictions(both.labels | {25: label, 26: label}, [*both.sample, 25, 26])
+    ok = replace(item, label=replace(label, energy=energy - 0.07 * len(lone)))
+    (finding,) = examine_energy_outliers(dataset([*sound, item, ok, ok]), again)
+    assert finding.frames == (24,)
 
 
 def test_forces_of_another_frame_are_found(
