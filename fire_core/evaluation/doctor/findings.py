@@ -27,6 +27,7 @@ class FindingKind(StrEnum):
     UNREADABLE = "unreadable"
     MIXED_THEORY = "mixed_theory"
     NO_STRESS = "no_stress"
+    ZERO_STRESS = "zero_stress"
     UNKNOWN_ELEMENT = "unknown_element"
     REFERENCES = "references"
     ENERGY_SCALE = "energy_scale"

@@ -32,7 +32,7 @@ REAL_FORCE: Final = 0.1
 
 
 def examine_reading(data: Dataset) -> list[Finding]:
-    """Find frames that cannot be used, several theories, and missing stresses."""
+    """Find frames that cannot be used, several theories, missing and zero stresses."""
     by_kind: dict[str, list[int]] = defaultdict(list)
     for number, problem in data.refused.items():
         by_kind[problem.kind].append(number)
@@ -48,7 +48,8 @@ def examine_reading(data: Dataset) -> list[Finding]:
         )
         for kind, frames in by_kind.items()
     ]
-    return found + _examine_theories(data) + _examine_missing_stress(data)
+    missing = _examine_missing_stress(data) + _examine_zero_stress(data)
+    return found + _examine_theories(data) + missing
 
 
 def examine_net_forces(data: Dataset) -> list[Finding]:
@@ -226,5 +227,26 @@ def _examine_missing_stress(data: Dataset) -> list[Finding]:
             remedy,
             first_frames(without),
             len(without),
+        )
+    ]
+
+
+def _examine_zero_stress(data: Dataset) -> list[Finding]:
+    zero = [
+        number
+        for number, item in zip(data.numbers, data.items, strict=True)
+        if item.label.stress is not None and not item.label.stress.any()
+    ]
+    if not zero:
+        return []
+    return [
+        Finding(
+            FindingKind.ZERO_STRESS,
+            Severity.ERROR,
+            f"all six components of the stress are exactly zero in {len(zero)} of "
+            f"{len(data.items)} frames: a placeholder, which would be trained on",
+            "leave `stress` out where it was not computed",
+            first_frames(zero),
+            len(zero),
         )
     ]

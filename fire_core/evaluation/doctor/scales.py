@@ -8,12 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from fire_core.evaluation.doctor.dataset import centre_by_group, composition_fractions
-from fire_core.evaluation.doctor.findings import (
-    Finding,
-    FindingKind,
-    Severity,
-    first_frames,
-)
+from fire_core.evaluation.doctor.findings import Finding, FindingKind, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,11 +67,15 @@ class Comparison:
         Spearman's; robust against a few wild values.
     n
         Values compared; those that are zero by symmetry are not.
+    is_plain
+        Whether the correlation is that of the labels as they are, and not of the
+        labels times a size of the cell.
     """
 
     ratio: float
     correlation: float
     n: int
+    is_plain: bool = True
 
     @property
     def is_judged(self) -> bool:
@@ -138,35 +137,13 @@ def examine_stress(
     centre = centre_by_group(predicted, groups).ravel()
     plain = compare(centre_by_group(label, groups).ravel(), centre)
     virial = compare(centre_by_group(label / volumes[:, None], groups).ravel(), centre)
-    if not plain.is_judged and not virial.is_judged:
-        return [_unjudged(FindingKind.STRESS_SCALE, "stresses", plain)]
-    units = dict(STRESS_UNITS)
-    best = plain if plain.is_judged else replace(plain, correlation=virial.correlation)
-    if abs(np.log(abs(virial.ratio))) < np.log(WITHIN):
-        units["eV: a virial, which is stress times volume"] = plain.ratio / virial.ratio
-    problem = _problem_of(best, units, near_is_right=plain.is_judged)
-    what = (
-        f"label stress = {best.ratio:+.3g} × the backbone's (rank correlation "
-        f"{best.correlation:+.2f}, {len(chosen)} frames; expected +1, eV/Å³, tension "
-        "positive)"
-    )
-    if not problem:
-        return [_right(FindingKind.STRESS_SCALE, what, best)]
+    best, units = _choose(plain, virial, STRESS_UNITS, "eV: a virial, stress × volume")
+    sample = f"{len(chosen)} frames; expected +1, eV/Å³, tension positive"
     remedy = (
         "write stress in ASE's convention: eV/Å³, positive under tension. From VASP's "
         "kbar: × -1/1602.1766; from GPa: / 160.21766; from a virial in eV: × -1/volume"
     )
-    return [
-        Finding(
-            FindingKind.STRESS_SCALE,
-            Severity.ERROR,
-            f"{problem}: {what}",
-            remedy,
-            first_frames(chosen),
-            len(chosen),
-            best.numbers(),
-        )
-    ]
+    return [_report(FindingKind.STRESS_SCALE, best, units, sample, remedy)]
 
 
 def examine_forces(
@@ -179,27 +156,9 @@ def examine_forces(
     label = np.concatenate([items[i].label.forces.ravel() for i in chosen])
     predicted = np.concatenate([predictions.labels[i].forces.ravel() for i in chosen])
     found = compare(label, predicted)
-    if not found.is_judged:
-        return [_unjudged(FindingKind.FORCE_SCALE, "forces", found)]
-    what = (
-        f"label force = {found.ratio:+.3g} × the backbone's (rank correlation "
-        f"{found.correlation:+.2f}, {len(chosen)} frames; expected +1, eV/Å)"
-    )
-    problem = _problem_of(found, FORCE_UNITS)
-    if not problem:
-        return [_right(FindingKind.FORCE_SCALE, what, found)]
+    sample = f"{len(chosen)} frames; expected +1, eV/Å"
     remedy = "write forces in eV/Å: minus the gradient of the energy"
-    return [
-        Finding(
-            FindingKind.FORCE_SCALE,
-            Severity.ERROR,
-            f"{problem}: {what}",
-            remedy,
-            first_frames(chosen),
-            len(chosen),
-            found.numbers(),
-        )
-    ]
+    return [_report(FindingKind.FORCE_SCALE, found, FORCE_UNITS, sample, remedy)]
 
 
 def examine_energies(
@@ -220,63 +179,64 @@ def examine_energies(
     centre = _without_composition(predicted, fractions)
     found = compare(_without_composition(total / sizes, fractions), centre)
     per_atom = compare(_without_composition(total, fractions), centre)
-    if not found.is_judged and not per_atom.is_judged:
-        return [_unjudged(FindingKind.ENERGY_SCALE, "energies", found)]
-    best = (
-        found if found.is_judged else replace(found, correlation=per_atom.correlation)
-    )
-    units = dict(ENERGY_UNITS)
-    if abs(np.log(abs(per_atom.ratio))) < np.log(WITHIN):
-        units["eV per atom"] = found.ratio / per_atom.ratio
-    what = (
-        f"label energy = {best.ratio:+.3g} × the backbone's (rank correlation "
-        f"{best.correlation:+.2f}, {len(chosen)} frames, compositions taken out; "
-        "expected +1, eV per cell)"
-    )
-    problem = _problem_of(best, units, near_is_right=found.is_judged)
-    if not problem:
-        return [_right(FindingKind.ENERGY_SCALE, what, best)]
+    best, units = _choose(found, per_atom, ENERGY_UNITS, "eV per atom")
+    sample = f"{len(chosen)} frames, compositions taken out; expected +1, eV per cell"
     remedy = "write the total energy of the cell in eV"
-    return [
-        Finding(
-            FindingKind.ENERGY_SCALE,
-            Severity.ERROR,
-            f"{problem}: {what}",
-            remedy,
-            first_frames(chosen),
-            len(chosen),
-            best.numbers(),
+    return [_report(FindingKind.ENERGY_SCALE, best, units, sample, remedy)]
+
+
+def _choose(
+    plain: Comparison, scaled: Comparison, units: Mapping[str, float], name: str
+) -> tuple[Comparison, dict[str, float]]:
+    """Return the comparison to judge by, and the units that may explain it.
+
+    `scaled` compares what the labels would be if they were multiplied by a size of
+    the cell; when that fits, `name` is one of the units. With cells of several sizes
+    it may be the only one of the two that is correlated.
+    """
+    best = plain
+    if not plain.is_judged and scaled.is_judged:
+        best = replace(plain, correlation=scaled.correlation, is_plain=False)
+    if abs(np.log(abs(scaled.ratio))) < np.log(WITHIN):
+        return best, {**units, name: plain.ratio / scaled.ratio}
+    return best, dict(units)
+
+
+def _report(
+    kind: FindingKind,
+    found: Comparison,
+    units: Mapping[str, float],
+    sample: str,
+    remedy: str,
+) -> Finding:
+    """Return what a comparison says of sign and unit."""
+    follow = f"rank correlation {found.correlation:+.2f}"
+    if not found.is_judged:
+        what = (
+            "sign and unit cannot be judged: labels follow the backbone's predictions "
+            f"too little ({follow}, {found.n} values, needed {LEAST_CORRELATION:.1f})"
         )
-    ]
+        remedy = "try a backbone that knows this chemistry better, or other frames"
+        return Finding(kind, Severity.NOTE, what, remedy, numbers=found.numbers())
+    what = f"labels are {found.ratio:+.3g} × the backbone's ({follow}, {sample})"
+    problem = _problem_of(found, units)
+    if not problem:
+        what = f"sign and unit are right: {what}"
+        return Finding(kind, Severity.NOTE, what, numbers=found.numbers())
+    what = f"{problem}: {what}"
+    return Finding(kind, Severity.ERROR, what, remedy, numbers=found.numbers())
 
 
-def _problem_of(
-    found: Comparison, units: Mapping[str, float], *, near_is_right: bool = True
-) -> str:
+def _problem_of(found: Comparison, units: Mapping[str, float]) -> str:
     """Return what is wrong with sign and unit; empty when nothing is."""
     names = name_units(found.ratio, units)
-    near_one = near_is_right and abs(np.log(abs(found.ratio))) < np.log(RIGHT)
+    near_one = found.is_plain and abs(np.log(abs(found.ratio))) < np.log(RIGHT)
     parts = ["wrong sign"] if found.ratio < 0 else []
     if not near_one and names:
         parts.append(f"wrong unit, probably {' or '.join(names)}")
     elif not near_one:
         parts.append("wrong size, of no unit known here")
     return " and ".join(parts)
-
-
-def _right(kind: FindingKind, what: str, found: Comparison) -> Finding:
-    text = f"sign and unit are right: {what}"
-    return Finding(kind, Severity.NOTE, text, numbers=found.numbers())
-
-
-def _unjudged(kind: FindingKind, noun: str, found: Comparison) -> Finding:
-    what = (
-        f"sign and unit of the {noun} cannot be judged: they follow the backbone's too "
-        f"little (rank correlation {found.correlation:+.2f}, {found.n} values, needed "
-        f"{LEAST_CORRELATION:.1f})"
-    )
-    remedy = "try a backbone that knows this chemistry better, or frames that vary more"
-    return Finding(kind, Severity.NOTE, what, remedy, numbers=found.numbers())
 
 
 def _without_composition(values: Array, fractions: Array) -> Array:

@@ -110,6 +110,16 @@ def test_several_theories_and_virials_beside_no_stress_are_said(
     assert "the file has virial_kB, which is not read" in stress.what
 
 
+def test_a_stress_of_zeros_is_a_placeholder(sound: list[LabelledStructure]) -> None:
+    items = relabel(sound, lambda i: replace(i.label, stress=np.zeros(6)), [3, 4])
+    (finding,) = examine_reading(dataset(items))
+    assert (finding.kind, finding.severity) == (
+        FindingKind.ZERO_STRESS,
+        Severity.ERROR,
+    )
+    assert finding.frames == (3, 4)
+
+
 @pytest.mark.parametrize(
     ("pull", "severity"), [(0.02, Severity.WARNING), (0.2, Severity.ERROR)]
 )
