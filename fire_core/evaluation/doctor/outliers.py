@@ -29,9 +29,11 @@ Z_LIMIT: Final = 8.0
 """Robust standard deviations; a normal distribution never reaches them."""
 LEAST_ENERGY: Final = 0.05
 """Energy deviation that is worth a look whatever its z-score, eV/atom."""
-LEAST_RATIO: Final = 0.8
-"""Force error over the size of the forces that is worth a look; 1.4 for forces that
+LEAST_RATIO: Final = 1.0
+"""Force error over the size of the forces that is worth a look; √2 for forces that
 have nothing to do with the structure."""
+Z_LIMIT_RATIO: Final = 3.5
+"""Robust standard deviations of that ratio's logarithm; lower, since it is bounded."""
 
 
 def examine_energy_outliers(data: Dataset, predictions: Predictions) -> list[Finding]:
@@ -96,7 +98,7 @@ def examine_force_outliers(data: Dataset, predictions: Predictions) -> list[Find
     ratio = error / np.maximum(size, floor)
     spread = max(robust_scale(np.log(ratio[sampled] + 1e-9)), 0.05)
     z = (np.log(ratio + 1e-9) - np.median(np.log(ratio[sampled] + 1e-9))) / spread
-    bad = np.flatnonzero((z > Z_LIMIT) & (ratio > LEAST_RATIO))
+    bad = np.flatnonzero((z > Z_LIMIT_RATIO) & (ratio > LEAST_RATIO))
     if not len(bad):
         return []
     worst = bad[np.argmax(z[bad])]

@@ -123,6 +123,22 @@ def test_noise_is_not_judged(
         assert "cannot be judged" in findings[0].what
 
 
+def test_an_odd_size_is_no_alarm_where_the_backbone_is_poor(
+    sound: list[LabelledStructure], predictions: Predictions
+) -> None:
+    rng = np.random.default_rng(0)
+    spread = np.concatenate([i.label.forces for i in sound]).std()
+
+    def blur(item: LabelledStructure) -> Label:
+        noise = rng.normal(0, spread, item.label.forces.shape)
+        return replace(item.label, forces=4 * (item.label.forces + 0.8 * noise))
+
+    (finding,) = examine_forces(relabel(sound, blur), predictions)
+    assert 0.6 < finding.numbers["correlation"] < 0.9
+    assert finding.severity is Severity.NOTE
+    assert "the backbone's own error may explain it" in finding.what
+
+
 def test_no_stress_is_no_finding(
     sound: list[LabelledStructure], predictions: Predictions
 ) -> None:
