@@ -1,4 +1,4 @@
-"""The console command `fire`: campaigns, configuration, database, systems."""
+"""The console command `fire`: campaigns, configuration, labels, systems."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rich.markup import escape
 from cli.campaign import app as campaign
 from cli.config import app as config
 from cli.db import app as db
+from cli.doctor import doctor
 from cli.label import app as label
 from cli.system import app as system
 from fire_core.errors import FireError
@@ -25,6 +26,7 @@ app.add_typer(config, name="config", help="Check campaign files; print the schem
 app.add_typer(db, name="db", help="Import, export and count labels.")
 app.add_typer(label, name="label", help="Look at failed labels; try them again.")
 app.add_typer(system, name="system", help="Crystals and interfaces.")
+app.command(name="doctor")(doctor)
 
 
 def main() -> None:

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from ase import Atoms
-from ase.io import read
 
 from fire_core.errors import StoreError
-from fire_core.records import Label, Problem
-from fire_core.structures.content import structure_key
+from fire_core.records import Problem
+from fire_core.structures.extxyz import iter_frame_texts, read_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from ase import Atoms
     from numpy.typing import NDArray
 
+    from fire_core.records import Label, LabelledStructure
     from fire_core.storage.store import Store
 
 MATRIX_OF_VOIGT = ((0, 5, 4), (5, 1, 3), (4, 3, 2))
@@ -82,14 +81,13 @@ def import_extxyz(
     refused: list[Refusal] = []
     structures: dict[str, Atoms] = {}
     labels: dict[str, Label] = {}
-    for number, text in enumerate(_frames(path)):
+    for number, text in enumerate(iter_frame_texts(path)):
         outcome = _read_frame(text, theory, find_problems)
         if isinstance(outcome, Problem):
             refused.append(Refusal(number, outcome))
             continue
-        atoms, label = outcome
-        key = structure_key(atoms)
-        structures[key], labels[key] = atoms, label
+        structures[outcome.key] = outcome.atoms
+        labels[outcome.key] = outcome.label
     if not labels and not refused:
         msg = f"{path} holds no frame; expected extended XYZ"
         raise StoreError(msg)
@@ -172,61 +170,13 @@ def frame_text(
     return "\n".join(lines) + "\n"
 
 
-def _frames(path: Path) -> Iterator[str]:
-    """Yield the text of each frame; the last one may be cut short."""
-    with path.open(encoding="utf-8", errors="replace") as stream:
-        while count := stream.readline():
-            if not count.strip():
-                continue
-            try:
-                n_lines = int(count) + 1
-            except ValueError:
-                yield count + stream.read()  # nothing after this can be trusted
-                return
-            yield count + "".join(stream.readline() for _ in range(n_lines))
-
-
 def _read_frame(
     text: str, theory: str, find_problems: Callable[[Atoms], list[Problem]]
-) -> tuple[Atoms, Label] | Problem:
-    lines = text.splitlines()
-    try:
-        expected = int(lines[0]) + 2
-    except ValueError:
-        return Problem("unreadable", f"expected a number of atoms, got {lines[0]!r}")
-    if len(lines) < expected:
-        detail = f"expected {expected} lines, got {len(lines)}: the file is truncated"
-        return Problem("truncated", detail)
-    try:
-        frame = read(io.StringIO(text), format="extxyz")
-    except (ValueError, KeyError, IndexError, OSError, AttributeError) as error:
-        return Problem("unreadable", f"{type(error).__name__}: {error}")
-    given = str(frame.info.get("theory", theory))
+) -> LabelledStructure | Problem:
+    outcome = read_frame(text, theory, find_problems)
+    if isinstance(outcome, Problem):
+        return outcome
+    given = outcome.item.theory
     if given != theory:
         return Problem("mixed_theory", f"labelled with {given}, expected {theory}")
-    label = _label_of(frame)
-    if isinstance(label, Problem):
-        return label
-    bare = Atoms(
-        frame.numbers, positions=frame.positions, cell=frame.cell, pbc=frame.pbc
-    )
-    problems = find_problems(bare)
-    return problems[0] if problems else (bare, label)
-
-
-def _label_of(frame: Atoms) -> Label | Problem:
-    results = {} if frame.calc is None else frame.calc.results
-    if "energy" not in results or "forces" not in results:
-        have = ", ".join(results) or "neither"
-        return Problem("no_energy", f"expected energy and forces, got {have}")
-    energy, forces = results["energy"], np.asarray(results["forces"], np.float64)
-    stress = results.get("stress")
-    if np.shape(forces) != (len(frame), 3) or np.ndim(energy) != 0:
-        return Problem("wrong_shape", f"forces have shape {np.shape(forces)}")
-    if stress is not None and np.shape(stress) != (6,):
-        return Problem("wrong_shape", f"stress has shape {np.shape(stress)}")
-    numbers = [np.ravel(energy), np.ravel(forces)]
-    numbers += [] if stress is None else [np.ravel(stress)]
-    if not np.isfinite(np.concatenate(numbers)).all():
-        return Problem("not_finite", "energy, forces or stress hold NaN or infinity")
-    return Label(float(energy), forces, None if stress is None else np.array(stress))
+    return outcome.item

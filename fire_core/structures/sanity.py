@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from ase.data import covalent_radii
 from ase.neighborlist import neighbor_list
 
 from fire_core.records import Problem
+from fire_core.structures.contacts import is_too_close
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from ase import Atoms
+
+FEW_ATOMS: Final = 1000
+"""Up to here all pairs are looked at faster than a neighbour list is made."""
 
 
 def min_distance_ratio(atoms: Atoms, limit: float = 1.5) -> float:
@@ -74,11 +78,19 @@ def find_problems(
             shown = ", ".join(known) if len(known) <= 30 else f"{len(known)} elements"
             detail = f"{', '.join(unknown)} is not among what is known: {shown}"
             problems.append(Problem("unknown_element", detail))
-    ratio = min_distance_ratio(atoms, limit=max(1.5, min_distance_factor))
-    if ratio < min_distance_factor:
-        detail = (
-            f"two atoms are at {ratio:.2f} of the sum of their covalent radii, "
-            f"expected at least {min_distance_factor:.2f}"
-        )
-        problems.append(Problem("overlap", detail))
-    return problems
+    return problems + _find_overlap(atoms, min_distance_factor)
+
+
+def _find_overlap(atoms: Atoms, factor: float) -> list[Problem]:
+    if len(atoms) <= FEW_ATOMS and not is_too_close(
+        atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc, factor=factor
+    ):
+        return []
+    ratio = min_distance_ratio(atoms, limit=max(1.5, factor))
+    if ratio >= factor:
+        return []
+    detail = (
+        f"two atoms are at {ratio:.2f} of the sum of their covalent radii, expected at "
+        f"least {factor:.2f}"
+    )
+    return [Problem("overlap", detail)]
