@@ -17,7 +17,6 @@ from fire_core.errors import StoreError
 from fire_core.evaluation.errors import summarise_errors
 from fire_core.evaluation.forgetting import measure_forgetting
 from fire_core.evaluation.references import fit_references, shift_energies
-from fire_core.records import EpochRecord
 from fire_core.study.cells import (
     ALL,
     Cell,
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fire_core.config.study import StudyConfig
-    from fire_core.records import JsonDict
+    from fire_core.records import EpochRecord, JsonDict
     from fire_core.storage.store import Store
 
 PLAN: Final = "plan"
@@ -123,9 +122,8 @@ def failed_cells(
     store: Store, config: StudyConfig, cells: Sequence[PlannedCell]
 ) -> dict[str, str]:
     """Return why cells failed that have not succeeded since, by their names."""
-    rows = {
-        (r.model, r.dataset): r.result_json for r in store.list_evaluations(config.key)
-    }
+    evaluations = store.list_evaluations(config.key)
+    rows = {(row.model, row.dataset): row.result_json for row in evaluations}
     return {
         c.cell.name: str(json.loads(rows[c.id, FAILURE])["reason"])
         for c in cells
@@ -318,9 +316,8 @@ def _baseline(store: Store, config: StudyConfig, inputs: Inputs) -> Baseline:
     fitted = sample_evenly(inputs.frames.pool, REFERENCE_FRAMES)
     shift = fit_references(fitted, model.predict([i.atoms for i in fitted])).shift
     frames = [item.atoms for item in test]
-    errors = summarise_errors(
-        shift_energies(model.predict(frames), frames, shift), test
-    )
+    predicted = shift_energies(model.predict(frames), frames, shift)
+    errors = summarise_errors(predicted, test)
     forgetting = None
     if inputs.heldout:
         forgetting = measure_forgetting(model, inputs.heldout).force_mae

@@ -152,9 +152,7 @@ class StudyConfig(Part):
     @model_validator(mode="after")
     def _no_regions(self) -> Self:
         if self.soap.average == "species_region":
-            msg = (
-                "soap.average: frames of a file have no regions; take species or frame"
-            )
+            msg = "soap.average: a file has no regions; take species or frame"
             raise ValueError(msg)
         return self
 
