@@ -197,9 +197,12 @@ def _train(
             on_epoch(record)
 
     replay = inputs.replay[planned.cell.variant]
+    # Forgetting is judged afterwards for every variant alike; only early stopping asks
+    # for it after each epoch, which costs time that is none of the others'.
+    watched = inputs.heldout if settings.stopping is not None else []
     tuned = fine_tune(
         inputs.foundation,
-        TrainingData(train, valid, replay, inputs.heldout),
+        TrainingData(train, valid, replay, watched),
         settings,
         seed=derive_seed(planned.cell.seed, "study", "train"),
         checkpoint=checkpoint,

@@ -78,7 +78,9 @@ class StudyConfig(Part):
     data: Annotated[tuple[TrajectoryConfig, ...], Field(min_length=1)]
     """Each a trajectory; what is not in a test block is the training pool."""
     test: EndBlockConfig
+    """What every model is judged on."""
     backbone: BackboneConfig = BackboneConfig()
+    """What every variant starts from; `scratch` takes its architecture alone."""
     train: TrainConfig = TrainConfig()
     """Settings that all variants share."""
     variants: Annotated[dict[VariantName, TrainConfig], Field(min_length=1)]
@@ -104,6 +106,7 @@ class StudyConfig(Part):
     threads: Annotated[int, Field(ge=0)] = 0
     """Threads of training; 0 takes every core."""
     store: StoreConfig = StoreConfig()
+    """Where cells, checkpoints and models are kept."""
     results: str | None = None
     """Folder of the report; `results/study-NAME` when left out."""
 
@@ -129,7 +132,8 @@ class StudyConfig(Part):
         """Fill each variant up with what `train` says."""
         if not isinstance(raw, dict) or not isinstance(raw.get("variants"), dict):
             return raw
-        shared = raw.get("train", {})
+        raw = raw | {"variants": {k: v or {} for k, v in raw["variants"].items()}}
+        shared = raw.get("train") or {}
         if isinstance(shared, TrainConfig):
             shared = shared.model_dump()
         try:
@@ -159,8 +163,6 @@ class StudyConfig(Part):
 
 def _merge(shared: Any, changes: Any) -> Any:
     """Return `shared` with the keys of `changes` put over it, at any depth."""
-    if changes is None:
-        changes = {}  # `naive:` with nothing after it changes nothing
     if not isinstance(shared, dict) or not isinstance(changes, dict):
         return changes
     merged = dict(shared)

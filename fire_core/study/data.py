@@ -100,7 +100,8 @@ def divide_by_time(
         test += items[n_pool + config.gap :]
     judged = {item.key for item in test}
     fresh = [item for item in before if item.key not in judged]
-    pool = list({item.key: item for item in reversed(fresh)}.values())[::-1]
+    first = {item.key: number for number, item in reversed(list(enumerate(fresh)))}
+    pool = [item for number, item in enumerate(fresh) if first[item.key] == number]
     return Frames(pool, test, len(fresh) - len(pool), len(before) - len(fresh))
 
 
@@ -108,7 +109,7 @@ def digest_labels(items: Iterable[LabelledStructure]) -> str:
     """Return a hash of structures, energies, forces and stresses, in their order."""
     digest = hashlib.sha256()
     for item in items:
-        digest.update(f"|{item.key}{item.label.energy!r}".encode())
+        digest.update(f"|{item.key}{float(item.label.energy)!r}".encode())
         for array in (item.label.forces, item.label.stress):
             if array is not None:
                 digest.update(np.asarray(array, "<f8").tobytes())
