@@ -13,7 +13,7 @@ from fire_core.backbones.registry import load_backbone
 from fire_core.config.load import config_to_json
 from fire_core.config.study import StudyConfig
 from fire_core.config.training import ReplayConfig
-from fire_core.errors import BackboneError, StoreError
+from fire_core.errors import BackboneError, StoreError, TrainingError
 from fire_core.study.cells import Ingredients
 from fire_core.study.data import digest_labels, divide_by_time, read_trajectory
 from fire_core.training.data import sample_evenly
@@ -116,8 +116,10 @@ def read_inputs(store: Store, config: StudyConfig) -> Inputs:
         source = variant.replay.source
         if variant.rehearses and source not in sources:
             sources[source] = read_replay(store, variant.replay, foundation)
-        rehearsed = sources[source] if variant.rehearses else None
-        replay[name] = _without(rehearsed, frames, first.data.heldout)
+        replay[name] = []
+        if variant.rehearses:
+            others = [] if source == measured else first.data.heldout
+            replay[name] = _rehearsed(sources[source], source, frames, others)
     return Inputs(
         foundation,
         frames,
@@ -151,19 +153,31 @@ def _load_foundation(config: StudyConfig) -> MaceBackbone:
     return foundation
 
 
-def _without(
-    source: ReplaySource | None, frames: Frames, heldout: list[LabelledStructure]
+def _rehearsed(
+    source: ReplaySource, name: str, frames: Frames, heldout: list[LabelledStructure]
 ) -> list[LabelledStructure]:
-    """Return what may be rehearsed: nothing of the test, of no held-out composition."""
-    if source is None:
-        return []
+    """Return what may be rehearsed: no test frame, and no composition of `heldout`.
+
+    Raises
+    ------
+    TrainingError
+        Nothing is left.
+    """
     judged = {item.key for item in frames.test}
     formulas = {_formula(item) for item in heldout}
-    return [
+    left = [
         item
         for item in source.data.train
         if item.key not in judged and _formula(item) not in formulas
     ]
+    if not left:
+        msg = (
+            f"every frame of replay source {name} is a test frame or has a composition "
+            "on which forgetting is measured; set `forgetting` to another source, such "
+            f"as {name} itself"
+        )
+        raise TrainingError(msg)
+    return left
 
 
 def _formula(item: LabelledStructure) -> str:

@@ -9,29 +9,14 @@ import pytest
 
 from fire_core.config.study import EndBlockConfig
 from fire_core.errors import StructureError
-from fire_core.storage.exchange import frame_text
 from fire_core.study.data import digest_labels, divide_by_time, read_trajectory
+from tests.study.conftest import write_frames
 from tests.training.conftest import labelled, rattled
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from fire_core.records import LabelledStructure
-
-
-def write_frames(path: Path, items: list[LabelledStructure]) -> Path:
-    path.write_text(
-        "".join(
-            frame_text(
-                i.atoms,
-                energy=i.label.energy,
-                forces=i.label.forces,
-                stress=i.label.stress,
-            )
-            for i in items
-        )
-    )
-    return path
 
 
 FIRST = labelled(rattled("LiF", 10, 1))
