@@ -27,6 +27,7 @@ PALETTE: Final = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E
 MARKERS: Final = ("o", "D", "^", "s", "v", "P")
 DASHES: Final = ("-", "--", ":", "-.")
 """One for each selection; markers are filled for the first alone."""
+FOUNDATION: Final = "foundation model"
 AXES: Final = (
     (ENERGY, "Test energy RMSE (meV/atom)"),
     (FORCE, "Test force RMSE (meV/Å)"),
@@ -121,6 +122,7 @@ def _draw_series(
             linewidth=1.3,
             elinewidth=0.9,
             capsize=2.5,
+            zorder=3 - 0.1 * selections.index(selection),
             label=shown,
         )
 
@@ -133,7 +135,7 @@ def _bars(spreads: Sequence[Spread]) -> list[list[float]]:
 def _draw_level(panel: Any, level: float) -> None:
     panel.axhline(
         level, color="#7F7F7F", linewidth=1.0, linestyle=(0, (1, 1.5)), zorder=0,
-        label="foundation model",
+        label=FOUNDATION,
     )  # fmt: skip
 
 
@@ -189,13 +191,17 @@ def _ends(
 
 def _finish(figure: Any, axes: Sequence[Any], folder: Path, name: str) -> FigureFiles:
     handles, labels = axes[0].get_legend_handles_labels()
+    entries = sorted(
+        zip(labels, handles, strict=True), key=lambda entry: entry[0] == FOUNDATION
+    )
     figure.legend(
-        handles,
-        labels,
+        [handle for _, handle in entries],
+        [label for label, _ in entries],
         loc="outside upper center",
         ncols=min(len(labels), 4 if len(axes) > 1 else 2),
         fontsize=SMALL,
         frameon=False,
+        handlelength=3.2,
     )
     return save_figure(figure, axes, folder, name)
 

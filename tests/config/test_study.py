@@ -53,7 +53,7 @@ def test_counts_and_fractions_stay_what_they_are() -> None:
             {"variants": {"fire": {"replay": {"ratoi": 2}}}},
             r"variants\.fire\.replay\.ratoi: unknown key; did you mean `ratio`\?",
         ),
-        ({"data": [{"path": "a", "evry": 2}]}, r"data\.0\.evry: .*mean `every`\?"),
+        ({"data": [{"path": "a", "pth": 2}]}, r"data\.0\.pth: .*mean `path`\?"),
         ({"sizes": [1]}, r"sizes\.0: expected a fraction of the pool .*, got 1$"),
         ({"sizes": [1.5]}, r"sizes\.0: expected a fraction .*, got 1\.5$"),
         ({"sizes": ["x"]}, r"sizes\.0: expected a fraction .*, got 'x'$"),
@@ -82,7 +82,7 @@ def test_each_mistake_is_explained_where_it_is(
 
 
 def test_a_mistake_is_reported_once() -> None:
-    wrong = MINIMAL | {"train": {"epoch": 3}, "data": [{"path": "a", "evry": 2}]}
+    wrong = MINIMAL | {"train": {"epoch": 3}, "data": [{"path": "a", "pth": 2}]}
     with pytest.raises(ConfigError, match="study: 2 problems") as caught:
         parse_study(wrong)
     assert str(caught.value).count("\n") == 2

@@ -31,9 +31,7 @@ def study(**changes: object):
     return parse_study(TINY | changes)
 
 
-def test_every_combination_is_there_once_and_the_whole_pool_is_not_chosen_from() -> (
-    None
-):
+def test_every_combination_is_there_once_and_the_whole_pool_once() -> None:
     config = study(selection=["kmeans", "random"], sizes=[4, 0.5, 1.0, 8])
     cells = plan_cells(config, 8)
     assert len(cells) == len(set(cells)) == 2 * 2 * (2 + 1)

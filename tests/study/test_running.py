@@ -1,4 +1,4 @@
-"""A study is run, resumed, extended and judged without repeating or leaking anything."""
+"""A study is run, resumed and extended without repeating or leaking anything."""
 
 from __future__ import annotations
 
