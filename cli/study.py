@@ -99,7 +99,12 @@ def schema() -> None:
 def _show(page: Path) -> None:
     """Print the table of a report and where it is; fail where a cell failed."""
     found = json.loads((page.parent / "study.json").read_text(encoding="utf-8"))
-    table = Table("variant", "selection", "labels", *(head for head, _ in COLUMNS[:4]))
+    table = Table(
+        "variant",
+        "selection",
+        "labels",
+        *(head.replace(", ", "\n") for head, _ in COLUMNS[:4]),
+    )
     for point in found["points"]:
         spreads = {k: Spread(**v) for k, v in point["spreads"].items()}
         cells = [show_spread(spreads.get(metric)) for _, metric in COLUMNS[:4]]

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from fire_core.config.study import StudyConfig
 from fire_core.errors import FireError
-from fire_core.report.study_report import COLUMNS, StudyReport, show_spread, write_study
+from fire_core.report.study_report import COLUMNS, StudyReport, show_metric, write_study
 from fire_core.storage.store import Store
 from fire_core.study.results import aggregate
 from tasks.progress import Progress
@@ -110,7 +110,7 @@ def publish_study(config: StudyConfig, page: str) -> None:
         points = aggregate(finished_cells(store, config, plan.cells))
     rows = [
         {"variant": p.variant, "selection": p.selection, "labels": p.labels}
-        | {head: show_spread(p.spreads.get(metric)) for head, metric in COLUMNS}
+        | {head: show_metric(p, metric) for head, metric in COLUMNS}
         for p in points
     ]
     create_table_artifact(rows, key=f"table-{config.key}", description=config.name)

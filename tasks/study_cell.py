@@ -29,7 +29,7 @@ from fire_core.study.choose import choose_frames, map_pool, split_chosen
 from fire_core.study.results import Baseline, CellResult
 from fire_core.training.data import TrainingData, sample_evenly
 from fire_core.training.trainer import fine_tune
-from tasks.study_inputs import Inputs, enter_study, read_inputs
+from tasks.study_inputs import Inputs, enter_study, share_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -79,7 +79,7 @@ def list_cells(config: StudyConfig, inputs: Inputs) -> tuple[PlannedCell, ...]:
 
 def prepare(store: Store, config: StudyConfig) -> Plan:
     """Enter a study and its plan in the store; judge the foundation model."""
-    inputs = read_inputs(store, config)
+    inputs = share_inputs(store, config)
     cells = list_cells(config, inputs)
     enter_study(store, config)
     plan = Plan(
@@ -141,7 +141,7 @@ def run_cell(
     known = finished_cells(store, config, [planned])
     if known:
         return known[0]
-    inputs = read_inputs(store, config)
+    inputs = share_inputs(store, config)
     cell = planned.cell
     if identify_cell(cell, config, inputs.shared) != planned.id:
         msg = (

@@ -17,6 +17,7 @@ from fire_core.errors import BackboneError, StoreError, TrainingError
 from fire_core.study.cells import Ingredients
 from fire_core.study.data import digest_labels, divide_by_time, read_trajectory
 from fire_core.training.data import sample_evenly
+from fire_core.training.sources import STORE
 from tasks.replay import read_replay
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from fire_core.training.sources import ReplaySource
 
 HELDOUT_FRAMES: Final = 256  # held-out structures on which forgetting is measured
+_SHARED: Final[dict[str, Inputs]] = {}  # the inputs read last; see `share_inputs`
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,6 +88,27 @@ def find_study(store: Store, name: str, db: str) -> StudyConfig:
     have = ", ".join(key.removeprefix("study-") for key in studies) or "none"
     msg = f"no study {name!r} in {db} (there: {have}); start it with `fire study run`"
     raise StoreError(msg)
+
+
+def share_inputs(store: Store, config: StudyConfig) -> Inputs:
+    """Return what `read_inputs` does, read once for all cells of this process.
+
+    A public replay set has more than a million frames; the files' sizes and times
+    tell whether they are still the same. Labels of the store may grow and are read
+    each time.
+    """
+    paths = [d.path for d in config.data]
+    paths += [config.backbone.name, config.forgetting_source]
+    paths += [v.replay.source for v in config.variants.values()]
+    if any(path.startswith(STORE) for path in paths):
+        return read_inputs(store, config)
+    files = [Path(path) for path in paths if Path(path).is_file()]
+    stamps = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
+    key = json.dumps([config_to_json(config), stamps])
+    if key not in _SHARED:
+        _SHARED.clear()
+        _SHARED[key] = read_inputs(store, config)
+    return _SHARED[key]
 
 
 def read_inputs(store: Store, config: StudyConfig) -> Inputs:

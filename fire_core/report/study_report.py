@@ -117,12 +117,16 @@ def study_markdown(
 ) -> str:
     """Return the page: what was compared, the table, efficiency, figures."""
     lines = [f"# Study {report.name}", ""]
-    lines += [*report.facts, f"{len(report.cells)} of {report.n_cells} cells finished."]
+    facts = [*report.facts, f"{len(report.cells)} of {report.n_cells} cells finished."]
     devices = sorted({cell.device for cell in report.cells})
     if devices:
-        lines.append(f"Trained on: {'; '.join(devices)}.")
+        facts.append(
+            f"Trained on: {'; '.join(devices)}. Seconds are wall time: what else ran "
+            "on the machine is in them."
+        )
     if len(devices) > 1:
-        lines.append("**Seconds of different devices cannot be compared.**")
+        facts.append("**Seconds of different devices cannot be compared.**")
+    lines += [f"- {fact}" for fact in facts]
     lines += ["", f"Errors are on the test frames. {_explain_bars(points)}", ""]
     lines += point_table(points, report.baseline)
     if efficiency:
@@ -148,9 +152,17 @@ def point_table(points: Sequence[Point], baseline: Baseline) -> list[str]:
     rows = [first]
     for point in points:
         n = next(iter(point.spreads.values())).n
-        cells = [show_spread(point.spreads.get(metric)) for _, metric in COLUMNS]
+        cells = [show_metric(point, metric) for _, metric in COLUMNS]
         rows.append([point.variant, point.selection, str(point.labels), str(n), *cells])
     return _table(heads, rows)
+
+
+def show_metric(point: Point, metric: str) -> str:
+    """Return one number of a point with its bar; a moment's seconds as 0.0."""
+    spread = point.spreads.get(metric)
+    if spread is not None and metric.endswith("_seconds") and spread.high < 0.05:
+        return "0.0"
+    return show_spread(spread)
 
 
 def show_spread(spread: Spread | None) -> str:
@@ -166,29 +178,39 @@ def show_spread(spread: Spread | None) -> str:
 
 
 def _efficiency(lines: Sequence[Efficiency]) -> list[str]:
-    rows = []
-    for line in lines:
-        what = "energy" if line.metric == ENERGY else "force"
-        unit = "meV/atom" if line.metric == ENERGY else "meV/Å"
-        goal = f"{format_short(line.target)} {unit}"
-        if line.labels is None:
-            needed = "not reached"
-        else:
-            share = 100 * line.labels / line.reference_labels
-            sign = "≤ " if line.at_most else ""
-            needed = f"{sign}{line.labels:.0f} ({sign}{share:.0f} %)"
-        rows.append(
-            [
-                *(line.variant, line.selection, f"{what} of {line.reference}", goal),
-                *(str(line.reference_labels), needed),
-            ]
-        )
-    heads = ["variant", "selection", "to reach", "error", "its labels", "needs"]
-    note = (
-        "Between two sizes the mean error is taken as a power law of the labels; "
-        "≤: the smallest size is enough already."
-    )
-    return [note, "", *_table(heads, rows)]
+    """Return a table for each error: a row for each series, a column for a goal."""
+    text = [
+        "How many labels each needs for the error that another variant reaches at its "
+        "largest size. Between two sizes the mean error is taken as a power law of the "
+        "labels; ≤: the smallest size is enough already; –: no size reaches it.",
+    ]
+    for metric, unit in ((ENERGY, "meV/atom"), (FORCE, "meV/Å")):
+        own = [line for line in lines if line.metric == metric]
+        goals = {line.reference: line for line in own}
+        what = "energy" if metric == ENERGY else "force"
+        heads = ["variant", "selection"] + [
+            f"{what} of {name}: {format_short(line.target)} {unit} "
+            f"({line.reference_labels} labels)"
+            for name, line in goals.items()
+        ]
+        rows = []
+        for variant, selection in dict.fromkeys((e.variant, e.selection) for e in own):
+            found = {
+                e.reference: _needed(e)
+                for e in own
+                if (e.variant, e.selection) == (variant, selection)
+            }
+            cells = [found.get(name, "") for name in goals]
+            rows.append([variant, selection, *cells])
+        text += ["", *_table(heads, rows)] if rows else []
+    return text
+
+
+def _needed(line: Efficiency) -> str:
+    if line.labels is None:
+        return "–"
+    share = 100 * line.labels / line.reference_labels
+    return f"{'≤ ' if line.at_most else ''}{line.labels:.0f} ({share:.0f} %)"
 
 
 def _explain_bars(points: Sequence[Point]) -> str:
