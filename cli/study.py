@@ -17,9 +17,10 @@ from cli.prefect_run import set_prefect_defaults, show_expected_errors_once
 from fire_core.config.campaign import StoreConfig
 from fire_core.config.load import load_study, study_schema
 from fire_core.errors import StudyError
-from fire_core.report.study_report import COLUMNS, show_spread
+from fire_core.report.figures import format_short
+from fire_core.report.study_report import COLUMNS
 from fire_core.storage.store import Store
-from fire_core.study.results import Spread
+from fire_core.study.results import FORCE
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -97,19 +98,19 @@ def schema() -> None:
 
 
 def _show(page: Path) -> None:
-    """Print the table of a report and where it is; fail where a cell failed."""
+    """Print a report's means and where it is; fail where a cell failed."""
     found = json.loads((page.parent / "study.json").read_text(encoding="utf-8"))
-    table = Table(
-        "variant",
-        "selection",
-        "labels",
-        *(head.replace(", ", "\n") for head, _ in COLUMNS[:4]),
-    )
+    heads = [head.replace(", ", "\n") for head, _ in COLUMNS[:4]]
+    table = Table("variant", "selection", "labels", "seeds", *heads)
     for point in found["points"]:
-        spreads = {k: Spread(**v) for k, v in point["spreads"].items()}
-        cells = [show_spread(spreads.get(metric)) for _, metric in COLUMNS[:4]]
+        spreads = point["spreads"]
+        means = [
+            format_short(spreads[metric]["mean"]) if metric in spreads else "–"
+            for _, metric in COLUMNS[:4]
+        ]
         table.add_row(
-            point["variant"], point["selection"], str(point["labels"]), *cells
+            *(point["variant"], point["selection"], str(point["labels"])),
+            *(str(spreads[FORCE]["n"]), *means),
         )
     console = Console()
     console.print(table)
