@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from fire_core.records import EpochRecord
     from fire_core.study.results import CellResult
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 TIMES = ("train_seconds", "selection_seconds", "frames_per_second")
 ROUNDING = 1e-3
