@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -13,19 +11,13 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.options import DEFAULT_BLOBS, DEFAULT_DB, AsJson, Blobs, Database
+from cli.prefect_run import set_prefect_defaults, show_expected_errors_once
+from fire_core.config.campaign import STUDY_PREFIX
 from fire_core.config.load import load_campaign
-from fire_core.errors import FireError, StoreError
+from fire_core.errors import StoreError
 from fire_core.storage.store import Store
 
 app = typer.Typer(no_args_is_help=True)
-
-PREFECT_DEFAULTS = {
-    # With analytics a fresh temporary server fails on locks more often than not.
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "DO_NOT_TRACK": "1",
-    # Its first start on two cores takes longer than Prefect's 20 s.
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
-}
 
 
 @app.command()
@@ -36,11 +28,10 @@ def run(file: Annotated[Path, typer.Argument(help="Campaign file, YAML.")]) -> N
     time; the same command goes on where it was.
     """
     config = load_campaign(file)
-    for name, value in PREFECT_DEFAULTS.items():
-        os.environ.setdefault(name, value)
+    set_prefect_defaults()
     from flows.campaign import campaign_flow
 
-    _show_expected_errors_once()
+    show_expected_errors_once()
     page = Path(campaign_flow(config))
     console = Console()
     console.print(
@@ -48,19 +39,6 @@ def run(file: Annotated[Path, typer.Argument(help="Campaign file, YAML.")]) -> N
     )
     console.print(f"report: {page}", highlight=False)
     console.print(f"numbers: {page.parent / 'results.json'}", highlight=False)
-
-
-def _show_expected_errors_once() -> None:
-    """Keep Prefect's traceback of an expected error off the console.
-
-    The message itself ends the command; the traceback stays in the server's log.
-    """
-
-    def is_news(record: logging.LogRecord) -> bool:
-        return not (record.exc_info and isinstance(record.exc_info[1], FireError))
-
-    for handler in logging.getLogger().handlers:  # Prefect writes to the root's
-        handler.addFilter(is_news)
 
 
 @app.command()
@@ -79,6 +57,9 @@ def report(
     if row is None:
         msg = f"no campaign {name!r} in {db}; `fire campaign list` shows what is there"
         raise StoreError(msg)
+    if name.startswith(STUDY_PREFIX):
+        msg = f"{name!r} is a study; use `fire study report {name}`"
+        raise StoreError(msg)
     config = read_config(row)
     target = folder or Path(config.results or f"results/{name}")
     ref = CampaignRef(name=name, db=db, blobs=blobs)
@@ -94,6 +75,7 @@ def list_campaigns(
         found = {
             c.name: [m.name for m in store.list_models(c.name)]
             for c in store.list_campaigns()
+            if not c.name.startswith(STUDY_PREFIX)
         }
     if as_json:
         typer.echo(json.dumps(found))

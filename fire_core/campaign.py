@@ -123,10 +123,15 @@ def split_keys(keys: Sequence[str], fraction: float, seed: int) -> dict[str, Spl
 
 
 def sub_seed(config: CampaignConfig, *path: str | int) -> int:
-    """Return the seed of one step, derived from the campaign's.
+    """Return the seed of one step of a campaign; see `derive_seed`."""
+    return derive_seed(config.seed, *path)
+
+
+def derive_seed(seed: int, *path: str | int) -> int:
+    """Return the seed of one step, derived from that of the whole.
 
     Every step asks with its own name and round, so that no two share a stream.
     """
     words = [ord(c) for part in path for c in f"{part}/"]
-    sequence = np.random.SeedSequence([config.seed, *words])
+    sequence = np.random.SeedSequence([seed, *words])
     return int(sequence.generate_state(1, np.uint32)[0] >> 1)

@@ -63,5 +63,9 @@ class BackboneError(FireError):
     """A foundation model is unknown, missing or cannot do what was asked."""
 
 
+class StudyError(FireError):
+    """Cells of a study failed; the others are finished and reported."""
+
+
 class TrainingError(FireError):
     """Training cannot start or has diverged."""

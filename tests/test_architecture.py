@@ -43,7 +43,8 @@ ALLOWED = {
     "backbones": {"backbones", "structures"},
     "training": {"training", "backbones", "structures", "evaluation", "selection"},
     "evaluation": {"evaluation", "backbones", "structures"},
-    "report": {"report"},
+    "study": {"study", "structures", "selection", "campaign"},
+    "report": {"report", "study"},  # a study's points, plain numbers
     "storage": {"storage", "structures"},
     "config": set(),
     "records": set(),

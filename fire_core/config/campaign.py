@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from fire_core.config.base import Count, Part
 from fire_core.config.steps import (
@@ -17,6 +17,9 @@ from fire_core.config.steps import (
 from fire_core.config.system import SystemConfig
 from fire_core.config.theory import LabelConfig, TheoryConfig, XtbTheory
 from fire_core.config.training import CommitteeConfig, TrainConfig
+
+STUDY_PREFIX: Final = "study-"
+"""Begins the name of a study in the store; no campaign may be called so."""
 
 
 class StoreConfig(Part):
@@ -53,3 +56,11 @@ class CampaignConfig(Part):
     store: StoreConfig = StoreConfig()
     results: str | None = None
     """Folder of the report; `results/NAME` when left out."""
+
+    @field_validator("name")
+    @classmethod
+    def _no_study(cls, name: str) -> str:
+        if name.startswith(STUDY_PREFIX):
+            msg = f"names that begin with {STUDY_PREFIX} are kept for `fire study`"
+            raise ValueError(msg)
+        return name

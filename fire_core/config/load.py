@@ -1,22 +1,25 @@
-"""Read a campaign file and explain, key by key, what is wrong with it."""
+"""Read a campaign or study file and explain, key by key, what is wrong with it."""
 
 from __future__ import annotations
 
 import difflib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from fire_core.config.campaign import CampaignConfig
+from fire_core.config.study import StudyConfig
 from fire_core.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pydantic_core import ErrorDetails
+
+Config = TypeVar("Config", bound=BaseModel)
 
 EXPECTED = {
     "greater_than": "a value greater than {gt}",
@@ -44,8 +47,42 @@ def load_campaign(path: Path) -> CampaignConfig:
         The file is missing, not YAML, or breaks the schema; the message lists
         every problem with its place, what was expected and what came.
     """
+    hint = "`fire config schema` prints what is allowed"
+    raw = _read_mapping(path, "campaign", f"(name, system, …); {hint}")
+    return parse_campaign(raw, origin=str(path), base=path.parent)
+
+
+def load_study(path: Path) -> StudyConfig:
+    """Return the study described by a YAML file; see `load_campaign`.
+
+    Relative paths of data, of replay sources and of the backbone are resolved
+    against the folder of the study file.
+    """
+    hint = "`fire study schema` prints what is allowed"
+    raw = _read_mapping(path, "study", f"(name, data, test, variants, …); {hint}")
+    return parse_study(raw, origin=str(path), base=path.parent)
+
+
+def parse_campaign(
+    raw: dict[str, Any], *, origin: str = "campaign", base: Path | None = None
+) -> CampaignConfig:
+    """Validate a mapping; see `load_campaign`."""
+    config = _validate(CampaignConfig, raw, origin)
+    return config if base is None else _resolve_campaign(config, base)
+
+
+def parse_study(
+    raw: dict[str, Any], *, origin: str = "study", base: Path | None = None
+) -> StudyConfig:
+    """Validate a mapping; see `load_study`."""
+    config = _validate(StudyConfig, raw, origin)
+    return config if base is None else _resolve_study(config, base)
+
+
+def _read_mapping(path: Path, what: str, keys: str) -> dict[str, Any]:
+    """Return the YAML mapping in a file; `keys` says in an error what belongs in."""
     if not path.is_file():
-        msg = f"no campaign file at {path} (looked from {Path.cwd()})"
+        msg = f"no {what} file at {path} (looked from {Path.cwd()})"
         raise ConfigError(msg)
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -54,29 +91,26 @@ def load_campaign(path: Path) -> CampaignConfig:
         raise ConfigError(msg) from error
     if not isinstance(raw, dict):
         msg = (
-            f"{path} must hold a mapping with the keys of a campaign "
-            f"(name, system, …), got {type(raw).__name__}; "
-            "`fire config schema` prints what is allowed"
+            f"{path} must hold a mapping with the keys of a {what} {keys}, "
+            f"got {type(raw).__name__}"
         )
         raise ConfigError(msg)
-    return parse_campaign(raw, origin=str(path), base=path.parent)
+    return raw
 
 
-def parse_campaign(
-    raw: dict[str, Any], *, origin: str = "campaign", base: Path | None = None
-) -> CampaignConfig:
-    """Validate a mapping; see `load_campaign`."""
+def _validate(model: type[Config], raw: dict[str, Any], origin: str) -> Config:
+    """Return the mapping as a model, or explain every mistake at once."""
     try:
-        config = CampaignConfig.model_validate(raw)
+        return model.model_validate(raw)
     except ValidationError as error:
-        lines = [_explain(item) for item in error.errors()]
+        items = error.errors()
+        lines = [_explain(i, model) for i in items if not _is_echo(i, items)]
         count = f"{len(lines)} problem{'s' if len(lines) > 1 else ''}"
         msg = f"{origin}: {count}\n" + "\n".join(f"  - {line}" for line in lines)
         raise ConfigError(msg) from error
-    return config if base is None else _resolve_paths(config, base)
 
 
-def config_to_json(config: CampaignConfig) -> str:
+def config_to_json(config: CampaignConfig | StudyConfig) -> str:
     """Return the resolved configuration as canonical JSON."""
     return json.dumps(config.model_dump(mode="json"), sort_keys=True)
 
@@ -86,7 +120,12 @@ def config_schema() -> dict[str, Any]:
     return CampaignConfig.model_json_schema()
 
 
-def _resolve_paths(config: CampaignConfig, base: Path) -> CampaignConfig:
+def study_schema() -> dict[str, Any]:
+    """Return the JSON schema of a study file."""
+    return StudyConfig.model_json_schema()
+
+
+def _resolve_campaign(config: CampaignConfig, base: Path) -> CampaignConfig:
     data = config.model_dump()
     system = data["system"]
     holders = [(system, "path")] if system["kind"] == "file" else []
@@ -103,12 +142,35 @@ def _resolve_paths(config: CampaignConfig, base: Path) -> CampaignConfig:
     return CampaignConfig.model_validate(data)
 
 
-def _explain(item: ErrorDetails) -> str:
+def _resolve_study(config: StudyConfig, base: Path) -> StudyConfig:
+    data = config.model_dump()
+    for trajectory in data["data"]:
+        trajectory["path"] = str((base / trajectory["path"]).resolve())
+    trainings = [data["train"], *data["variants"].values()]
+    holders = [(training["replay"], "source") for training in trainings]
+    holders += [(data["backbone"], "name"), (data, "forgetting")]
+    for holder, key in holders:
+        if holder[key] is not None and (base / holder[key]).is_file():
+            holder[key] = str((base / holder[key]).resolve())
+    return StudyConfig.model_validate(data)
+
+
+def _is_echo(item: ErrorDetails, items: Sequence[ErrorDetails]) -> bool:
+    """Say whether an item only complains that a mistake below it left too few."""
+    place = item["loc"]
+    return item["type"] == "too_short" and any(
+        len(i["loc"]) > len(place) and i["loc"][: len(place)] == place for i in items
+    )
+
+
+def _explain(item: ErrorDetails, model: type[BaseModel]) -> str:
     where = ".".join(str(part) for part in item["loc"]) or "(top level)"
     got = item["input"]
     if item["type"] == "extra_forbidden":
-        return _unknown_key(item["loc"])
+        return _unknown_key(item["loc"], model)
     context = item.get("ctx", {})
+    if item["type"] == "value_error":
+        return f"{where}: {context['error']}"
     template = EXPECTED.get(item["type"])
     expected = template.format(**context) if template else item["msg"]
     if item["type"] == "missing":
@@ -119,9 +181,9 @@ def _explain(item: ErrorDetails) -> str:
     return f"{where}: expected {expected}, got {shown}"
 
 
-def _unknown_key(location: Sequence[int | str]) -> str:
+def _unknown_key(location: Sequence[int | str], model: type[BaseModel]) -> str:
     *parents, key = [str(part) for part in location]
-    known = sorted(set(_fields_at(CampaignConfig, parents)))
+    known = sorted(set(_fields_at(model, parents)))
     close = difflib.get_close_matches(key, known, n=1)
     hint = f"; did you mean `{close[0]}`?" if close else ""
     where = ".".join([*parents, key])
@@ -137,6 +199,8 @@ def _fields_at(model: type[BaseModel], parents: list[str]) -> Iterator[str]:
     field = model.model_fields.get(head)
     if field is None:
         return
+    if rest and get_origin(field.annotation) in {dict, tuple}:
+        rest = rest[1:]  # the entry's name or number
     for inner in _models_in(field.annotation):
         tag = inner.model_fields.get("kind")
         if tag is not None and rest and rest[0] == tag.default:

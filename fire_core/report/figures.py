@@ -59,7 +59,7 @@ class FigureFiles:
 
 def draw_pca_map(points: PcaPoints, folder: Path) -> FigureFiles:
     """Map all candidates by temperature and ring the selected ones."""
-    figure, (axes,) = _make_figure(ONE_COLUMN + 1.1, 3.1)
+    figure, (axes,) = make_figure(ONE_COLUMN + 1.1, 3.1)
     temperatures = np.unique(points.temperatures)
     for colour, temperature in zip(_ramp(len(temperatures)), temperatures, strict=True):
         here = points.scores[points.temperatures == temperature]
@@ -94,7 +94,7 @@ def draw_pca_map(points: PcaPoints, folder: Path) -> FigureFiles:
     )
     for handle in legend.legend_handles:
         handle.set_alpha(1.0)
-    return _save(figure, [axes], folder, "pca_map")
+    return save_figure(figure, [axes], folder, "pca_map")
 
 
 def draw_force_parity(parity: Mapping[str, ParityData], folder: Path) -> FigureFiles:
@@ -117,7 +117,7 @@ def draw_learning_curves(
     curves: Mapping[str, LearningCurve], folder: Path
 ) -> FigureFiles:
     """Plot learning and forgetting, epoch by epoch."""
-    figure, axes = _make_figure(TWO_COLUMNS, 2.7, columns=2)
+    figure, axes = make_figure(TWO_COLUMNS, 2.7, columns=2)
     for key in _ordered(curves):
         curve = curves[key]
         style = _line_style(key)
@@ -136,13 +136,13 @@ def draw_learning_curves(
         panel.set_ylim(bottom=0)
         panel.xaxis.get_major_locator().set_params(integer=True)
     _share_legend(figure, axes)
-    return _save(figure, axes, folder, "learning_curves")
+    return save_figure(figure, axes, folder, "learning_curves")
 
 
 def draw_stability(runs: Mapping[str, StabilityCurve], folder: Path) -> FigureFiles:
     """Plot the total energy's drift and the temperature of NVE runs."""
     hot = any(run.temperatures is not None for run in runs.values())
-    figure, axes = _make_figure(TWO_COLUMNS, 2.7, columns=2 if hot else 1)
+    figure, axes = make_figure(TWO_COLUMNS, 2.7, columns=2 if hot else 1)
     for key in _ordered(runs):
         run = runs[key]
         style = _line_style(key) | {"marker": None}
@@ -160,7 +160,7 @@ def draw_stability(runs: Mapping[str, StabilityCurve], folder: Path) -> FigureFi
     for panel in axes:
         panel.set_xlabel("Time (ps)")
     _share_legend(figure, axes)
-    return _save(figure, axes, folder, "stability")
+    return save_figure(figure, axes, folder, "stability")
 
 
 def draw_errors(models: Mapping[str, ModelScores], folder: Path) -> FigureFiles:
@@ -170,7 +170,7 @@ def draw_errors(models: Mapping[str, ModelScores], folder: Path) -> FigureFiles:
         ("force_rmse_mev_per_angstrom", "Force RMSE (meV/Å)"),
         ("forgetting_force_mae_mev_per_angstrom", "Forgetting: force MAE (meV/Å)"),
     )
-    figure, axes = _make_figure(TWO_COLUMNS, 2.8, columns=len(panels))
+    figure, axes = make_figure(TWO_COLUMNS, 2.8, columns=len(panels))
     keys = _ordered(models)
     for panel, (attribute, title) in zip(axes, panels, strict=True):
         values = [getattr(models[key], attribute) for key in keys]
@@ -188,12 +188,12 @@ def draw_errors(models: Mapping[str, ModelScores], folder: Path) -> FigureFiles:
         )
         panel.set_ylabel(title)
         panel.margins(y=0.12)
-    return _save(figure, axes, folder, "errors")
+    return save_figure(figure, axes, folder, "errors")
 
 
 def draw_cost(seconds: Mapping[str, float], folder: Path) -> FigureFiles:
     """Show the wall-clock time of each step, in the order of the run."""
-    figure, (axes,) = _make_figure(ONE_COLUMN + 1.1, 0.75 + 0.24 * len(seconds))
+    figure, (axes,) = make_figure(ONE_COLUMN + 1.1, 0.75 + 0.24 * len(seconds))
     steps = list(seconds)
     bars = axes.barh(range(len(steps)), list(seconds.values()), color="#56B4E9")
     total = sum(seconds.values())
@@ -207,7 +207,7 @@ def draw_cost(seconds: Mapping[str, float], folder: Path) -> FigureFiles:
     axes.invert_yaxis()
     axes.margins(x=0.3)
     axes.set_xlabel(f"Wall-clock time (s), {total:.0f} s in all")
-    return _save(figure, [axes], folder, "cost")
+    return save_figure(figure, [axes], folder, "cost")
 
 
 def _draw_parity(
@@ -219,7 +219,7 @@ def _draw_parity(
     word, unit, small_unit = quantity
     keys = _ordered(pairs)
     width = max(ONE_COLUMN, 0.5 + 1.75 * len(keys))
-    figure, axes = _make_figure(width, 2.5, columns=len(keys), share=True)
+    figure, axes = make_figure(width, 2.5, columns=len(keys), share=True)
     both = np.concatenate([a for pair in pairs.values() for a in pair])
     low, high = float(both.min()), float(both.max())
     pad = 0.05 * (high - low or 1.0)
@@ -245,12 +245,13 @@ def _draw_parity(
         panel.set(xlim=limits, ylim=limits, aspect="equal")
         panel.set_xlabel(f"Label {word} ({unit})")
     axes[0].set_ylabel(f"Model {word} ({unit})")
-    return _save(figure, axes, folder, name)
+    return save_figure(figure, axes, folder, name)
 
 
-def _make_figure(
+def make_figure(
     width: float, height: float, *, columns: int = 1, share: bool = False
 ) -> tuple[Any, list[Any]]:
+    """Return an empty figure of this size in inches, and its panels from the left."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -260,9 +261,12 @@ def _make_figure(
     return figure, list(axes[0])
 
 
-def _save(figure: Any, axes: Sequence[Any], folder: Path, name: str) -> FigureFiles:
+def save_figure(
+    figure: Any, axes: Sequence[Any], folder: Path, name: str
+) -> FigureFiles:
+    """Give the panels their common look; write the figure as PNG and SVG."""
     for panel in axes:
-        panel.tick_params(labelsize=SMALL, direction="out", length=3)
+        panel.tick_params(which="both", labelsize=SMALL, direction="out", length=3)
         panel.xaxis.label.set_fontsize(SMALL + 1)
         panel.yaxis.label.set_fontsize(SMALL + 1)
         panel.spines[["top", "right"]].set_visible(False)

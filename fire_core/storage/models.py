@@ -151,6 +151,12 @@ class ModelTables:
             )
         self._release_checkpoints(campaign, model, epoch - KEPT_CHECKPOINTS)
 
+    def release_checkpoints(self, campaign: str, model: str) -> None:
+        """Let go of every checkpoint of a training that is finished."""
+        last = self.last_epoch(campaign, model)
+        if last is not None:
+            self._release_checkpoints(campaign, model, last.epoch)
+
     def _release_checkpoints(self, campaign: str, model: str, last: int) -> None:
         which = (
             EpochTable.campaign == campaign,

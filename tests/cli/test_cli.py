@@ -35,16 +35,23 @@ def fire(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_help_names_every_group(tmp_path: Path) -> None:
     shown = fire(tmp_path, "--help").stdout
-    for group in ("campaign", "config", "db", "doctor", "label", "system"):
+    groups = ("campaign", "config", "db", "doctor", "label", "study", "system")
+    for group in groups:
         assert group in shown
 
 
 def test_a_wrong_campaign_file_is_explained_without_a_traceback(tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text("name: x\nsead: 1\n")
-    for command in (("config", "check"), ("campaign", "run")):
+    commands = (
+        ("config", "check"),
+        ("campaign", "run"),
+        ("study", "check"),
+        ("study", "run"),
+    )
+    for command in commands:
         done = fire(tmp_path, *command, "bad.yaml")
         assert done.returncode == 1
-        assert "unknown key; did you mean `seed`" in done.stderr
+        assert "unknown key; did you mean `seed" in done.stderr
         assert "Traceback" not in done.stderr
     assert not (tmp_path / ".fire").exists()
 

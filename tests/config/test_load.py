@@ -86,7 +86,8 @@ def test_missing_and_unreadable_files_are_told_apart(tmp_path: Path) -> None:
 
 
 def test_the_examples_are_valid_and_survive_a_round_trip() -> None:
-    for path in (ROOT / "examples").glob("*.yaml"):
+    campaigns = set((ROOT / "examples").glob("*.yaml"))
+    for path in campaigns - set((ROOT / "examples").glob("study_*.yaml")):
         config = load_campaign(path)
         again = CampaignConfig.model_validate_json(config_to_json(config))
         assert config_to_json(again) == config_to_json(config)

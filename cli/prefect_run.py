@@ -1,0 +1,35 @@
+"""What a command sets up before it runs a flow in this process."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from fire_core.errors import FireError
+
+PREFECT_DEFAULTS = {
+    # With analytics a fresh temporary server fails on locks more often than not.
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    # Its first start on two cores takes longer than Prefect's 20 s.
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+}
+
+
+def set_prefect_defaults() -> None:
+    """Set what a temporary server needs; call before Prefect is imported."""
+    for name, value in PREFECT_DEFAULTS.items():
+        os.environ.setdefault(name, value)
+
+
+def show_expected_errors_once() -> None:
+    """Keep Prefect's traceback of an expected error off the console.
+
+    The message itself ends the command; the traceback stays in the server's log.
+    """
+
+    def is_news(record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], FireError))
+
+    for handler in logging.getLogger().handlers:  # Prefect writes to the root's
+        handler.addFilter(is_news)
