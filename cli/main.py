@@ -1,4 +1,4 @@
-"""The console command `fire`: campaigns, configuration, database, systems."""
+"""The console command `fire`: campaigns, configuration, database, models, systems."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from cli.campaign import app as campaign
 from cli.config import app as config
 from cli.db import app as db
 from cli.label import app as label
+from cli.model import app as model
 from cli.system import app as system
 from fire_core.errors import FireError
 
@@ -24,6 +25,7 @@ app.add_typer(campaign, name="campaign", help="Run, watch and report campaigns."
 app.add_typer(config, name="config", help="Check campaign files; print the schema.")
 app.add_typer(db, name="db", help="Import, export and count labels.")
 app.add_typer(label, name="label", help="Look at failed labels; try them again.")
+app.add_typer(model, name="model", help="Check, promote, roll back, export models.")
 app.add_typer(system, name="system", help="Crystals and interfaces.")
 
 

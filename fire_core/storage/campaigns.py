@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-RUN_SETTINGS: Final = ("store", "results", "threads", "label", "select.soap.workers")
+RUN_SETTINGS: Final = (
+    *("store", "results", "threads", "label", "select.soap.workers"),
+    "evaluate.gates",  # limits for the models found; a promotion keeps those it met
+)
 """Parts of a configuration that change how a campaign runs, not what it finds."""
 
 
