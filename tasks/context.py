@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fire_core.config.campaign import CampaignConfig
 from fire_core.errors import StoreError
@@ -15,6 +15,8 @@ from fire_core.storage.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from fire_core.storage.campaigns import CampaignRow
 
 
 class CampaignRef(BaseModel):
@@ -54,7 +56,20 @@ def open_campaign(ref: CampaignRef) -> Iterator[tuple[Store, CampaignConfig]]:
                 "with `fire campaign run FILE`"
             )
             raise StoreError(msg)
-        yield store, CampaignConfig.model_validate_json(row.config_json)
+        yield store, _stored_config(row)
+
+
+def _stored_config(row: CampaignRow) -> CampaignConfig:
+    try:
+        return CampaignConfig.model_validate_json(row.config_json)
+    except ValidationError as error:
+        keys = ", ".join(".".join(map(str, e["loc"])) for e in error.errors())
+        msg = (
+            f"the stored configuration of campaign {row.name!r} is of another version "
+            f"of FIRE, which this one cannot read ({keys}); use that version, or run "
+            "the campaign anew under another name"
+        )
+        raise StoreError(msg) from error
 
 
 @contextmanager

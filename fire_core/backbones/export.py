@@ -137,7 +137,7 @@ def export_model(
         force,
         check.how,
         check.unchecked,
-        USAGE[format_].format(path=path, name=path.name, elements=_types(backbone)),
+        USAGE[format_].format(path=path, elements=_types(backbone)),
     )
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import copy
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from fire_core.backbones.export import ExportFormat, dtype_name, save_model
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from fire_core.backbones.mace import MaceBackbone
 
 MODEL_FILE: Final = "model.mace"
-ENTRY: Final = {ExportFormat.ASE: "calculator.py", ExportFormat.TORCH_SIM: "model.py"}
+ENTRY: Final = {
+    ExportFormat.ASE: "calculator.py",
+    ExportFormat.TORCH_SIM: "torch_sim_model.py",
+}
 """Python file of a folder, beside the model."""
 
 CALCULATOR: Final = '''"""ASE calculator of {name} (sha256 {sha}); needs mace-torch."""
@@ -52,11 +54,11 @@ def load_model(device="cpu", dtype=torch.{dtype}):
 USAGE: Final = {
     ExportFormat.MACE: "mace.calculators.MACECalculator(model_paths='{path}')",
     ExportFormat.ASE: (
-        "in Python beside the folder: "
-        "from {name}.calculator import calculator; atoms.calc = calculator()"
+        "sys.path.insert(0, '{path}'); from calculator import calculator; "
+        "atoms.calc = calculator()"
     ),
     ExportFormat.TORCH_SIM: (
-        "in Python beside the folder: from {name}.model import load_model; "
+        "sys.path.insert(0, '{path}'); from torch_sim_model import load_model; "
         "torch_sim.integrate(model=load_model(), ...)"
     ),
     ExportFormat.LAMMPS: (
@@ -94,7 +96,7 @@ def _write_folder(backbone: MaceBackbone, path: Path, entry: str, text: str) -> 
     path.mkdir()
     save_model(backbone, path / MODEL_FILE)
     filled = text.format(
-        name=backbone.name.rsplit("/", 1)[-1],
+        name=Path(backbone.name).name,
         sha=backbone.sha256,
         file=MODEL_FILE,
         dtype=dtype_name(backbone),
