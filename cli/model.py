@@ -17,6 +17,7 @@ from rich.table import Table
 from cli.options import DEFAULT_BLOBS, DEFAULT_DB, AsJson, Blobs, Database
 from fire_core.backbones.export import ExportFormat
 from fire_core.errors import StoreError
+from fire_core.storage.promotions import Signature
 from fire_core.storage.store import Store
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ app = typer.Typer(no_args_is_help=True)
 
 Campaign = Annotated[str, typer.Argument(help="Name of the campaign.")]
 Model = Annotated[str, typer.Argument(help="Name of the model, as in `list`.")]
+
+
+Reason = Annotated[str, typer.Option(help="Why; kept in the history.")]
 
 
 class FloatType(StrEnum):
@@ -152,6 +156,7 @@ def promote(
     campaign: Campaign,
     name: Model,
     to: Annotated[Stage, typer.Option(help="Where to.")] = Stage.STAGING,
+    reason: Reason = "",
     db: Database = DEFAULT_DB,
     blobs: Blobs = DEFAULT_BLOBS,
 ) -> None:
@@ -163,7 +168,8 @@ def promote(
     from tasks.gates import promote as promote_through_gates
 
     results = _measure(ref, name)
-    promote_through_gates(ref, name, to.value, results, getpass.getuser())
+    signed = Signature(getpass.getuser(), reason)
+    promote_through_gates(ref, name, to.value, results, signed)
     passed = sum(result.passed for result in results)
     typer.echo(
         f"{name} of {campaign} is in {to.value}; it passed {passed} of {len(results)} "
@@ -174,14 +180,15 @@ def promote(
 @app.command()
 def rollback(
     campaign: Campaign,
-    reason: Annotated[str, typer.Option(help="Why; kept in the history.")] = "",
+    reason: Reason = "",
     db: Database = DEFAULT_DB,
     blobs: Blobs = DEFAULT_BLOBS,
 ) -> None:
     """Put the previous production model back and retire the present one."""
     _ref(campaign, db, blobs)
     with Store.open(db, blobs) as store:
-        name = store.rollback_model(campaign, actor=getpass.getuser(), reason=reason)
+        signed = Signature(getpass.getuser(), reason)
+        name = store.rollback_model(campaign, signed=signed)
         path = store.blobs.path(store.need_model(campaign, name).blob_sha)
     typer.echo(f"{name} of {campaign} is in production again: {path}")
 
@@ -215,7 +222,7 @@ def export(
         case [backbone, path]:
             result = export_backbone(backbone, format_, Path(path), dtype=dtype)
         case _:
-            msg = f"expected CAMPAIGN NAME PATH, or BACKBONE PATH, got {len(what)} words"
+            msg = f"expected CAMPAIGN NAME PATH, or BACKBONE PATH, got {len(what)}"
             raise typer.BadParameter(msg)
     typer.echo(
         f"{result.path}: {result.checked}; {result.n_structures} comparisons agree with "
@@ -227,16 +234,12 @@ def export(
     typer.echo(f"use: {result.usage}")
 
 
-def _measure(
-    ref: CampaignRef, name: str, *, again: bool = False
-) -> list[GateResult]:
+def _measure(ref: CampaignRef, name: str, *, again: bool = False) -> list[GateResult]:
     from tasks.gates import check_gates
 
     console = Console(stderr=True)
     with console.status("loading the model") as status:
-        return check_gates.fn(
-            ref, name, again=again, say=lambda words: status.update(words)
-        )
+        return check_gates.fn(ref, name, again=again, say=status.update)
 
 
 def _ref(campaign: str, db: str, blobs: str) -> CampaignRef:

@@ -44,9 +44,7 @@ def export_backbone(
     )
 
 
-def _compared_keys(
-    store: Store, config: CampaignConfig, ref: CampaignRef
-) -> list[str]:
+def _compared_keys(store: Store, config: CampaignConfig, ref: CampaignRef) -> list[str]:
     """Return a few structures of the test trajectory, or the start before it."""
     for round_ in range(config.rounds, 0, -1):
         row = store.get_selection(ref.name, round_, TEST)

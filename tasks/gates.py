@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -22,9 +23,10 @@ from tasks.prepare import START
 from tasks.replay import read_replay
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from fire_core.config.campaign import CampaignConfig
+    from fire_core.storage.promotions import Signature
     from fire_core.storage.store import Store
 
 GATES = "gates"
@@ -93,7 +95,11 @@ def required_gates(ref: CampaignRef) -> tuple[Gate, ...]:
 
 
 def promote(
-    ref: CampaignRef, name: str, to: str, results: Sequence[GateResult], actor: str
+    ref: CampaignRef,
+    name: str,
+    to: str,
+    results: Sequence[GateResult],
+    signed: Signature,
 ) -> None:
     """Promote a model through the gates that its campaign requires."""
     with open_campaign(ref) as (store, config):
@@ -103,7 +109,7 @@ def promote(
             to,
             results,
             required=config.evaluate.gates.required,
-            actor=actor,
+            signed=signed,
         )
 
 
@@ -171,9 +177,7 @@ def _load(config: CampaignConfig, name: str) -> MaceBackbone:
     return backbone
 
 
-def _known(
-    store: Store, ref: CampaignRef, name: str, basis: str
-) -> list[GateResult]:
+def _known(store: Store, ref: CampaignRef, name: str, basis: str) -> list[GateResult]:
     row = store.get_evaluation(ref.name, name, GATES)
     kept = {} if row is None else json.loads(row.result_json)
     if kept.get("basis") != basis:
@@ -199,4 +203,3 @@ def _basis(
         sub_seed(config, GATES),
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fire_core.backbones.export import ExportFormat, dtype_name, reload
+from fire_core.backbones.export import ExportFormat, reload
 from fire_core.backbones.export_files import ENTRY
 from fire_core.backbones.ghosts import (
     LammpsPairs,

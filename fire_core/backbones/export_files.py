@@ -35,7 +35,7 @@ def calculator(device="cpu", dtype="{dtype}"):
         head={head!r},
     )
 '''
-TORCH_SIM: Final = '''"""torch-sim model of {name} (sha256 {sha}); needs mace-torch and torch-sim."""
+TORCH_SIM: Final = '''"""torch-sim model of {name} (sha256 {sha}); needs both packages."""
 
 from pathlib import Path
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import insert, select, update
@@ -30,6 +30,17 @@ FROM: Final = {
 PROMOTE: Final = "promote"
 RETIRE: Final = "retire"
 ROLLBACK: Final = "rollback"
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Who changes a model's state, and why; kept in the history."""
+
+    actor: str = ""
+    reason: str = ""
+
+
+UNSIGNED: Final = Signature()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +84,7 @@ class PromotionTables(ModelTables):
         gate_results: Sequence[GateResult],
         *,
         required: Iterable[Gate] = tuple(Gate),
-        actor: str = "",
-        reason: str = "",
+        signed: Signature = UNSIGNED,
     ) -> None:
         """Move a model to staging or production, if every required gate let it pass.
 
@@ -107,12 +117,15 @@ class PromotionTables(ModelTables):
                 raise StoreError(msg)
             if to == PRODUCTION:
                 for other in _in_production(states):
-                    row = _row(other, RETIRE, RETIRED, actor, f"{name} took its place")
+                    why = replace(signed, reason=f"{name} took its place")
+                    row = _row(other, RETIRE, RETIRED, why)
                     _move(connection, campaign, row, states)
-            row = _row(name, PROMOTE, to, actor, reason, gates)
+            row = _row(name, PROMOTE, to, signed, gates)
             _move(connection, campaign, row, states)
 
-    def rollback_model(self, campaign: str, *, actor: str = "", reason: str = "") -> str:
+    def rollback_model(
+        self, campaign: str, *, actor: str = "", reason: str = ""
+    ) -> str:
         """Put the previous production model back; return its name.
 
         The present one is retired; both in one transaction. Again, it goes back one
@@ -148,9 +161,9 @@ class PromotionTables(ModelTables):
             )
             self.blobs.path(str(sha))
             for other in _in_production(states):
-                row = _row(other, ROLLBACK, RETIRED, actor, reason)
+                row = _row(other, ROLLBACK, RETIRED, signed)
                 _move(connection, campaign, row, states)
-            row = _row(previous, ROLLBACK, PRODUCTION, actor, reason)
+            row = _row(previous, ROLLBACK, PRODUCTION, signed)
             _move(connection, campaign, row, states)
         return previous
 
@@ -238,11 +251,13 @@ def _row(
     model: str,
     action: str,
     to: str,
-    actor: str,
-    reason: str,
+    signed: Signature,
     gates_json: str | None = None,
 ) -> PromotionRow:
-    return PromotionRow(model, action, "", to, gates_json, actor, reason, time.time())
+    """Return a row whose state before is still to be filled in."""
+    return PromotionRow(
+        model, action, "", to, gates_json, signed.actor, signed.reason, time.time()
+    )
 
 
 def _move(

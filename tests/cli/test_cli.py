@@ -35,7 +35,7 @@ def fire(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_help_names_every_group(tmp_path: Path) -> None:
     shown = fire(tmp_path, "--help").stdout
-    for group in ("campaign", "config", "db", "label", "system"):
+    for group in ("campaign", "config", "db", "label", "model", "system"):
         assert group in shown
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import text
 from fire_core.errors import BlobCorruptedError, GateError, StoreError
 from fire_core.records import Gate, GateResult
 from fire_core.storage.engine import migrate
+from fire_core.storage.promotions import Signature
 from fire_core.storage.store import Store
 
 if TYPE_CHECKING:
@@ -36,11 +37,11 @@ def states(store: Store) -> dict[str, str]:
 
 def deploy(store: Store, *names: str) -> None:
     for name in names:
-        store.promote_model("c", name, "production", PASSED, actor="me")
+        store.promote_model("c", name, "production", PASSED, signed=Signature("me"))
 
 
 def test_a_model_goes_to_staging_then_production(models: Store) -> None:
-    models.promote_model("c", "a", "staging", PASSED, actor="me", reason="good")
+    models.promote_model("c", "a", "staging", PASSED, signed=Signature("me", "good"))
     deploy(models, "a")
     assert states(models) == {"a": "production", "b": "candidate", "d": "candidate"}
     first, second = models.list_promotions("c")
@@ -70,7 +71,7 @@ def test_failed_and_missing_gates_are_listed_and_nothing_changes(models: Store) 
 
 
 def test_two_results_for_one_gate_are_refused(models: Store) -> None:
-    with pytest.raises(GateError, match="more than one result for the gate.*dimers"):
+    with pytest.raises(GateError, match=r"more than one result for the gate.*dimers"):
         models.promote_model("c", "a", "staging", [*PASSED, PASSED[6]])
 
 
@@ -96,7 +97,7 @@ def test_ways_that_are_none_are_refused(models: Store) -> None:
 
 def test_rollback_goes_back_one_by_one(models: Store) -> None:
     deploy(models, "a", "b", "d")
-    assert models.rollback_model("c", actor="me", reason="melts") == "b"
+    assert models.rollback_model("c", signed=Signature("me", "melts")) == "b"
     assert states(models) == {"a": "retired", "b": "production", "d": "retired"}
     assert models.rollback_model("c") == "a"
     with pytest.raises(StoreError, match="nothing was in production before 'a'"):

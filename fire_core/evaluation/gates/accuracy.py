@@ -57,7 +57,7 @@ def gate_forgetting(
     after = measure_forgetting(backbone, heldout).force_mae
     return _at_most(
         Gate.FORGETTING,
-        after / before,
+        _ratio(after, before),
         limits.forgetting,
         "× parent's",
         f"force MAE on {len(heldout)} held-out pre-training structures {after:.4g} "
@@ -87,6 +87,12 @@ def gate_drift(
         "meV/atom/ps",
         f"drift of the total energy in {length}",
     )
+
+
+def _ratio(after: float, before: float) -> float:
+    if before > 0:
+        return after / before
+    return float("inf") if after > 0 else 1.0
 
 
 def _at_most(

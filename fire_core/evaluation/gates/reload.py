@@ -26,9 +26,7 @@ def gate_reload(backbone: MaceBackbone, frames: Sequence[Atoms]) -> GateResult:
         path = Path(folder) / "again.model"
         save_model(backbone, path)
         again = reload(backbone, path)
-    energy, force = largest_differences(
-        again.predict(frames), backbone.predict(frames)
-    )
+    energy, force = largest_differences(again.predict(frames), backbone.predict(frames))
     passed = energy <= RELOAD_ENERGY and force <= RELOAD_FORCE
     text = (
         f"after saving and loading, energies of {len(frames)} structures differ by up "
