@@ -222,11 +222,11 @@ def export(
         case [backbone, path]:
             result = export_backbone(backbone, format_, Path(path), dtype=dtype)
         case _:
-            msg = f"expected CAMPAIGN NAME PATH, or BACKBONE PATH, got {len(what)}"
+            msg = f"expected CAMPAIGN NAME PATH or BACKBONE PATH, got {' '.join(what)}"
             raise typer.BadParameter(msg)
     typer.echo(
-        f"{result.path}: {result.checked}; {result.n_structures} comparisons agree with "
-        f"the original within {1e3 * result.energy_difference:.1g} meV/atom and "
+        f"{result.path}: {result.checked}; {result.n_structures} comparisons agree "
+        f"with the original within {1e3 * result.energy_difference:.1g} meV/atom and "
         f"{1e3 * result.force_difference:.1g} meV/Å"
     )
     if result.unchecked:

@@ -19,7 +19,7 @@ ENTRY: Final = {
 }
 """Python file of a folder, beside the model."""
 
-CALCULATOR: Final = '''"""ASE calculator of {name} (sha256 {sha}); needs mace-torch."""
+CALCULATOR: Final = '''"""ASE calculator of {name} (sha256 {sha})."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def calculator(device="cpu", dtype="{dtype}"):
         head={head!r},
     )
 '''
-TORCH_SIM: Final = '''"""torch-sim model of {name} (sha256 {sha}); needs both packages."""
+TORCH_SIM: Final = '''"""torch-sim model of {name} (sha256 {sha})."""
 
 from pathlib import Path
 

@@ -123,9 +123,7 @@ class PromotionTables(ModelTables):
             row = _row(name, PROMOTE, to, signed, gates)
             _move(connection, campaign, row, states)
 
-    def rollback_model(
-        self, campaign: str, *, actor: str = "", reason: str = ""
-    ) -> str:
+    def rollback_model(self, campaign: str, *, signed: Signature = UNSIGNED) -> str:
         """Put the previous production model back; return its name.
 
         The present one is retired; both in one transaction. Again, it goes back one
