@@ -137,7 +137,7 @@ def check(
     blobs: Blobs = DEFAULT_BLOBS,
     as_json: AsJson = False,
 ) -> None:
-    """Hold a model against every gate; exit status 1 when a required one fails."""
+    """Hold a model against its campaign's gates; exit status 1 when one fails."""
     ref = _ref(campaign, db, blobs)
     from tasks.gates import required_gates
 

@@ -41,7 +41,7 @@ def check_gates(
     again: bool = False,
     say: Callable[[str], None] | None = None,
 ) -> list[GateResult]:
-    """Return a model's results at every gate, measured where they are not known.
+    """Return a model's results at the required gates, measured where not known.
 
     Known results hold for the same model file, limits and test structures.
 
@@ -60,7 +60,8 @@ def check_gates(
         model = store.need_model(ref.name, name)
         basis = _basis(store, config, ref, model.blob_sha)
         results = [] if again else _known(store, ref, name, basis)
-        missing = [g for g in Gate if g not in {r.name for r in results}]
+        known = {result.name for result in results}
+        missing = [g for g in config.evaluate.gates.required if g not in known]
         if missing:
             with count_usage(
                 store, ref, config.rounds, GATES, cores=config.threads or 2

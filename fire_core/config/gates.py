@@ -74,7 +74,7 @@ class GatesConfig(Part):
     """Gates between a trained model and its use; see `fire model check`."""
 
     required: tuple[Gate, ...] = tuple(Gate)
-    """Gates that a model must pass to be promoted."""
+    """Gates that a model must pass to be promoted; the others are not measured."""
     energy_rmse: Positive = 10.0
     """Largest energy RMSE on the labelled test structures, meV/atom."""
     force_rmse: Positive = 100.0
@@ -83,5 +83,8 @@ class GatesConfig(Part):
     """Largest force MAE on held-out pre-training data, as a multiple of the
     foundation model's."""
     survival: SurvivalConfig = SurvivalConfig()
+    """Runs heated and compressed."""
     dimers: DimerConfig = DimerConfig()
+    """Repulsion at short range."""
     elastic: ElasticConfig = ElasticConfig()
+    """Resistance to small strains."""

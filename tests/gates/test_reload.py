@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from ase.build import molecule as molecule_of
 
 from fire_core.config.steps import EvaluateConfig
+from fire_core.errors import StructureError
 from fire_core.evaluation.gates.reload import gate_reload
 from fire_core.evaluation.gates.run import GateData, run_gates
 from fire_core.records import Gate
@@ -56,3 +59,6 @@ def test_only_the_gates_asked_for_are_run(
     )
     assert [r.name for r in results] == [Gate.FORCE_ERROR, Gate.SHEAR, Gate.RELOAD]
     assert len(heard) == 3
+    molecule = replace(data, start=molecule_of("LiF"))
+    with pytest.raises(StructureError, match=r"shear strain the cell.*gates\.required"):
+        run_gates(fire_mini, molecule, EvaluateConfig(), gates=(Gate.SHEAR,))

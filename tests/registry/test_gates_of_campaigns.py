@@ -52,6 +52,19 @@ def test_known_results_hold_until_limits_change(ref: CampaignRef) -> None:
     assert results[Gate.DIMERS].limit == 50
 
 
+def test_only_required_gates_are_measured(ref: CampaignRef) -> None:
+    with Store.open(ref.db, ref.blobs) as store:
+        row = store.get_campaign(ref.name)
+        assert row is not None
+        config = CampaignConfig.model_validate_json(row.config_json).model_dump()
+        config["evaluate"]["gates"]["required"] = ["reload", "dimers"]
+        changed = CampaignConfig.model_validate(config)
+        store.open_campaign(ref.name, config_to_json(changed))
+    results = check_gates.fn(ref, "fire")
+    assert [r.name for r in results] == [Gate.DIMERS, Gate.RELOAD]
+    promote(ref, "fire", "staging", results, Signature("me"))
+
+
 def test_a_wild_model_is_refused_for_what_it_does(ref: CampaignRef) -> None:
     results = check_gates.fn(ref, "wild")
     failed = {r.name for r in results if not r.passed}

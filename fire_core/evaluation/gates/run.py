@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from fire_core.errors import StructureError
 from fire_core.evaluation.gates.accuracy import (
     gate_drift,
     gate_errors,
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from fire_core.records import GateResult, LabelledStructure
 
 
+OF_CELL: Final = (Gate.COMPRESSION, Gate.BULK_MODULUS, Gate.SHEAR)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class GateData:
     """What a model is held against.
@@ -40,7 +44,7 @@ class GateData:
     parent
         The foundation model that it was fine-tuned from.
     start
-        The system, to move, strain and take dimers from.
+        The system, to move and strain.
     temperature
         The hottest of the campaign's dynamics, K.
     seed
@@ -66,7 +70,21 @@ def run_gates(
     """Return the results of the gates asked for, in the order of `Gate`.
 
     `say` hears what is being measured.
+
+    Raises
+    ------
+    StructureError
+        A gate that strains the cell is asked for, and the system is not periodic.
     """
+    of_cell = [gate for gate in gates if gate in OF_CELL]
+    if of_cell and not data.start.pbc.all():
+        msg = (
+            f"the gates {', '.join(of_cell)} strain the cell, but the system "
+            f"({data.start.get_chemical_formula()}) is not periodic in all directions; "
+            "leave them out of evaluate.gates.required in the campaign file and run "
+            "the campaign again"
+        )
+        raise StructureError(msg)
     results = []
     for members, words, measure in _measurements(backbone, data, config):
         wanted = members & set(gates)
@@ -82,7 +100,8 @@ def _measurements(
 ) -> list[tuple[set[Gate], str, Callable[[], list[GateResult]]]]:
     limits, start, seed = config.gates, data.start, data.seed
     survival, hot = limits.survival, data.temperature
-    elements = set(start.get_chemical_symbols())
+    frames = [start, *(item.atoms for item in data.test)]
+    elements = {symbol for frame in frames for symbol in frame.get_chemical_symbols()}
     return [
         (
             {Gate.ENERGY_ERROR, Gate.FORCE_ERROR},
