@@ -92,9 +92,8 @@ def test_the_ase_folder_works_without_fire(
     assert float(done.stdout.splitlines()[-1]) == pytest.approx(energy, abs=1e-6)
 
 
-@pytest.mark.parametrize("format_", [ExportFormat.LAMMPS_MLIAP, ExportFormat.ASE])
 def test_of_two_heads_the_one_that_predicts_here_is_written(
-    format_: ExportFormat, fire_mini: MaceBackbone, frames: list[Atoms], tmp_path: Path
+    fire_mini: MaceBackbone, frames: list[Atoms], tmp_path: Path
 ) -> None:
     """mace-torch's own converters take the last head."""
     network = build_network(
@@ -104,8 +103,9 @@ def test_of_two_heads_the_one_that_predicts_here_is_written(
     two = MaceBackbone(
         network, name="two", sha256="2" * 64, device="cpu", dtype="float64"
     )
-    result = export_model(two, format_, tmp_path / "model", frames=frames)
-    assert result.energy_difference <= TOLERANCES["float64"][0]
+    for format_ in (ExportFormat.LAMMPS_MLIAP, ExportFormat.ASE):
+        result = export_model(two, format_, tmp_path / format_, frames=frames[:1])
+        assert result.energy_difference <= TOLERANCES["float64"][0]
 
 
 def test_what_does_not_predict_the_same_is_refused_and_removed(

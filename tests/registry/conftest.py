@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import shutil
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,12 +41,36 @@ CONFIG = {
 
 
 @pytest.fixture
-def ref(tmp_path: Path) -> CampaignRef:
-    """The campaign: models `fire` (perfect), `good` (the same) and `wild`."""
-    ref = CampaignRef(
-        name=NAME, db=f"sqlite:///{tmp_path}/.fire/fire.db", blobs=str(tmp_path / "b")
+def ref(finished: Path, tmp_path: Path) -> CampaignRef:
+    """A copy of the campaign: models `fire` (perfect), `good` (the same), `wild`."""
+    shutil.copytree(finished, tmp_path / "store")
+    return place(tmp_path / "store")
+
+
+def place(folder: Path) -> CampaignRef:
+    return CampaignRef(
+        name=NAME, db=f"sqlite:///{folder}/fire.db", blobs=str(folder / "blobs")
     )
-    replay = {"replay": {"source": str(_write_replay(tmp_path / "replay.extxyz"))}}
+
+
+def change_gates(ref: CampaignRef, **gates: object) -> None:
+    """Give the campaign other gates, as running its changed file again does."""
+    with Store.open(ref.db, ref.blobs) as store:
+        row = store.get_campaign(ref.name)
+        assert row is not None
+        config = CampaignConfig.model_validate_json(row.config_json).model_dump()
+        config["evaluate"]["gates"] |= gates
+        changed = CampaignConfig.model_validate(config)
+        store.open_campaign(ref.name, config_to_json(changed))
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the campaign's store, made once."""
+    folder = tmp_path_factory.mktemp("finished")
+    ref = place(folder / "store")
+    (folder / "store").mkdir()
+    replay = {"replay": {"source": str(_write_replay(folder / "replay.extxyz"))}}
     config = CampaignConfig.model_validate(CONFIG | {"fine_tune": replay})
     mini = load_backbone("fire-mini", device="cpu", threads=1)
     assert isinstance(mini, MaceBackbone)
@@ -66,14 +91,14 @@ def ref(tmp_path: Path) -> CampaignRef:
         for name in ("fire", "good", "wild"):
             sha = store.blobs.put_bytes(_model(name))
             store.add_model(NAME, name, sha, parent_sha=mini.sha256, config_json="{}")
-    return ref
+    return folder / "store"
 
 
 def _write_replay(path: Path) -> Path:
     """Write a few frames of the bundled replay set, so that forgetting is quick."""
     frames = []
     moving = [i for i in load_replay().heldout if np.abs(i.label.forces).max() > 0.5]
-    for item in moving[::6]:
+    for item in moving[::20]:
         item.atoms.calc = SinglePointCalculator(
             item.atoms, energy=item.label.energy, forces=item.label.forces
         )

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fire_core.config.campaign import CampaignConfig
-from fire_core.config.load import config_to_json
 from fire_core.errors import GateError, StoreError
 from fire_core.records import Gate
 from fire_core.storage.promotions import Signature
 from fire_core.storage.store import Store
 from tasks.gates import check_gates, known_gates, promote
+from tests.registry.conftest import change_gates
 
 if TYPE_CHECKING:
     from tasks.context import CampaignRef
@@ -32,37 +31,21 @@ def test_a_perfect_model_passes_and_is_promoted(ref: CampaignRef) -> None:
 
 
 def test_known_results_hold_until_limits_change(ref: CampaignRef) -> None:
+    change_gates(ref, required=["dimers", "reload"])
     heard: list[str] = []
     first = check_gates.fn(ref, "fire", say=heard.append)
-    assert heard
-    heard.clear()
+    assert [r.name for r in first] == [Gate.DIMERS, Gate.RELOAD]  # required, no more
+    assert len(heard) == 2
     assert check_gates.fn(ref, "fire", say=heard.append) == first
-    assert heard == []
-    with Store.open(ref.db, ref.blobs) as store:
-        row = store.get_campaign(ref.name)
-        assert row is not None
-        config = CampaignConfig.model_validate_json(row.config_json).model_dump()
-        config["evaluate"]["gates"]["dimers"]["wall"] = 50.0
-        changed = CampaignConfig.model_validate(config)
-        store.open_campaign(ref.name, config_to_json(changed))  # limits may change
+    assert len(heard) == 2
+    change_gates(ref, required=["dimers", "reload", "shear"])
+    assert len(check_gates.fn(ref, "fire", say=heard.append)) == 3
+    assert len(heard) == 3  # one more gate, and only that one measured
+    change_gates(ref, dimers={"wall": 50.0})
     assert known_gates(ref, "fire") == []
     results = {r.name: r for r in check_gates.fn(ref, "fire", say=heard.append)}
-    assert heard
-    assert not results[Gate.DIMERS].passed
-    assert results[Gate.DIMERS].limit == 50
-
-
-def test_only_required_gates_are_measured(ref: CampaignRef) -> None:
-    with Store.open(ref.db, ref.blobs) as store:
-        row = store.get_campaign(ref.name)
-        assert row is not None
-        config = CampaignConfig.model_validate_json(row.config_json).model_dump()
-        config["evaluate"]["gates"]["required"] = ["reload", "dimers"]
-        changed = CampaignConfig.model_validate(config)
-        store.open_campaign(ref.name, config_to_json(changed))
-    results = check_gates.fn(ref, "fire")
-    assert [r.name for r in results] == [Gate.DIMERS, Gate.RELOAD]
-    promote(ref, "fire", "staging", results, Signature("me"))
+    assert len(heard) == 6
+    assert (results[Gate.DIMERS].passed, results[Gate.DIMERS].limit) == (False, 50)
 
 
 def test_a_wild_model_is_refused_for_what_it_does(ref: CampaignRef) -> None:
