@@ -1,4 +1,4 @@
-"""The console command `fire`: campaigns, configuration, labels, systems."""
+"""The console command `fire`: campaigns, labels, models, studies, systems."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from cli.config import app as config
 from cli.db import app as db
 from cli.doctor import doctor
 from cli.label import app as label
+from cli.model import app as model
 from cli.study import app as study
 from cli.system import app as system
 from fire_core.errors import FireError
@@ -26,6 +27,7 @@ app.add_typer(campaign, name="campaign", help="Run, watch and report campaigns."
 app.add_typer(config, name="config", help="Check campaign files; print the schema.")
 app.add_typer(db, name="db", help="Import, export and count labels.")
 app.add_typer(label, name="label", help="Look at failed labels; try them again.")
+app.add_typer(model, name="model", help="Check, promote, roll back, export models.")
 app.add_typer(study, name="study", help="Compare trainings over sizes and seeds.")
 app.add_typer(system, name="system", help="Crystals and interfaces.")
 app.command(name="doctor")(doctor)

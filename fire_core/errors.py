@@ -31,6 +31,10 @@ class SchemaTooNewError(StoreError):
     """The database was written by a newer FIRE than this one."""
 
 
+class GateError(StoreError):
+    """A model did not pass, or was not held against, a gate that it needs."""
+
+
 class LeaseLostError(StoreError):
     """Another worker owns the label now; this worker's result is discarded."""
 

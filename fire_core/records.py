@@ -229,6 +229,49 @@ class ModelRef:
     name: str
 
 
+class Gate(StrEnum):
+    """A check that a model passes before it is promoted."""
+
+    ENERGY_ERROR = "energy_error"
+    FORCE_ERROR = "force_error"
+    FORGETTING = "forgetting"
+    NVE_DRIFT = "nve_drift"
+    HEATING = "heating"
+    COMPRESSION = "compression"
+    DIMERS = "dimers"
+    BULK_MODULUS = "bulk_modulus"
+    SHEAR = "shear"
+    RELOAD = "reload"
+
+
+@dataclass(frozen=True, slots=True)
+class GateResult:
+    """How a model stood before one gate.
+
+    Attributes
+    ----------
+    name
+        The gate.
+    passed
+        Whether the model may go on.
+    value
+        What was measured, in `unit`; None where the measurement broke off.
+    limit
+        The bound that `value` was held against; of a range the nearer end.
+    unit
+        Unit of both.
+    text
+        The verdict as one sentence with its numbers.
+    """
+
+    name: Gate
+    passed: bool
+    value: float | None
+    limit: float
+    unit: str
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing wrong with a structure or an imported frame."""

@@ -42,7 +42,8 @@ ALLOWED = {
     "labelling": {"labelling", "structures", "backbones"},
     "backbones": {"backbones", "structures"},
     "training": {"training", "backbones", "structures", "evaluation", "selection"},
-    "evaluation": {"evaluation", "backbones", "structures"},
+    # gates judge survival by the guarded dynamics that campaigns explore with
+    "evaluation": {"evaluation", "backbones", "structures", "exploration"},
     "study": {"study", "structures", "selection", "campaign"},
     "report": {"report", "study"},  # a study's points, plain numbers
     "storage": {"storage", "structures"},

@@ -7,6 +7,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from fire_core.config.base import Count, NonNegative, Part, Positive
+from fire_core.config.gates import GatesConfig
+from fire_core.config.guards import GuardConfig
 
 
 class BackboneConfig(Part):
@@ -36,19 +38,6 @@ class PerturbConfig(Part):
             msg = f"rattle must be [smallest, largest], got {list(self.rattle)}"
             raise ValueError(msg)
         return self
-
-
-class GuardConfig(Part):
-    """When a replica is stopped; the run goes on without it."""
-
-    min_distance_factor: Positive = 0.55
-    """Stop below this fraction of the sum of two covalent radii."""
-    max_temperature_factor: Positive = 4.0
-    """Stop when hotter than this multiple of the target."""
-    max_displacement: Positive = 15.0
-    """Stop when an atom has left its start by more than this, Å (lost atom)."""
-    max_energy_rise: Positive = 2.0
-    """Stop when the potential energy changes by more than this, eV/atom."""
 
 
 class DynamicsConfig(Part):
@@ -153,3 +142,5 @@ class EvaluateConfig(Part):
     vanilla: bool = True
     """Also train without replay on the same data, for comparison."""
     stability: StabilityConfig = StabilityConfig()
+    gates: GatesConfig = GatesConfig()
+    """What a model must pass before it is promoted."""

@@ -13,7 +13,7 @@ from fire_core.structures.contacts import is_too_close
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fire_core.config.steps import GuardConfig
+    from fire_core.config.guards import GuardConfig
     from fire_core.exploration.states import ReplicaState
 
     Array = NDArray[np.float64]

@@ -23,13 +23,14 @@ KEPT_CHECKPOINTS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class ModelRow:
-    """A trained model; `blob_sha` names its file."""
+    """A trained model; `blob_sha` names its file, the time is since 1970, s."""
 
     name: str
     blob_sha: str
     parent_sha: str | None
     config_json: str
     state: str
+    created_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,24 +108,12 @@ class ModelTables:
                     ModelTable.parent_sha,
                     ModelTable.config_json,
                     ModelTable.state,
+                    ModelTable.created_at,
                 )
                 .where(ModelTable.campaign == campaign)
                 .order_by(ModelTable.created_at)
             )
             return [ModelRow(*row) for row in connection.execute(query)]
-
-    def set_model_state(self, campaign: str, name: str, state: str) -> None:
-        """Move a model to candidate, staging, production or retired."""
-        if state not in STATES:
-            msg = f"expected a state among {', '.join(STATES)}, got {state!r}"
-            raise StoreError(msg)
-        self.need_model(campaign, name)
-        with writing(self.engine) as connection:
-            connection.execute(
-                update(ModelTable)
-                .where(ModelTable.campaign == campaign, ModelTable.name == name)
-                .values(state=state)
-            )
 
     def save_epoch(
         self, campaign: str, model: str, epoch: int, record_json: str, checkpoint: bytes

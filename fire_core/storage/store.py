@@ -8,7 +8,7 @@ from fire_core.storage.blobs import BlobStore
 from fire_core.storage.campaigns import CampaignTables
 from fire_core.storage.engine import open_engine
 from fire_core.storage.labels import LabelTables
-from fire_core.storage.models import ModelTables
+from fire_core.storage.promotions import PromotionTables
 from fire_core.storage.runs import RunTables
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 
-class Store(LabelTables, CampaignTables, RunTables, ModelTables):
+class Store(LabelTables, CampaignTables, RunTables, PromotionTables):
     """The SQL database of structures, labels, campaigns and models.
 
     Every method is one transaction. Safe for threads and processes at once.

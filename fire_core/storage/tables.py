@@ -8,6 +8,7 @@ from __future__ import annotations
 from sqlalchemy import (
     Float,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -184,6 +185,28 @@ class ModelTable(Base):
     config_json: Mapped[str] = mapped_column(Text)
     state: Mapped[str] = mapped_column(String(16))
     created_at: Mapped[float] = mapped_column(Float)
+
+
+class PromotionTable(Base):
+    """One change of a model's state, in order; never changed afterwards."""
+
+    __tablename__ = "promotion"
+    __table_args__ = (
+        ForeignKeyConstraint(["campaign", "model"], ["model.campaign", "model.name"]),
+    )
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    campaign: Mapped[str] = mapped_column(
+        String(64), ForeignKey("campaign.name"), index=True
+    )
+    model: Mapped[str] = mapped_column(String(64))
+    action: Mapped[str] = mapped_column(String(16))
+    from_state: Mapped[str] = mapped_column(String(16))
+    to_state: Mapped[str] = mapped_column(String(16))
+    gates_json: Mapped[str | None] = mapped_column(Text)
+    actor: Mapped[str] = mapped_column(String(128))
+    reason: Mapped[str] = mapped_column(Text)
+    at: Mapped[float] = mapped_column(Float)
 
 
 class EpochTable(Base):

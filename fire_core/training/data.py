@@ -68,6 +68,8 @@ def identify(
     for part in (data.train, data.valid, replay, data.heldout):
         digest.update(f"|{len(part)}".encode())
         for item in part:
-            digest.update(f"{item.key}{item.theory}{item.label.energy!r}".encode())
+            digest.update(
+                f"{item.key}{item.theory}{float(item.label.energy)!r}".encode()
+            )
             digest.update(np.asarray(item.label.forces, "<f8").tobytes())
     return digest.hexdigest()[:16]

@@ -9,7 +9,8 @@ import pytest
 from ase import units
 from ase.build import bulk
 
-from fire_core.config.steps import DynamicsConfig, GuardConfig
+from fire_core.config.guards import GuardConfig
+from fire_core.config.steps import DynamicsConfig
 from fire_core.errors import StructureError, UnknownElementError
 from fire_core.exploration.dynamics import (
     bytes_to_state,

@@ -11,7 +11,8 @@ from ase.build import bulk
 from ase.data import covalent_radii
 from ase.neighborlist import neighbor_list
 
-from fire_core.config.steps import DynamicsConfig, GuardConfig
+from fire_core.config.guards import GuardConfig
+from fire_core.config.steps import DynamicsConfig
 from fire_core.exploration.dynamics import start_states
 from fire_core.exploration.guards import (
     check_replica,

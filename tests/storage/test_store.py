@@ -140,12 +140,9 @@ def test_datasets_usage_models_and_evaluations_come_back(store: Store) -> None:
         ("label", 2.0, 4.0)
     ]
     store.add_model("c", "fire", "a" * 64, parent_sha="b" * 64, config_json="{}")
-    store.set_model_state("c", "fire", "production")
-    assert store.need_model("c", "fire").state == "production"
+    assert store.need_model("c", "fire").state == "candidate"
     with pytest.raises(StoreError, match=r"no model 'vanilla' \(it has: fire\)"):
         store.need_model("c", "vanilla")
-    with pytest.raises(StoreError, match="expected a state among candidate"):
-        store.set_model_state("c", "fire", "golden")
     store.save_evaluation("c", "fire", "test-1", '{"rmse": 1}')
     assert store.get_evaluation("c", "fire", "test-1") is not None
     assert store.get_evaluation("c", "fire", "test-2") is None

@@ -1,0 +1,1 @@
+"""Gates that a model passes before it is promoted: pure functions, one verdict each."""

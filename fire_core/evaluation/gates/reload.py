@@ -1,0 +1,38 @@
+"""Gate on the file: saved and loaded again, the model predicts the same."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from fire_core.backbones.export import largest_differences, reload, save_model
+from fire_core.records import Gate, GateResult
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ase import Atoms
+
+    from fire_core.backbones.mace import MaceBackbone
+
+RELOAD_ENERGY: Final = 1e-5  # eV/atom: single precision of a few hundred eV
+RELOAD_FORCE: Final = 1e-3  # eV/Å
+
+
+def gate_reload(backbone: MaceBackbone, frames: Sequence[Atoms]) -> GateResult:
+    """Save the model, load the bytes again, compare energies and forces."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "again.model"
+        save_model(backbone, path)
+        again = reload(backbone, path)
+    energy, force = largest_differences(again.predict(frames), backbone.predict(frames))
+    passed = energy <= RELOAD_ENERGY and force <= RELOAD_FORCE
+    text = (
+        f"after saving and loading, energies of {len(frames)} structures differ by up "
+        f"to {1e3 * energy:.2g} meV/atom (limit {1e3 * RELOAD_ENERGY:g}) and forces by "
+        f"{1e3 * force:.2g} meV/Å (limit {1e3 * RELOAD_FORCE:g})"
+    )
+    return GateResult(
+        Gate.RELOAD, passed, 1e3 * force, 1e3 * RELOAD_FORCE, "meV/Å", text
+    )

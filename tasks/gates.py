@@ -1,0 +1,206 @@
+"""Hold a campaign's models against their gates; promote those that pass."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from prefect import task
+
+from fire_core.backbones.mace import MaceBackbone
+from fire_core.backbones.registry import load_backbone
+from fire_core.campaign import sub_seed
+from fire_core.errors import BackboneError, StoreError
+from fire_core.evaluation.gates.run import GateData, run_gates
+from fire_core.records import Gate, GateResult
+from tasks.context import CampaignRef, count_usage, open_campaign
+from tasks.explore import TEST
+from tasks.label import chosen_keys, theory_fingerprint
+from tasks.prepare import START
+from tasks.replay import read_replay
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fire_core.config.campaign import CampaignConfig
+    from fire_core.storage.promotions import Signature
+    from fire_core.storage.store import Store
+
+GATES = "gates"
+"""Name under which gate results are kept among a model's evaluations."""
+
+
+@task(name="check-gates", task_run_name="check-{name}")
+def check_gates(
+    ref: CampaignRef,
+    name: str,
+    *,
+    again: bool = False,
+    say: Callable[[str], None] | None = None,
+) -> list[GateResult]:
+    """Return a model's results at the required gates, measured where not known.
+
+    Known results hold for the same model file, limits and test structures.
+
+    Parameters
+    ----------
+    ref
+        The campaign.
+    name
+        The model.
+    again
+        Measure all of them, known or not.
+    say
+        Hears what is being measured.
+    """
+    with open_campaign(ref) as (store, config):
+        model = store.need_model(ref.name, name)
+        basis = _basis(store, config, ref, model.blob_sha)
+        results = [] if again else _known(store, ref, name, basis)
+        known = {result.name for result in results}
+        missing = [g for g in config.evaluate.gates.required if g not in known]
+        if missing:
+            with count_usage(
+                store, ref, config.rounds, GATES, cores=config.threads or 2
+            ):
+                backbone, data = _prepare(store, config, ref, name)
+                results += run_gates(
+                    backbone,
+                    data,
+                    config.evaluate,
+                    gates=missing,
+                    say=say or (lambda _: None),
+                )
+            kept = {"basis": basis, "results": [asdict(r) for r in results]}
+            store.save_evaluation(ref.name, name, GATES, json.dumps(kept))
+    order = list(Gate)
+    return sorted(results, key=lambda result: order.index(result.name))
+
+
+def known_gates(ref: CampaignRef, name: str) -> list[GateResult]:
+    """Return the results that hold for a model as it is; empty before a check."""
+    with open_campaign(ref) as (store, config):
+        sha = store.need_model(ref.name, name).blob_sha
+        if store.get_evaluation(ref.name, name, GATES) is None:
+            return []
+        return _known(store, ref, name, _basis(store, config, ref, sha))
+
+
+def required_gates(ref: CampaignRef) -> tuple[Gate, ...]:
+    """Return the gates that a campaign requires for a promotion."""
+    with open_campaign(ref) as (_, config):
+        return config.evaluate.gates.required
+
+
+def promote(
+    ref: CampaignRef,
+    name: str,
+    to: str,
+    results: Sequence[GateResult],
+    signed: Signature,
+) -> None:
+    """Promote a model through the gates that its campaign requires."""
+    with open_campaign(ref) as (store, config):
+        store.promote_model(
+            ref.name,
+            name,
+            to,
+            results,
+            required=config.evaluate.gates.required,
+            signed=signed,
+        )
+
+
+def test_keys(store: Store, config: CampaignConfig, ref: CampaignRef) -> list[str]:
+    """Return the structures of the last independent trajectory that is labelled.
+
+    Raises
+    ------
+    StoreError
+        The campaign has not come so far.
+    """
+    for round_ in range(config.rounds, 0, -1):
+        if store.get_selection(ref.name, round_, TEST) is not None:
+            return chosen_keys(store, ref, round_, TEST)
+    msg = (
+        f"campaign {ref.name!r} has no test structures yet: its gates need the "
+        "labelled independent trajectory; finish it with `fire campaign run FILE`"
+    )
+    raise StoreError(msg)
+
+
+def _prepare(
+    store: Store, config: CampaignConfig, ref: CampaignRef, name: str
+) -> tuple[MaceBackbone, GateData]:
+    theory = theory_fingerprint(store, config)
+    test = store.get_labelled(test_keys(store, config, ref), theory)
+    if not test:
+        msg = (
+            f"no test structure of campaign {ref.name!r} has a finished label; see "
+            "`fire label failures`, then `fire campaign run FILE` again"
+        )
+        raise StoreError(msg)
+    model = store.need_model(ref.name, name)
+    backbone = _load(config, str(store.blobs.path(model.blob_sha)))
+    parent = _load(config, config.backbone.name)
+    if model.parent_sha not in {None, parent.sha256}:
+        msg = (
+            f"{name!r} was fine-tuned from a model of sha256 {model.parent_sha}, but "
+            f"backbone.name {config.backbone.name!r} is {parent.sha256} now; put the "
+            "old file back, or give its path as backbone.name"
+        )
+        raise StoreError(msg)
+    dynamics = (config.explore, config.evaluate.dynamics)
+    data = GateData(
+        test=test,
+        heldout=read_replay(store, config.fine_tune.replay, parent).data.heldout,
+        parent=parent,
+        start=store.get_structures(chosen_keys(store, ref, 0, START))[0],
+        temperature=max(t for part in dynamics for t in part.temperatures),
+        seed=sub_seed(config, GATES),
+    )
+    return backbone, data
+
+
+def _load(config: CampaignConfig, name: str) -> MaceBackbone:
+    backbone = load_backbone(
+        name,
+        device=config.backbone.device,
+        dtype=config.backbone.dtype,
+        threads=config.threads,
+    )
+    if not isinstance(backbone, MaceBackbone):
+        msg = f"expected a MACE model, got {name}, which is none"
+        raise BackboneError(msg)
+    return backbone
+
+
+def _known(store: Store, ref: CampaignRef, name: str, basis: str) -> list[GateResult]:
+    row = store.get_evaluation(ref.name, name, GATES)
+    kept = {} if row is None else json.loads(row.result_json)
+    if kept.get("basis") != basis:
+        return []
+    return [
+        GateResult(**entry | {"name": Gate(entry["name"])})
+        for entry in kept["results"]
+        if entry["name"] in {gate.value for gate in Gate}
+    ]
+
+
+def _basis(
+    store: Store, config: CampaignConfig, ref: CampaignRef, model_sha: str
+) -> str:
+    """Return a digest of all that gate results depend on."""
+    limits = config.evaluate.gates.model_dump(mode="json", exclude={"required"})
+    parts = [
+        model_sha,
+        limits,
+        config.evaluate.stability.model_dump(mode="json"),
+        test_keys(store, config, ref),
+        theory_fingerprint(store, config),
+        sub_seed(config, GATES),
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

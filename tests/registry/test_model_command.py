@@ -1,0 +1,86 @@
+"""`fire model`: what a person types, reads and is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.main import app
+from fire_core.errors import GateError, StoreError
+from fire_core.records import Gate
+
+if TYPE_CHECKING:
+    from click.testing import Result
+
+    from tasks.context import CampaignRef
+
+
+def fire(ref: CampaignRef, *words: str) -> Result:
+    """Run `fire model …` on the campaign's store; an expected error is raised."""
+    place = ("--db", ref.db, "--blobs", ref.blobs)
+    result = CliRunner(env={"COLUMNS": "160"}).invoke(app, ["model", *words, *place])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_check_promote_and_rollback(ref: CampaignRef) -> None:
+    table = fire(ref, "check", "salt", "fire")
+    assert table.exit_code == 0
+    assert all(gate in table.stdout for gate in Gate)
+    assert "failed" not in table.stdout
+    done = fire(ref, "promote", "salt", "fire")
+    assert "fire of salt is in staging; it passed 10 of 10 gates" in done.stdout
+    fire(ref, "promote", "salt", "fire", "--to", "production")
+    fire(ref, "promote", "salt", "good", "--to", "production")
+    rows = json.loads(fire(ref, "list", "salt", "--json").stdout)
+    assert [(r["model"], r["state"]) for r in rows] == [
+        *(("fire", "retired"), ("good", "production"), ("wild", "candidate")),
+    ]
+    back = fire(ref, "rollback", "salt", "--reason", "it melts")
+    assert "fire of salt is in production again: " in back.stdout
+    assert Path(back.stdout.split("again: ")[1].strip()).is_file()
+    with pytest.raises(StoreError, match="nothing was in production before 'fire'"):
+        fire(ref, "rollback", "salt")
+    shown = fire(ref, "show", "salt", "good").stdout
+    assert "good: retired" in shown
+    assert "it melts" in shown
+
+
+def test_a_wild_model_fails_its_check_and_stays(ref: CampaignRef) -> None:
+    table = fire(ref, "check", "salt", "wild", "--json")
+    assert table.exit_code == 1
+    results = {r["name"]: r for r in json.loads(table.stdout)}
+    assert not results["force_error"]["passed"]
+    with pytest.raises(GateError, match="'wild' is not promoted to production"):
+        fire(ref, "promote", "salt", "wild", "--to", "production")
+    facts = json.loads(fire(ref, "show", "salt", "wild", "--json").stdout)
+    assert (facts["state"], facts["history"]) == ("candidate", [])
+    assert len(facts["gates"]) == 10
+
+
+def test_export_of_a_campaigns_model_and_of_a_backbone(
+    ref: CampaignRef, tmp_path: Path
+) -> None:
+    target = tmp_path / "fire.mace"
+    done = fire(ref, "export", "salt", "fire", str(target))
+    assert "loaded as a MACE model; 3 comparisons agree" in done.stdout
+    facts = json.loads(fire(ref, "show", "salt", "fire", "--json").stdout)
+    assert target.read_bytes() == Path(facts["path"]).read_bytes()
+    folder = tmp_path / "mini"
+    done = fire(ref, "export", str(target), str(folder), "--format", "torch-sim")
+    assert "loaded by its own torch_sim_model.py" in done.stdout
+    assert fire(ref, "export", "fire-mini").exit_code == 2
+
+
+def test_what_is_not_there_is_said(ref: CampaignRef) -> None:
+    with pytest.raises(StoreError, match=r"no campaign 'sugar' in .*; there: salt"):
+        fire(ref, "list", "sugar")
+    with pytest.raises(StoreError, match="no campaign 'sugar'"):
+        fire(ref, "promote", "sugar", "fire")
+    with pytest.raises(StoreError, match=r"has no model 'iron' \(it has: fire, good"):
+        fire(ref, "check", "salt", "iron")
