@@ -10,19 +10,28 @@ import typer
 from rich.console import Console
 
 from fire_core.config.load import config_schema, load_campaign
+from fire_core.structures.interfaces import build_system
 
 app = typer.Typer(no_args_is_help=True)
 
 
 @app.command()
 def check(file: Annotated[Path, typer.Argument(help="Campaign file, YAML.")]) -> None:
-    """Explain what is wrong with a campaign file, where, and what was expected."""
+    """Explain what is wrong with a campaign file, where, and what was expected.
+
+    The starting structures are built or read too, so that a missing file or
+    overlapping atoms show before anything is started.
+    """
     config = load_campaign(file)
+    start = build_system(config.system, file.parent)
     console = Console()
     console.print(f"[green]{file} is a valid campaign[/green]: {config.name}")
     explored = config.explore.replicas * config.explore.steps
     frames = config.rounds * explored // config.explore.save_every
     labels = config.perturb.n + config.rounds * config.select.n + config.evaluate.n
+    sizes = ", ".join(f"{a.get_chemical_formula()} ({len(a)} atoms)" for a in start[:3])
+    more = f" and {len(start) - 3} more" if len(start) > 3 else ""
+    console.print(f"starts from {sizes}{more}", highlight=False)
     console.print(
         f"up to {frames} candidates and {labels} labels ({config.theory.kind})"
     )

@@ -65,6 +65,18 @@ def test_the_example_is_valid_and_its_cell_can_be_written(tmp_path: Path) -> Non
     assert (tmp_path / "start.cif").is_file()
 
 
+def test_a_campaign_without_its_structures_is_found_by_the_check(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "lost.yaml").write_text(
+        "name: lost\nsystem: {kind: file, path: nowhere.xyz}\n"
+    )
+    done = fire(tmp_path, "config", "check", "lost.yaml")
+    assert done.returncode == 1
+    assert "no structure file at" in done.stderr
+    assert "nowhere.xyz" in done.stderr
+
+
 def test_the_schema_is_json(tmp_path: Path) -> None:
     schema = json.loads(fire(tmp_path, "config", "schema").stdout)
     assert "system" in schema["required"]
