@@ -43,6 +43,7 @@ CASES: Final = {
     "scratch": {"strategy": "scratch"},
     "naive": {"strategy": "naive"},
     "replay": {"strategy": "replay"},
+    "replay_bundled": {"strategy": "replay"},
     "pseudolabel_replay": {"strategy": "pseudolabel_replay"},
     "multihead_replay": {"strategy": "multihead_replay"},
     "mace_naive": {"strategy": "naive"},
@@ -55,12 +56,17 @@ MACE_BATCH: Final = {"mace_naive": 2, "mace_multihead": 8}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Data:
-    """What every case of a system sees; `replay` and `forgotten` share no formula."""
+    """What every case of a system sees.
+
+    `replay` (Materials Project trajectories) and `bundled` (fire-mini's own set) share
+    no formula with their held-out parts in `forgotten`.
+    """
 
     train: list[LabelledStructure]
     valid: list[LabelledStructure]
     test: list[LabelledStructure]
     replay: list[LabelledStructure]
+    bundled: list[LabelledStructure]
     forgotten: dict[str, list[LabelledStructure]]
 
 
@@ -82,11 +88,12 @@ def load_data(system: str, elements: frozenset[str], stride: int) -> Data:
         for item in read_frames(SHARED / "replay" / f"{name}.extxyz", elements)
     ]
     parts = split_by_formula(pool)
-    forgotten = {"mptrj": parts.heldout, "bundled": load_replay().heldout}
+    bundled = load_replay()
+    forgotten = {"mptrj": parts.heldout, "bundled": bundled.heldout}
     valid = earlier[:: max(1, len(earlier) // N_VALID)][:N_VALID]
     chosen = {item.key for item in valid}
     train = [item for item in earlier if item.key not in chosen]
-    return Data(train, valid, test, parts.train, forgotten)
+    return Data(train, valid, test, parts.train, bundled.train, forgotten)
 
 
 def settings(case: str, epochs: int) -> TrainConfig:
@@ -97,7 +104,11 @@ def settings(case: str, epochs: int) -> TrainConfig:
             "epochs": epochs,
             "batch_atoms": BATCH_ATOMS,
             "learning_rate": 2e-3,
-            "replay": {"source": "mptrj", "ratio": 4.0, "weight": 0.5},
+            "replay": {
+                "source": "bundled" if case == "replay_bundled" else "mptrj",
+                "ratio": 4.0,
+                "weight": 0.5,
+            },
         }
     )
 
@@ -161,9 +172,11 @@ def _train(
             flush=True,
         )
 
+    which = config.replay.source
+    replay = data.bundled if which == "bundled" else data.replay
     tuned = fine_tune(
         foundation,
-        TrainingData(data.train, data.valid, data.replay, data.forgotten["mptrj"]),
+        TrainingData(data.train, data.valid, replay, data.forgotten[which]),
         config,
         seed=0,
         checkpoint=kept.read_bytes() if kept.is_file() else None,
