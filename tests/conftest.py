@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("GOMP_SPINCOUNT", "3000")  # before torch loads; see `cli`
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # small models, and two test workers
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

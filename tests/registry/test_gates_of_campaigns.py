@@ -77,5 +77,5 @@ def test_a_stored_configuration_of_another_version_is_explained(
 ) -> None:
     with Store.open(ref.db, ref.blobs) as store:
         store.open_campaign("old", '{"name": "old", "reference": "refit"}')
-    with pytest.raises(StoreError, match=r"of another version of FIRE.*reference"):
+    with pytest.raises(StoreError, match=r"started by another FIRE.*reference"):
         check_gates.fn(ref.model_copy(update={"name": "old"}), "fire")

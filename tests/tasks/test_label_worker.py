@@ -126,9 +126,9 @@ def test_a_hopeless_structure_is_a_record_and_the_rest_goes_on(
     if broken == "element":
         hopeless.symbols[0] = "Pu"
     else:
-        hopeless = hopeless * (3, 3, 3)  # a minute and more
+        hopeless = hopeless * (3, 2, 2)  # some 9 s
     theory, keys = want(tmp_path, [hopeless, *cells(1)])
-    with start(tmp_path, keys, "w", "--timeout", "8") as worker:
+    with start(tmp_path, keys, "w", "--timeout", "4") as worker:
         worker.communicate(timeout=120)
     assert worker.returncode == 0
     with open_store(tmp_path) as store:
