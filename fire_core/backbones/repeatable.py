@@ -28,11 +28,16 @@ def repeatable(device: torch.device) -> Iterator[None]:
     if device.type != "cpu":
         yield
         return
+    import torch.utils.deterministic as deterministic
+
+    fills = deterministic.fill_uninitialized_memory
     before = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     torch.use_deterministic_algorithms(True)
+    deterministic.fill_uninitialized_memory = False  # it guards against bugs, not order
     try:
         with torch.jit.optimized_execution(False):
             yield
     finally:
         torch.use_deterministic_algorithms(before, warn_only=warn_only)
+        deterministic.fill_uninitialized_memory = fills
