@@ -28,7 +28,7 @@ def repeatable(device: torch.device) -> Iterator[None]:
     if device.type != "cpu":
         yield
         return
-    import torch.utils.deterministic as deterministic
+    from torch.utils import deterministic
 
     fills = deterministic.fill_uninitialized_memory
     before = torch.are_deterministic_algorithms_enabled()
