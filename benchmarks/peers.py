@@ -38,6 +38,15 @@ class PeerEpoch:
 
 
 @dataclass(frozen=True, slots=True)
+class Peer:
+    """The foundation model's file, structures in one batch, source of orders."""
+
+    model: Path
+    batch_size: int
+    seed: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class PeerRun:
     """A finished mace_run_train."""
 
@@ -50,8 +59,7 @@ def run_mace(
     parts: tuple[Sequence[LabelledStructure], Sequence[LabelledStructure]],
     config: TrainConfig,
     *,
-    model: Path,
-    batch_size: int,
+    peer: Peer,
     replay: Sequence[LabelledStructure] = (),
 ) -> PeerRun:
     """Fine-tune with mace_run_train, naive or, with `replay`, multi-head.
@@ -64,10 +72,8 @@ def run_mace(
         Structures to train and to validate on, on the foundation's energy scale.
     config
         Epochs, learning rate, loss weights, average and clipping are taken from it.
-    model
-        Foundation model, a MACE file.
-    batch_size
-        Structures in one batch: MACE packs by count.
+    peer
+        What to start from, and what its trainer has of its own.
     replay
         Pre-training structures for the second head.
 
@@ -77,14 +83,16 @@ def run_mace(
         The trainer failed; the message ends with what it wrote.
     """
     files = {}
+    folder = folder.resolve()  # the trainer runs in it
     named = {"train": parts[0], "valid": parts[1], "replay": replay}
     for name, items in named.items():
         files[name] = folder / f"{name}.extxyz"
         write_frames(files[name], items)
     options: dict[str, Any] = {
         "name": "peer",
-        "foundation_model": model,
+        "foundation_model": peer.model,
         "multiheads_finetuning": bool(replay),
+        "foundation_model_elements": True,  # else a fine-tuned model drops the others
         "train_file": files["train"],
         "valid_file": files["valid"],
         "E0s": "foundation",
@@ -93,13 +101,13 @@ def run_mace(
         "stress_key": "stress",
         "default_dtype": "float32",
         "device": "cpu",
-        "seed": 1,
+        "seed": peer.seed,
         "loss": "universal",
         "energy_weight": config.energy_weight,
         "forces_weight": config.forces_weight,
         "stress_weight": config.stress_weight,
-        "batch_size": batch_size,
-        "valid_batch_size": batch_size,
+        "batch_size": peer.batch_size,
+        "valid_batch_size": peer.batch_size,
         "max_num_epochs": config.epochs,
         "lr": config.learning_rate,
         "scheduler": "ExponentialLR",

@@ -18,8 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from benchmarks.data import SHARED, read_frames
-from benchmarks.peers import run_mace
+from benchmarks.peers import Peer, run_mace
 from fire_core.backbones.assets import bundled_model, load_replay
 from fire_core.backbones.mace import MaceBackbone, load_mace
 from fire_core.backbones.registry import load_backbone
@@ -50,13 +52,16 @@ CASES: Final = {
     "mace_multihead": {"strategy": "multihead_replay"},
 }
 BATCH_ATOMS: Final = 832
+RATIO: Final = {"li6ps5cl": 4.0, "llzo": 2.0}
+"""Replay frames to a target frame: by atoms, about a quarter of an epoch."""
+REPLAY_WEIGHT: Final = 0.25
 MACE_BATCH: Final = {"mace_naive": 2, "mace_multihead": 8}
 """mace_run_train packs by count: two interfaces, or eight frames of the mixture."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Data:
-    """What every case of a system sees.
+    """What every case of a system sees, and in which proportion.
 
     `replay` (Materials Project trajectories) and `bundled` (fire-mini's own set) share
     no formula with their held-out parts in `forgotten`.
@@ -68,9 +73,13 @@ class Data:
     replay: list[LabelledStructure]
     bundled: list[LabelledStructure]
     forgotten: dict[str, list[LabelledStructure]]
+    ratio: float
+    seed: int
 
 
-def load_data(system: str, elements: frozenset[str], stride: int) -> Data:
+def load_data(
+    system: str, elements: frozenset[str], stride: int, seed: int = 0
+) -> Data:
     """Read a system split by time, and the replay set split by formula."""
     if system == "li6ps5cl":
         runs = [
@@ -93,10 +102,19 @@ def load_data(system: str, elements: frozenset[str], stride: int) -> Data:
     valid = earlier[:: max(1, len(earlier) // N_VALID)][:N_VALID]
     chosen = {item.key for item in valid}
     train = [item for item in earlier if item.key not in chosen]
-    return Data(train, valid, test, parts.train, bundled.train, forgotten)
+    return Data(
+        train,
+        valid,
+        test,
+        parts.train,
+        bundled.train,
+        forgotten,
+        ratio=RATIO[system],
+        seed=seed,
+    )
 
 
-def settings(case: str, epochs: int) -> TrainConfig:
+def settings(case: str, epochs: int, ratio: float) -> TrainConfig:
     """Return the settings of a case."""
     return TrainConfig.model_validate(
         {
@@ -106,8 +124,8 @@ def settings(case: str, epochs: int) -> TrainConfig:
             "learning_rate": 2e-3,
             "replay": {
                 "source": "bundled" if case == "replay_bundled" else "mptrj",
-                "ratio": 4.0,
-                "weight": 0.5,
+                "ratio": ratio,
+                "weight": REPLAY_WEIGHT,
             },
         }
     )
@@ -118,7 +136,7 @@ def run_case(
 ) -> dict[str, Any]:
     """Train one case and judge it; return its figures."""
     start = time.monotonic()
-    config = settings(case, epochs)
+    config = settings(case, epochs, data.ratio)
     if case.startswith("mace_"):
         shift = fit_references(
             data.train, foundation.predict([i.atoms for i in data.train])
@@ -133,13 +151,8 @@ def run_case(
                 to_foundation_scale(data.valid, shift),
             ),
             config,
-            model=bundled_model(),
-            batch_size=MACE_BATCH[case],
-            replay=(
-                prepare_replay(foundation, data.replay, data.train, config)
-                if multihead
-                else ()
-            ),
+            peer=Peer(bundled_model(), MACE_BATCH[case], data.seed),
+            replay=_fixed_subset(foundation, data, config) if multihead else (),
         )
         model, name = run.model, case
     else:
@@ -154,6 +167,16 @@ def run_case(
         "epochs": epochs,
         "n_train": len(data.train),
     }
+
+
+def _fixed_subset(
+    foundation: MaceBackbone, data: Data, config: TrainConfig
+) -> list[LabelledStructure]:
+    """Return as many replay frames as FIRE sees in an epoch; MACE keeps to them."""
+    pool = prepare_replay(foundation, data.replay, data.train, config)
+    n = min(round(data.ratio * len(data.train)), len(pool))
+    chosen = np.random.default_rng(data.seed).choice(len(pool), n, replace=False)
+    return [pool[int(i)] for i in chosen]
 
 
 def _train(
@@ -178,7 +201,7 @@ def _train(
         foundation,
         TrainingData(data.train, data.valid, replay, data.forgotten[which]),
         config,
-        seed=0,
+        seed=data.seed,
         checkpoint=kept.read_bytes() if kept.is_file() else None,
         on_epoch=keep,
     )
@@ -215,18 +238,19 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("build/strategies"))
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--stride", type=int, default=3, help="every n-th frame")
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="a look at the machinery")
     arguments = parser.parse_args()
     cases = arguments.case or list(CASES)
     epochs, stride = arguments.epochs, arguments.stride
     if arguments.quick:
         cases, epochs, stride = ["naive"], 1, 40
-    work = arguments.work / f"{arguments.system}-{stride}-{epochs}"
+    work = arguments.work / f"{arguments.system}-{stride}-{epochs}-{arguments.seed}"
     work.mkdir(parents=True, exist_ok=True)
     foundation = load_backbone("fire-mini", device="cpu")
     if not isinstance(foundation, MaceBackbone):
         raise TypeError(foundation)
-    data = load_data(arguments.system, foundation.elements, stride)
+    data = load_data(arguments.system, foundation.elements, stride, arguments.seed)
     figures = {}
     for case in ("zero_shot", *cases):
         done = work / f"{case}.json"

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.data import mixed_set
-from benchmarks.peers import run_mace
+from benchmarks.peers import Peer, run_mace
 from fire_core.backbones.assets import bundled_model
 from fire_core.backbones.registry import load_backbone
 from fire_core.config.training import TrainConfig
@@ -93,8 +93,7 @@ def run_theirs(size: Size) -> dict[str, Any]:
             Path(folder),
             (train, valid),
             config,
-            model=bundled_model(),
-            batch_size=per_batch,
+            peer=Peer(bundled_model(), per_batch),
         )
     return {
         "epochs": [asdict(e) for e in run.epochs],

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fire_core.config.campaign import CampaignConfig
+    from fire_core.config.training import TrainConfig
 
 PRE_FINE_TUNED = "pre_fine_tuned"
 FIRE = "fire"
@@ -98,6 +99,15 @@ def member_number(kind: str) -> int | None:
     """Return the number of a committee's member; None for other kinds."""
     head, _, tail = kind.rpartition("-")
     return int(tail) if head == COMMITTEE and tail.isdigit() else None
+
+
+def training_of(config: CampaignConfig, kind: str) -> TrainConfig:
+    """Return the settings of one kind of model; vanilla is fire without replay."""
+    if kind == PRE_FINE_TUNED:
+        return config.pre_fine_tune
+    if kind == VANILLA:
+        return config.fine_tune.model_copy(update={"strategy": "naive"})
+    return config.fine_tune
 
 
 def split_keys(keys: Sequence[str], fraction: float, seed: int) -> dict[str, Split]:

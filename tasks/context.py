@@ -101,7 +101,7 @@ def count_usage(
     step: str,
     *,
     cores: int,
-    gpu: bool = False,
+    gpus: int = 0,
 ) -> Iterator[None]:
     """Add the block's wall, core and GPU seconds to the campaign's usage.
 
@@ -118,15 +118,25 @@ def count_usage(
             step,
             wall_s=wall,
             core_s=wall * cores,
-            gpu_s=wall if gpu else 0.0,
+            gpu_s=wall * gpus,
         )
 
 
 @contextmanager
 def count_model_usage(
-    store: Store, config: CampaignConfig, ref: CampaignRef, round_: int, step: str
+    store: Store,
+    config: CampaignConfig,
+    ref: CampaignRef,
+    round_: int,
+    step: str,
+    *,
+    devices: int = 1,
 ) -> Iterator[None]:
-    """As `count_usage`, for a step that runs the model where the campaign says."""
-    gpu = config.backbone.device != "cpu" and count_gpus() > 0
-    with count_usage(store, ref, round_, step, cores=cores_of(config), gpu=gpu):
+    """As `count_usage`, for a step that runs the model where the campaign says.
+
+    `devices` processes do so at once, each with the campaign's threads.
+    """
+    on_gpu = config.backbone.device != "cpu" and count_gpus() > 0
+    cores, gpus = devices * cores_of(config), devices if on_gpu else 0
+    with count_usage(store, ref, round_, step, cores=cores, gpus=gpus):
         yield

@@ -11,7 +11,7 @@ import numpy as np
 from prefect import get_run_logger, task
 from prefect.artifacts import create_table_artifact
 
-from fire_core.backbones.registry import load_backbone
+from fire_core.backbones.registry import load_configured
 from fire_core.campaign import (
     FIRE,
     PRE_FINE_TUNED,
@@ -76,12 +76,7 @@ def _load(
     name = config.backbone.name
     if stored is not None:
         name = str(store.blobs.path(store.need_model(ref.name, stored).blob_sha))
-    return load_backbone(
-        name,
-        device=config.backbone.device,
-        dtype=config.backbone.dtype,
-        threads=config.threads,
-    )
+    return load_configured(config.backbone, config.threads, name)
 
 
 def _judge(

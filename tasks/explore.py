@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from prefect import get_run_logger, task
 
-from fire_core.backbones.registry import load_backbone
+from fire_core.backbones.registry import load_configured
 from fire_core.campaign import FIRE, PRE_FINE_TUNED, sub_seed
 from fire_core.exploration.dynamics import (
     bytes_to_state,
@@ -95,11 +95,8 @@ def advance_run(ref: CampaignRef, plan: RunPlan, index: int) -> int:
         if not states:
             return 0
         model = store.need_model(ref.name, plan.model)
-        backbone = load_backbone(
-            str(store.blobs.path(model.blob_sha)),
-            device=config.backbone.device,
-            dtype=config.backbone.dtype,
-            threads=config.threads,
+        backbone = load_configured(
+            config.backbone, config.threads, store.blobs.path(model.blob_sha)
         )
         with count_model_usage(store, config, ref, plan.round, plan.purpose):
             result = run_segment(

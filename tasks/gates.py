@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from prefect import task
 
 from fire_core.backbones.mace import MaceBackbone
-from fire_core.backbones.registry import load_backbone
+from fire_core.backbones.registry import load_configured
 from fire_core.campaign import sub_seed
 from fire_core.errors import BackboneError, StoreError
 from fire_core.evaluation.gates.run import GateData, run_gates
@@ -166,12 +166,7 @@ def _prepare(
 
 
 def _load(config: CampaignConfig, name: str) -> MaceBackbone:
-    backbone = load_backbone(
-        name,
-        device=config.backbone.device,
-        dtype=config.backbone.dtype,
-        threads=config.threads,
-    )
+    backbone = load_configured(config.backbone, config.threads, name)
     if not isinstance(backbone, MaceBackbone):
         msg = f"expected a MACE model, got {name}, which is none"
         raise BackboneError(msg)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from fire_core.backbones.base import refuse_unknown_elements
 from fire_core.backbones.mace import MaceBackbone
-from fire_core.backbones.registry import load_backbone
+from fire_core.backbones.registry import load_configured
 from fire_core.config.load import config_to_json
 from fire_core.config.study import StudyConfig
 from fire_core.config.training import ReplayConfig
@@ -161,12 +161,7 @@ def read_inputs(store: Store, config: StudyConfig) -> Inputs:
 
 
 def _load_foundation(config: StudyConfig) -> MaceBackbone:
-    foundation = load_backbone(
-        config.backbone.name,
-        device=config.backbone.device,
-        dtype=config.backbone.dtype,
-        threads=config.threads,
-    )
+    foundation = load_configured(config.backbone, config.threads)
     if not isinstance(foundation, MaceBackbone):
         msg = (
             f"{foundation.name} cannot be fine-tuned; set backbone.name to fire-mini "

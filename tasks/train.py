@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from prefect import get_run_logger, task
 
-from fire_core.backbones.registry import load_backbone
+from fire_core.backbones.registry import load_configured
 from fire_core.campaign import (
     PRE_FINE_TUNED,
-    VANILLA,
     member_number,
     split_keys,
     sub_seed,
+    training_of,
 )
 from fire_core.errors import TrainingError
 from fire_core.records import EpochRecord, Split
 from fire_core.training.committee import choose_subset
 from fire_core.training.data import TrainingData
+from fire_core.training.parallel import current_group
 from fire_core.training.trainer import fine_tune
 from tasks.context import CampaignRef, count_model_usage, open_campaign
 from tasks.explore import model_name
@@ -28,6 +30,7 @@ from tasks.prepare import PERTURB
 from tasks.progress import Progress
 from tasks.replay import read_replay
 from tasks.select import SELECTED
+from tasks.train_child import count_devices, train_in_child
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,27 +42,21 @@ if TYPE_CHECKING:
     from fire_core.training.trainer import FineTuned
 
 
-def training_of(config: CampaignConfig, kind: str) -> TrainConfig:
-    """Return the settings of one kind of model; vanilla is fire without replay."""
-    if kind == PRE_FINE_TUNED:
-        return config.pre_fine_tune
-    if kind == VANILLA:
-        return config.fine_tune.model_copy(update={"strategy": "naive"})
-    return config.fine_tune
-
-
 @task(name="train", task_run_name="train-{kind}-{round_}")
 def train_model(ref: CampaignRef, round_: int, kind: str) -> str:
     """Train one model on all labels so far; return its sha256.
 
     Every model starts from the foundation model. An interrupted training goes on
-    after its last committed epoch.
+    after its last committed epoch. With several devices, child processes train.
     """
     logger = get_run_logger()
     with open_campaign(ref) as (_, config):
-        epochs = training_of(config, kind).epochs
+        settings = training_of(config, kind)
+    devices = count_devices(settings.devices)
+    if devices > 1:
+        return train_in_child(ref, round_, kind, say=logger.info, devices=devices)
     progress = Progress(
-        f"train-{ref.name}", f"Training {model_name(kind, round_)}", epochs
+        f"train-{ref.name}", f"Training {model_name(kind, round_)}", settings.epochs
     )
     return train_to_store(ref, round_, kind, say=logger.info, on_epoch=progress.update)
 
@@ -93,8 +90,11 @@ def train_to_store(
         config = stored
         if threads is not None:
             config = stored.model_copy(update={"threads": threads})
+        group = current_group()  # its leading process writes
+        if not group.leads:
+            return _train(store, config, (ref, round_, kind), say, on_epoch)
         step = "pre_fine_tune" if kind == PRE_FINE_TUNED else f"train_{kind}"
-        with count_model_usage(store, config, ref, round_, step):
+        with count_model_usage(store, config, ref, round_, step, devices=group.size):
             return _train(store, config, (ref, round_, kind), say, on_epoch)
 
 
@@ -106,15 +106,14 @@ def _train(
     on_epoch: Callable[[int], None],
 ) -> str:
     ref, round_, kind = which
+    group = current_group()
     name, settings = model_name(kind, round_), training_of(config, kind)
     parts = _dataset(store, config, ref, round_, kind)
-    foundation = load_backbone(
-        config.backbone.name,
-        device=config.backbone.device,
-        dtype=config.backbone.dtype,
-        threads=config.threads,
-    )
-    source = read_replay(store, settings.replay, foundation)
+    if group.leads:
+        _enter_dataset(store, ref, name, parts)
+    foundation = load_configured(config.backbone, config.threads)
+    with group.leader_first():  # it may fetch a file
+        source = read_replay(store, settings.replay, foundation)
     if source.left_out:
         say(
             f"{source.left_out} replay frames hold elements that {foundation.name} "
@@ -147,6 +146,8 @@ def _train(
         checkpoint=checkpoint,
         on_epoch=commit,
     )
+    if not group.leads:
+        return hashlib.sha256(tuned.model).hexdigest()
     say(f"{name}: {tuned.references.describe()}")
     say(f"{name}: epoch {tuned.kept} of {len(tuned.records)} is kept")
     sha = store.blobs.put_bytes(tuned.model)
@@ -185,7 +186,7 @@ def _describe(settings: TrainConfig, tuned: FineTuned) -> dict[str, object]:
 def _dataset(
     store: Store, config: CampaignConfig, ref: CampaignRef, round_: int, kind: str
 ) -> dict[Split, list[LabelledStructure]]:
-    """Gather the labels so far, split them and enter the split in the store."""
+    """Gather the labels so far and split them."""
     rounds = 0 if kind == PRE_FINE_TUNED else round_
     keys = chosen_keys(store, ref, 0, PERTURB)
     for number in range(1, rounds + 1):
@@ -212,9 +213,14 @@ def _dataset(
         parts[Split.TRAIN] = choose_subset(
             parts[Split.TRAIN], config.committee.fraction, seed=seed, member=member
         )
-    store.save_dataset(
-        ref.name,
-        model_name(kind, round_),
-        {item.key: part for part, items in parts.items() for item in items},
-    )
     return parts
+
+
+def _enter_dataset(
+    store: Store,
+    ref: CampaignRef,
+    name: str,
+    parts: dict[Split, list[LabelledStructure]],
+) -> None:
+    members = {item.key: part for part, items in parts.items() for item in items}
+    store.save_dataset(ref.name, name, members)

@@ -1,7 +1,8 @@
-"""A training in a process of its own: ``python -m tasks.train_worker``.
+"""A training in processes of its own: ``python -m tasks.train_worker``.
 
 Every epoch is committed to the store, so a killed process costs one epoch and the
-next one goes on from there.
+next one goes on from there. With several devices torchrun starts a process for each;
+the leading one writes.
 """
 
 from __future__ import annotations
@@ -11,11 +12,15 @@ import os
 import sys
 import threading
 import time
+from typing import Final
 
-from tasks.context import CampaignRef
+from fire_core.backbones.registry import count_gpus
+from fire_core.training.parallel import joined
+from tasks.context import CampaignRef, open_campaign
 from tasks.train import train_to_store
 
 POLL = 2.0  # s between two looks at the parent
+STARTED_BY_TORCHRUN: Final = "TORCHELASTIC_RUN_ID"
 
 
 def _end_with(parent: int) -> None:
@@ -34,19 +39,45 @@ def _say(line: str) -> None:
     sys.stdout.flush()
 
 
+def _start_all(devices: int) -> None:
+    """Run this module, with this process's arguments, once for each device."""
+    from torch.distributed.run import main as torchrun
+
+    torchrun(
+        [
+            "--standalone",
+            f"--nproc-per-node={devices}",
+            "-m",
+            "tasks.train_worker",
+            *sys.argv[1:],
+        ]
+    )
+
+
 def main() -> int:
     """Read which model to train, and train it."""
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("name", "db", "blobs", "kind"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--round", type=int, required=True)
-    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--threads", type=int, required=True, help="of each process")
+    parser.add_argument("--devices", type=int, default=1)
     arguments = parser.parse_args()
     ref = CampaignRef(name=arguments.name, db=arguments.db, blobs=arguments.blobs)
     _end_with(os.getppid())
-    train_to_store(
-        ref, arguments.round, arguments.kind, say=_say, threads=arguments.threads
-    )
+    if arguments.devices > 1 and STARTED_BY_TORCHRUN not in os.environ:
+        _start_all(arguments.devices)
+        return 0
+    with open_campaign(ref) as (_, config):
+        on_gpu = config.backbone.device != "cpu" and count_gpus() > 0
+    with joined("cuda" if on_gpu else "cpu") as group:
+        train_to_store(
+            ref,
+            arguments.round,
+            arguments.kind,
+            say=_say if group.leads else lambda _: None,
+            threads=arguments.threads,
+        )
     return 0
 
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
     from numpy.typing import NDArray
 
+    from fire_core.config.steps import Kernels
+
 UNREADABLE: Final = (RuntimeError, AttributeError, EOFError, ValueError, ImportError)
 VOIGT: Final = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
@@ -46,12 +48,15 @@ class MaceBackbone:
         Hash of its file.
     device, dtype
         torch's names for them.
+    kernels
+        What computes its layers: `fire` (`kernels.accelerate`), or `cuequivariance`
+        (`kernels.cuequivariance`).
 
     Attributes
     ----------
     model, fast
-        The model as mace-torch has it, to be saved; and a twin on the same weights
-        that computes the same in less time (`kernels.accelerate`).
+        The model as mace-torch has it, to be saved; and one of equal weights that
+        computes the same in less time.
     atomic_energies
         Reference energy of each element, eV; of the first head if there are more.
     """
@@ -59,20 +64,32 @@ class MaceBackbone:
     trainable = True
 
     def __init__(
-        self, model: Any, *, name: str, sha256: str, device: str, dtype: str
+        self,
+        model: Any,
+        *,
+        name: str,
+        sha256: str,
+        device: str,
+        dtype: str,
+        kernels: Kernels = "fire",
     ) -> None:
         import torch
 
         from fire_core.backbones.kernels.accelerate import accelerate
+        from fire_core.backbones.kernels.cuequivariance import to_cuequivariance
 
         self.name = name
+        self.kernels = kernels
         self.sha256 = sha256
         self.device = torch.device(device)
         self.dtype = getattr(torch, dtype)
         self.model = model.to(device=self.device, dtype=self.dtype).eval()
         for parameter in self.model.parameters():
             parameter.requires_grad_(requires_grad=False)
-        self.fast = accelerate(self.model)
+        change = accelerate if kernels == "fire" else to_cuequivariance
+        self.fast = change(self.model)
+        for parameter in self.fast.parameters():
+            parameter.requires_grad_(requires_grad=False)
         self.numbers = [int(z) for z in self.model.atomic_numbers]
         self.elements = frozenset(chemical_symbols[z] for z in self.numbers)
         self.cutoff = float(self.model.r_max)
@@ -279,7 +296,9 @@ def read_model(path: Path) -> Any:
     return model
 
 
-def load_mace(path: Path, *, name: str, device: str, dtype: str) -> MaceBackbone:
+def load_mace(
+    path: Path, *, name: str, device: str, dtype: str, kernels: Kernels = "fire"
+) -> MaceBackbone:
     """Return the backbone of a MACE model file.
 
     Of several readout heads the first that is not `pt_head` (mace-torch's name for
@@ -291,8 +310,9 @@ def load_mace(path: Path, *, name: str, device: str, dtype: str) -> MaceBackbone
 
         with default_dtype(next(model.parameters()).dtype):
             model = remove_pt_head(model)
+    sha256 = file_sha256(path)
     return MaceBackbone(
-        model, name=name, sha256=file_sha256(path), device=device, dtype=dtype
+        model, name=name, sha256=sha256, device=device, dtype=dtype, kernels=kernels
     )
 
 

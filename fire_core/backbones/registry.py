@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from fire_core.backbones.assets import BUNDLED, bundled_model
 from fire_core.errors import BackboneError
 
 if TYPE_CHECKING:
     from fire_core.backbones.base import Backbone
+    from fire_core.config.steps import BackboneConfig, Kernels
 
 CHGNET: Final = "chgnet"
 MACE_NAMES: Final = (
@@ -21,7 +22,12 @@ MACE_NAMES: Final = (
 
 
 def load_backbone(
-    name: str, *, device: str = "auto", dtype: str = "float32", threads: int = 0
+    name: str,
+    *,
+    device: str = "auto",
+    dtype: str = "float32",
+    threads: int = 0,
+    kernels: Literal["auto", Kernels] = "auto",
 ) -> Backbone:
     """Return a foundation model, or a model fine-tuned from one.
 
@@ -35,6 +41,9 @@ def load_backbone(
         `float32` or `float64`.
     threads
         CPU threads of torch in this process; 0 leaves them as they are.
+    kernels
+        What computes MACE's layers; `auto` takes cuEquivariance on a GPU where it is
+        installed, else `fire`.
 
     Raises
     ------
@@ -48,7 +57,30 @@ def load_backbone(
         from fire_core.backbones.chgnet import ChgnetBackbone
 
         return ChgnetBackbone(device=where)
-    return _load_mace(name, where, dtype)
+    return _load_mace(name, where, dtype, kernels)
+
+
+def load_configured(
+    settings: BackboneConfig, threads: int, name: str | Path | None = None
+) -> Backbone:
+    """Return the foundation model of a configuration, or another in its place.
+
+    Parameters
+    ----------
+    settings
+        Which model, where, and in what type.
+    threads
+        CPU threads; 0 leaves them as they are.
+    name
+        Path of a model fine-tuned from it.
+    """
+    return load_backbone(
+        str(name or settings.name),
+        device=settings.device,
+        dtype=settings.dtype,
+        threads=threads,
+        kernels=settings.kernels,
+    )
 
 
 def count_gpus() -> int:
@@ -58,7 +90,9 @@ def count_gpus() -> int:
     return int(torch.cuda.device_count()) if torch.cuda.is_available() else 0
 
 
-def _load_mace(name: str, device: str, dtype: str) -> Backbone:
+def _load_mace(
+    name: str, device: str, dtype: str, kernels: Literal["auto", Kernels]
+) -> Backbone:
     from fire_core.backbones.mace import download_mace, load_mace
 
     if name == BUNDLED:
@@ -74,7 +108,17 @@ def _load_mace(name: str, device: str, dtype: str) -> Backbone:
                 "a MACE model file"
             )
             raise BackboneError(msg)
-    return load_mace(path, name=name, device=device, dtype=dtype)
+    if kernels == "auto":
+        kernels = "cuequivariance" if _has_cuequivariance(device) else "fire"
+    return load_mace(path, name=name, device=device, dtype=dtype, kernels=kernels)
+
+
+def _has_cuequivariance(device: str) -> bool:
+    import torch
+
+    from fire_core.backbones.kernels.cuequivariance import is_ready
+
+    return is_ready(torch.device(device))
 
 
 def _prepare_torch(device: str, threads: int) -> str:

@@ -10,6 +10,8 @@ from fire_core.config.base import Count, NonNegative, Part, Positive
 from fire_core.config.gates import GatesConfig
 from fire_core.config.guards import GuardConfig
 
+Kernels = Literal["fire", "cuequivariance"]
+
 
 class BackboneConfig(Part):
     """The foundation model to fine-tune."""
@@ -20,6 +22,9 @@ class BackboneConfig(Part):
     """Where it runs; `auto` takes CUDA when there is one."""
     dtype: Literal["float32", "float64"] = "float32"
     """Floating-point type of training and dynamics."""
+    kernels: Literal["auto", Kernels] = "auto"
+    """What computes MACE's layers: `fire`, this package's; `cuequivariance`, NVIDIA's,
+    from the extra of that name; `auto` takes the latter on a GPU where it is there."""
 
 
 class PerturbConfig(Part):

@@ -99,6 +99,10 @@ class TrainConfig(Part):
     """Most atoms in one batch."""
     batch_edges: Annotated[int, Field(ge=0)] = 0
     """Most edges (neighbour pairs) in one batch; 0: no limit."""
+    devices: Annotated[int, Field(ge=0)] = 1
+    """Processes that share each step, one for each GPU, or with an equal share of the
+    cores where there is none; 0: one for each GPU. The members of a committee stand
+    side by side instead, one device each."""
     learning_rate: Positive = 2e-3
     """Peak; warmed up, then annealed to a hundredth by a cosine."""
     weight_decay: NonNegative = 0.0

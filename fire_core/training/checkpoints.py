@@ -74,8 +74,8 @@ def unpack_checkpoint(
     if version != VERSION or found != identity:
         msg = (
             f"the checkpoint is of training {found} (format {version}), expected "
-            f"{identity} (format {VERSION}): data or settings changed; start a "
-            "campaign under another name"
+            f"{identity} (format {VERSION}): data or settings changed, or "
+            "backbone.kernels did; start a campaign under another name"
         )
         raise TrainingError(msg)
     for name, part in parts.items():

@@ -62,8 +62,10 @@ def identify(
     backbone: MaceBackbone, data: TrainingData, config: TrainConfig, seed: int
 ) -> str:
     """Return a hash of all that a training's course depends on, labels included."""
-    words = f"{config.model_dump_json()}|{seed}|{backbone.sha256}"
-    digest = hashlib.sha256(words.encode())
+    settings = config.model_dump_json(exclude={"devices"})  # they change no step
+    digest = hashlib.sha256(f"{settings}|{seed}|{backbone.sha256}".encode())
+    if backbone.kernels != "fire":  # its weights have other shapes
+        digest.update(f"|{backbone.kernels}".encode())
     replay = data.replay if config.rehearses else ()
     for part in (data.train, data.valid, replay, data.heldout):
         digest.update(f"|{len(part)}".encode())

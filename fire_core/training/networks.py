@@ -13,6 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from fire_core.backbones.kernels.cuequivariance import (
+    from_cuequivariance,
+    to_cuequivariance,
+)
 from fire_core.backbones.mace import default_dtype
 from fire_core.errors import TrainingError
 
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from fire_core.backbones.mace import MaceBackbone
+    from fire_core.config.steps import Kernels
     from fire_core.config.training import TrainConfig
     from fire_core.records import LabelledStructure
 
@@ -42,6 +47,8 @@ def build_network(
     seed: int,
 ) -> Any:
     """Return the network to optimise; what may change asks for gradients.
+
+    Its layers are the backbone's (`kernels_of`).
 
     Parameters
     ----------
@@ -68,6 +75,8 @@ def build_network(
         else:
             model = copy.deepcopy(backbone.model)
         model = model.to(device=backbone.device, dtype=backbone.dtype)
+        if kernels_of(backbone, config) == "cuequivariance":
+            model = to_cuequivariance(model)
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(not _is_frozen(name, config))
         if config.lora is not None:
@@ -78,15 +87,29 @@ def build_network(
     return model
 
 
+def kernels_of(backbone: MaceBackbone, config: TrainConfig) -> Kernels:
+    """Return whose layers are trained; adapters go into MACE's own."""
+    return "fire" if config.lora is not None else backbone.kernels
+
+
+def fast_twin(model: Any, kernels: Kernels) -> Any:
+    """Return what computes the network: it, or a twin on its weights."""
+    from fire_core.backbones.kernels.accelerate import accelerate
+
+    return model if kernels == "cuequivariance" else accelerate(model)
+
+
 def trainable_parameters(model: Any) -> list[Any]:
     """Return the parameters that may change, in the model's order."""
     return [p for p in model.parameters() if p.requires_grad]
 
 
 def finish_network(model: Any, config: TrainConfig, backbone: MaceBackbone) -> Any:
-    """Return a copy with adapters merged and only the target's head left."""
+    """Return a copy in MACE's layers, adapters merged, with the target's head alone."""
     finished = copy.deepcopy(model)
     with _seeded(backbone, 0):
+        if kernels_of(backbone, config) == "cuequivariance":
+            finished = from_cuequivariance(finished)
         if config.lora is not None:
             from mace.modules.lora import merge_lora_weights
 

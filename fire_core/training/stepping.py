@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fire_core.backbones.mace import default_dtype
 from fire_core.errors import TrainingError
 from fire_core.training.loss import count_totals, weighted_loss
+from fire_core.training.parallel import current_group
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 class Stepper:
     """Takes optimiser steps on a model.
+
+    Joined processes (`training.parallel`) share each step: all are given the same
+    graphs.
 
     Out of memory, a step is done again in twice as many parts whose gradients add up
     to the same (`training.loss`), and so are all later ones.
@@ -33,7 +37,7 @@ class Stepper:
     Attributes
     ----------
     n_parts
-        Parts that a step is computed in.
+        Parts that a step, or a process's share of it, is computed in.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class Stepper:
     ) -> None:
         self.model, self.optimizer, self.average = model, optimizer, average
         self.config, self.device, self.dtype = config, device, dtype
+        self.group = current_group()
         self.n_parts = 1
 
     def step(self, graphs: Sequence[Any]) -> float:
@@ -60,39 +65,50 @@ class Stepper:
         """
         import torch
 
-        while True:
-            try:
-                return self._attempt(graphs)
-            except torch.OutOfMemoryError as error:
-                if self.n_parts >= len(graphs):
-                    largest = max(int(graph.num_nodes) for graph in graphs)
-                    msg = (
-                        f"the device's memory does not hold one frame of {largest} "
-                        "atoms; leave such frames out, or take a device with more "
-                        "memory or backbone.device: cpu"
-                    )
-                    raise TrainingError(msg) from error
-            # outside the handler: the error's traceback holds the tensors
+        while (value := self._attempt(graphs)) is None:
+            # here its error, whose traceback held the tensors, is gone
+            if self.n_parts * self.group.size >= len(graphs):
+                largest = max(int(graph.num_nodes) for graph in graphs)
+                msg = (
+                    f"the device's memory does not hold one frame of {largest} "
+                    "atoms; leave such frames out, or take a device with more "
+                    "memory or backbone.device: cpu"
+                )
+                raise TrainingError(msg)
             self.n_parts *= 2
             gc.collect()
             torch.cuda.empty_cache()
+        return value
 
-    def _attempt(self, graphs: Sequence[Any]) -> float:
+    def _attempt(self, graphs: Sequence[Any]) -> float | None:
+        """Take the step; return its loss, or None if any process's memory ran out."""
         import torch
 
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
-        totals = count_totals(graphs)
-        value = 0.0
+        parameters = [p for g in self.optimizer.param_groups for p in g["params"]]
         with default_dtype(self.dtype):
-            for part in split_evenly(graphs, self.n_parts):
-                loss = self._loss(part, totals)
-                loss.backward()
-                value += float(loss.detach())
-            parameters = [p for g in self.optimizer.param_groups for p in g["params"]]
+            value, short = 0.0, False
+            try:
+                value = self._add_up(graphs)
+            except torch.OutOfMemoryError:
+                short = True
+            if self.group.any(flag=short):
+                return None
+            self.group.add_gradients(parameters)
             torch.nn.utils.clip_grad_norm_(parameters, max_norm=self.config.clip)
             self.optimizer.step()
             self.average.update()
+        return self.group.add(value)
+
+    def _add_up(self, graphs: Sequence[Any]) -> float:
+        """Add this process's gradients to the parameters'; return its loss."""
+        totals, value = count_totals(graphs), 0.0
+        parts = split_evenly(graphs, self.n_parts * self.group.size)
+        for part in self.group.mine(parts):
+            loss = self._loss(part, totals)
+            loss.backward()
+            value += float(loss.detach())
         return value
 
     def _loss(self, part: Sequence[Any], totals: Any) -> Any:

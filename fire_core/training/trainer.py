@@ -28,10 +28,13 @@ from fire_core.training.data import (
 )
 from fire_core.training.networks import (
     build_network,
+    fast_twin,
     finish_network,
     head_of,
+    kernels_of,
     trainable_parameters,
 )
+from fire_core.training.parallel import current_group
 from fire_core.training.replay import draw_replay, prepare_replay
 from fire_core.training.stepping import Stepper
 from fire_core.training.stopping import choose_epoch, is_over
@@ -95,7 +98,8 @@ def fine_tune(
 
     The loss is MACE's universal (conditional Huber) loss (`training.loss`); the
     weights kept are an exponential moving average. Sums are made in a fixed order,
-    so a training resumed from a checkpoint ends as if it had not stopped.
+    so a training resumed from a checkpoint ends as if it had not stopped. Joined
+    processes (`training.parallel`) share each step; all are given the same arguments.
 
     Parameters
     ----------
@@ -110,7 +114,8 @@ def fine_tune(
     checkpoint
         What `on_epoch` was given after the last finished epoch.
     on_epoch
-        Called after each epoch with its record and the checkpoint.
+        Called after each epoch with its record and the checkpoint; in the leading
+        one of joined processes.
 
     Raises
     ------
@@ -134,7 +139,7 @@ def fine_tune(
         run.resume(checkpoint)
         while not run.finished():
             run.epoch()
-            if on_epoch is not None:
+            if on_epoch is not None and run.group.leads:
                 on_epoch(run.records[-1], run.pack())
         return run.result()
 
@@ -152,9 +157,8 @@ class _Run:
         import torch
         from torch_ema import ExponentialMovingAverage
 
-        from fire_core.backbones.kernels.accelerate import accelerate
-
         self.backbone, self.config, self.seed = backbone, config, seed
+        self.group = current_group()
         self.references = find_shift(backbone, data.train, config)
         shift = self.references.shift
         train = to_foundation_scale(data.train, shift)
@@ -176,7 +180,7 @@ class _Run:
         )
         self.start_forgetting = _force_mae(backbone, self.heldout)
         self.model = build_network(backbone, config, train, seed)
-        self.fast = accelerate(self.model)  # on the same weights
+        self.fast = fast_twin(self.model, kernels_of(backbone, config))
         parameters = trainable_parameters(self.model)
         self.optimizer = torch.optim.Adam(
             parameters,
@@ -294,9 +298,12 @@ class _Run:
     ) -> ErrorSummary:
         self.fast.eval()
         device, labels = self.backbone.device, []
-        for part in pack_by_atoms([len(i.atoms) for i in items], EVALUATION_ATOMS):
-            labels += predict_graphs(self.fast, [graphs[i] for i in part], device)
-        return summarise_errors(labels, items)
+        parts = list(pack_by_atoms([len(i.atoms) for i in items], EVALUATION_ATOMS))
+        for part in self.group.mine(parts):
+            found = predict_graphs(self.fast, [graphs[i] for i in part], device)
+            labels += list(zip(part, found, strict=True))
+        by_index = dict(self.group.collect(labels))
+        return summarise_errors([by_index[i] for i in range(len(items))], items)
 
     def _export(self) -> bytes:
         """Return the averaged model on the target's energy scale as a file."""

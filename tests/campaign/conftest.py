@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
+from tasks.context import available_cores
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -30,7 +32,7 @@ TINY = {
     },
     "label": {"workers": 2, "batch": 4, "lease": 4},
     "perturb": {"n": 6},
-    "pre_fine_tune": {"epochs": 2},
+    "pre_fine_tune": {"epochs": 2, "devices": min(2, available_cores())},
     "explore": {
         "temperatures": [300, 600],
         "replicas": 2,
