@@ -32,7 +32,6 @@ from fire_core.evaluation.references import fit_references, shift_energies
 from fire_core.training.alignment import to_foundation_scale
 from fire_core.training.data import TrainingData
 from fire_core.training.replay import prepare_replay
-from fire_core.training.sources import split_by_formula
 from fire_core.training.trainer import fine_tune
 
 if TYPE_CHECKING:
@@ -52,19 +51,24 @@ CASES: Final = {
     "mace_multihead": {"strategy": "multihead_replay"},
 }
 BATCH_ATOMS: Final = 832
-RATIO: Final = {"li6ps5cl": 4.0, "llzo": 2.0}
-"""Replay frames to a target frame: by atoms, about a quarter of an epoch."""
-REPLAY_WEIGHT: Final = 0.25
-MACE_BATCH: Final = {"mace_naive": 2, "mace_multihead": 8}
-"""mace_run_train packs by count: two interfaces, or eight frames of the mixture."""
+REPLAY: Final = {
+    "mptrj": {"source": "mptrj", "ratio": 0.5, "weight": 1.0},
+    "bundled": {"source": "bundled", "ratio": 4.0, "weight": 0.25},
+}
+"""Of the few trajectories from the Materials Project, of the size of a cell, about
+half in each epoch; of fire-mini's own frames, which are many and small, more
+with less weight."""
+MACE_BATCH: Final = {"mace_naive": 2, "mace_multihead": 4}
+"""mace_run_train packs by count: two interfaces, or four frames of the mixture."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Data:
-    """What every case of a system sees, and in which proportion.
+    """What every case of a system sees.
 
     `replay` (Materials Project trajectories) and `bundled` (fire-mini's own set) share
-    no formula with their held-out parts in `forgotten`.
+    no formula with their held-out parts in `forgotten`; of the former, of which
+    fire-mini knows the elements of 197 frames, that is half.
     """
 
     train: list[LabelledStructure]
@@ -73,7 +77,6 @@ class Data:
     replay: list[LabelledStructure]
     bundled: list[LabelledStructure]
     forgotten: dict[str, list[LabelledStructure]]
-    ratio: float
     seed: int
 
 
@@ -96,9 +99,11 @@ def load_data(
         for name in ("mptrj_random", "mptrj_high_stress")
         for item in read_frames(SHARED / "replay" / f"{name}.extxyz", elements)
     ]
-    parts = split_by_formula(pool)
+    held = _every_second_formula(pool)
     bundled = load_replay()
-    forgotten = {"mptrj": parts.heldout, "bundled": bundled.heldout}
+    replay = [i for i in pool if i.atoms.get_chemical_formula() not in held]
+    heldout = [i for i in pool if i.atoms.get_chemical_formula() in held]
+    forgotten = {"mptrj": heldout, "bundled": bundled.heldout}
     valid = earlier[:: max(1, len(earlier) // N_VALID)][:N_VALID]
     chosen = {item.key for item in valid}
     train = [item for item in earlier if item.key not in chosen]
@@ -106,15 +111,18 @@ def load_data(
         train,
         valid,
         test,
-        parts.train,
+        replay,
         bundled.train,
         forgotten,
-        ratio=RATIO[system],
         seed=seed,
     )
 
 
-def settings(case: str, epochs: int, ratio: float) -> TrainConfig:
+def _every_second_formula(pool: Sequence[LabelledStructure]) -> set[str]:
+    return set(sorted({i.atoms.get_chemical_formula() for i in pool})[::2])
+
+
+def settings(case: str, epochs: int) -> TrainConfig:
     """Return the settings of a case."""
     return TrainConfig.model_validate(
         {
@@ -122,11 +130,7 @@ def settings(case: str, epochs: int, ratio: float) -> TrainConfig:
             "epochs": epochs,
             "batch_atoms": BATCH_ATOMS,
             "learning_rate": 2e-3,
-            "replay": {
-                "source": "bundled" if case == "replay_bundled" else "mptrj",
-                "ratio": ratio,
-                "weight": REPLAY_WEIGHT,
-            },
+            "replay": REPLAY["bundled" if case == "replay_bundled" else "mptrj"],
         }
     )
 
@@ -136,7 +140,7 @@ def run_case(
 ) -> dict[str, Any]:
     """Train one case and judge it; return its figures."""
     start = time.monotonic()
-    config = settings(case, epochs, data.ratio)
+    config = settings(case, epochs)
     if case.startswith("mace_"):
         shift = fit_references(
             data.train, foundation.predict([i.atoms for i in data.train])
@@ -174,7 +178,7 @@ def _fixed_subset(
 ) -> list[LabelledStructure]:
     """Return as many replay frames as FIRE sees in an epoch; MACE keeps to them."""
     pool = prepare_replay(foundation, data.replay, data.train, config)
-    n = min(round(data.ratio * len(data.train)), len(pool))
+    n = min(round(config.replay.ratio * len(data.train)), len(pool))
     chosen = np.random.default_rng(data.seed).choice(len(pool), n, replace=False)
     return [pool[int(i)] for i in chosen]
 

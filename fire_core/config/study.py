@@ -154,6 +154,18 @@ class StudyConfig(Part):
         return values
 
     @model_validator(mode="after")
+    def _one_device_each(self) -> Self:
+        for name, settings in self.variants.items():
+            if settings.devices != 1:
+                msg = (
+                    f"variants.{name}: devices is {settings.devices}, but a study's "
+                    "trainings run on one device each, so that their times compare; "
+                    "leave it out"
+                )
+                raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
     def _no_regions(self) -> Self:
         if self.soap.average == "species_region":
             msg = "soap.average: a file has no regions; take species or frame"

@@ -134,7 +134,9 @@ def identify_cell(cell: Cell, config: StudyConfig, shared: Ingredients) -> str:
         "labels": cell.labels,
         "selection": cell.selection,
         "seed": cell.seed,
-        "train": settings_of(config, cell.variant).model_dump(mode="json"),
+        "train": settings_of(config, cell.variant).model_dump(
+            mode="json", exclude={"devices"}
+        ),
         "space": describe_space(config) if chooses_in_space else None,
         "shared": asdict(shared) | {"replay": shared.replay[cell.variant]},
     }

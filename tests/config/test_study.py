@@ -64,6 +64,7 @@ def test_counts_and_fractions_stay_what_they_are() -> None:
         ({"variants": {}}, r"variants: expected at least 1 entries"),
         ({"variants": {"My One": {}}}, r"variants\.My One.*expected text that matches"),
         ({"soap": {"average": "species_region"}}, r"a file has no regions"),
+        ({"train": {"devices": 2}}, r"run on one device each"),
         ({"train": {"epoch": 3}}, r"train\.epoch: unknown key; did you mean `epochs`"),
         (
             {
