@@ -12,15 +12,13 @@ import os
 import sys
 import threading
 import time
-from typing import Final
 
 from fire_core.backbones.registry import count_gpus
-from fire_core.training.parallel import joined
+from fire_core.training.parallel import joined, start_processes, was_started
 from tasks.context import CampaignRef, open_campaign
 from tasks.train import train_to_store
 
 POLL = 2.0  # s between two looks at the parent
-STARTED_BY_TORCHRUN: Final = "TORCHELASTIC_RUN_ID"
 
 
 def _end_with(parent: int) -> None:
@@ -39,21 +37,6 @@ def _say(line: str) -> None:
     sys.stdout.flush()
 
 
-def _start_all(devices: int) -> None:
-    """Run this module, with this process's arguments, once for each device."""
-    from torch.distributed.run import main as torchrun
-
-    torchrun(
-        [
-            "--standalone",
-            f"--nproc-per-node={devices}",
-            "-m",
-            "tasks.train_worker",
-            *sys.argv[1:],
-        ]
-    )
-
-
 def main() -> int:
     """Read which model to train, and train it."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -65,8 +48,8 @@ def main() -> int:
     arguments = parser.parse_args()
     ref = CampaignRef(name=arguments.name, db=arguments.db, blobs=arguments.blobs)
     _end_with(os.getppid())
-    if arguments.devices > 1 and STARTED_BY_TORCHRUN not in os.environ:
-        _start_all(arguments.devices)
+    if arguments.devices > 1 and not was_started():
+        start_processes(arguments.devices, "tasks.train_worker", sys.argv[1:])
         return 0
     with open_campaign(ref) as (_, config):
         on_gpu = config.backbone.device != "cpu" and count_gpus() > 0

@@ -108,6 +108,21 @@ def _wait() -> None:
 ALONE: Final = Group()
 
 
+def start_processes(n: int, module: str, arguments: Sequence[str]) -> None:
+    """Run a module in `n` processes that can be joined; return when all have ended.
+
+    If one fails, torchrun ends the others and raises.
+    """
+    from torch.distributed.run import main as torchrun
+
+    torchrun(["--standalone", f"--nproc-per-node={n}", "-m", module, *arguments])
+
+
+def was_started() -> bool:
+    """Say whether torchrun started this process."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
 def current_group() -> Group:
     """Return the processes that this one was joined with; `ALONE` if it was not."""
     import torch
