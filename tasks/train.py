@@ -52,7 +52,7 @@ def train_model(ref: CampaignRef, round_: int, kind: str) -> str:
     logger = get_run_logger()
     with open_campaign(ref) as (_, config):
         settings = training_of(config, kind)
-    devices = count_devices(settings.devices)
+    devices = count_devices(settings.devices, config.backbone.device)
     if devices > 1:
         return train_in_child(ref, round_, kind, say=logger.info, devices=devices)
     progress = Progress(

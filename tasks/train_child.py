@@ -81,18 +81,18 @@ def train_in_child(
     return trained.blob_sha
 
 
-def count_devices(wanted: int) -> int:
+def count_devices(wanted: int, device: str) -> int:
     """Return how many devices to train on: as many as wanted, or for 0 every GPU.
 
     Raises
     ------
     TrainingError
-        More are wanted than there are GPUs, or without a GPU than cores.
+        More are wanted than there are GPUs, or on a CPU than cores.
     """
-    n_gpus = count_gpus()
+    n_gpus = count_gpus() if device != "cpu" else 0
     most = n_gpus or available_cores()
     if wanted > most:
-        what = f"{n_gpus} GPUs" if n_gpus else f"no GPU and {most} cores"
+        what = f"{n_gpus} GPUs" if n_gpus else f"{most} cores and no GPU to train on"
         msg = f"devices is {wanted}, but this machine has {what}; lower it, or set 0"
         raise TrainingError(msg)
     return wanted or max(n_gpus, 1)
