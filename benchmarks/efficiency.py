@@ -26,8 +26,8 @@ REPLAY: Final = SHARED / "replay" / "mptrj_random.extxyz"
 FULL: Final = {
     "seeds": [0, 1, 2],
     "every": 1,
-    "scratch_epochs": 15,
-    "fire_epochs": 25,
+    "scratch_epochs": 12,
+    "fire_epochs": 20,
     "tenth": 0.1,
 }
 QUICK: Final = {
