@@ -50,13 +50,14 @@ CASES: Final = {
     "mace_naive": {"strategy": "naive"},
     "mace_multihead": {"strategy": "multihead_replay"},
 }
-BATCH_ATOMS: Final = 832
+BATCH_FRAMES: Final = 2
+"""Target frames in a step; FIRE packs by atoms, and replay frames take their part."""
 RATIO: Final = {"li6ps5cl": 4.0, "llzo": 2.0}
 """Replay frames to a target frame; they have some 24 atoms."""
 REPLAY_WEIGHT: Final = 0.25
 """Many light frames and not few heavy ones: at ratio 0.5 and weight 1 the target's
 force error was 6 % worse."""
-MACE_BATCH: Final = {"mace_naive": 2, "mace_multihead": 4}
+MACE_BATCH: Final = {"mace_naive": BATCH_FRAMES, "mace_multihead": 2 * BATCH_FRAMES}
 """mace_run_train packs by count: two interfaces, or four frames of the mixture."""
 
 
@@ -122,17 +123,17 @@ def _every_second_formula(pool: Sequence[LabelledStructure]) -> set[str]:
     return set(sorted({i.atoms.get_chemical_formula() for i in pool})[::2])
 
 
-def settings(case: str, epochs: int, ratio: float) -> TrainConfig:
+def settings(case: str, epochs: int, data: Data) -> TrainConfig:
     """Return the settings of a case."""
     return TrainConfig.model_validate(
         {
             **CASES[case],
             "epochs": epochs,
-            "batch_atoms": BATCH_ATOMS,
+            "batch_atoms": BATCH_FRAMES * len(data.train[0].atoms),
             "learning_rate": 2e-3,
             "replay": {
                 "source": "bundled" if case == "replay_bundled" else "mptrj",
-                "ratio": ratio,
+                "ratio": data.ratio,
                 "weight": REPLAY_WEIGHT,
             },
         }
@@ -144,7 +145,7 @@ def run_case(
 ) -> dict[str, Any]:
     """Train one case and judge it; return its figures."""
     start = time.monotonic()
-    config = settings(case, epochs, data.ratio)
+    config = settings(case, epochs, data)
     if case.startswith("mace_"):
         shift = fit_references(
             data.train, foundation.predict([i.atoms for i in data.train])
