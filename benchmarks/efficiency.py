@@ -27,13 +27,15 @@ FULL: Final = {
     "seeds": [0, 1, 2],
     "every": 1,
     "scratch_epochs": 12,
-    "fire_epochs": 20,
+    "tenth_epochs": 20,
+    "fire_epochs": 30,
     "tenth": 0.1,
 }
 QUICK: Final = {
     "seeds": [0],
     "every": 20,
     "scratch_epochs": 1,
+    "tenth_epochs": 1,
     "fire_epochs": 1,
     "tenth": 4,
 }
@@ -52,6 +54,8 @@ def studies(size: dict[str, Any]) -> dict[str, dict[str, Any]]:
     train = {"batch_atoms": 400}
     fire = {
         "strategy": "replay",
+        "epochs": size["fire_epochs"],
+        "batch_atoms": 200,  # few labels: smaller steps, and more of them
         "replay": {"source": str(REPLAY), "ratio": 2.0, "weight": 0.25},
     }
     return {
@@ -66,7 +70,7 @@ def studies(size: dict[str, Any]) -> dict[str, dict[str, Any]]:
         "lgps-tenth": {
             **shared,
             "name": "lgps-tenth",
-            "train": {**train, "learning_rate": 0.004, "epochs": size["fire_epochs"]},
+            "train": {**train, "learning_rate": 0.004, "epochs": size["tenth_epochs"]},
             "variants": {
                 "fire": fire,
                 "scratch": {"strategy": "scratch", "learning_rate": 0.01},

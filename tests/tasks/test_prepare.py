@@ -35,7 +35,7 @@ def test_model_and_labeller_are_asked_first(
         refuse_unknown_elements([bulk(symbols, "rocksalt", a=4.8)], config)
 
 
-def test_what_is_known_passes() -> None:
-    refuse_unknown_elements(
-        [bulk("LiCl", "rocksalt", a=5.1)], CampaignConfig.model_validate(BASE)
-    )
+def test_what_is_known_passes_and_is_left_alone() -> None:
+    salt = bulk("LiCl", "rocksalt", a=5.1)
+    refuse_unknown_elements([salt], CampaignConfig.model_validate(BASE))
+    assert salt == bulk("LiCl", "rocksalt", a=5.1)
