@@ -38,7 +38,7 @@ def to_cuequivariance(model: Any) -> Any:
     if importlib.util.find_spec(PACKAGES[0]) is None:
         msg = (
             "backbone.kernels is cuequivariance, which is not installed; install "
-            "fire-mlip[cuequivariance], or set kernels to auto or fire"
+            "the extra fire-mlip[cuequivariance], or set kernels to auto or fire"
         )
         raise BackboneError(msg)
     from mace.cli.convert_e3nn_cueq import run
