@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from cli.campaign_service import approve, pending, submit
 from cli.options import DEFAULT_BLOBS, DEFAULT_DB, AsJson, Blobs, Database
 from cli.prefect_run import set_prefect_defaults, show_expected_errors_once
 from fire_core.config.campaign import STUDY_PREFIX
@@ -18,6 +19,9 @@ from fire_core.errors import StoreError
 from fire_core.storage.store import Store
 
 app = typer.Typer(no_args_is_help=True)
+app.command()(submit)
+app.command()(pending)
+app.command()(approve)
 
 
 @app.command()
@@ -50,7 +54,7 @@ def report(
 ) -> None:
     """Write the report of a finished campaign again."""
     from tasks.context import CampaignRef, read_config
-    from tasks.report import write_campaign_report
+    from tasks.report import report_folder, write_campaign_report
 
     with Store.open(db, blobs) as store:
         row = store.get_campaign(name)
@@ -61,7 +65,7 @@ def report(
         msg = f"{name!r} is a study; use `fire study report {name}`"
         raise StoreError(msg)
     config = read_config(row)
-    target = folder or Path(config.results or f"results/{name}")
+    target = folder or Path(report_folder(config))
     ref = CampaignRef(name=name, db=db, blobs=blobs)
     typer.echo(write_campaign_report.fn(ref, config.rounds, str(target)))
 

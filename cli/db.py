@@ -98,9 +98,7 @@ def stats(
                     for state, number in store.label_counts(fingerprint).items()
                 },
                 "failures": Counter(
-                    str(row.kind)
-                    for row in store.label_rows(fingerprint)
-                    if row.state is LabelState.FAILED
+                    str(row.kind) for row in store.failed_labels(fingerprint)
                 ),
             }
             for fingerprint, code, version, settings in store.list_theories()

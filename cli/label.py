@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.options import DEFAULT_BLOBS, DEFAULT_DB, AsJson, Blobs, Database
-from fire_core.records import LabelState
 from fire_core.storage.store import Store
 
 app = typer.Typer(no_args_is_help=True)
@@ -26,8 +25,7 @@ def failures(
         rows = [
             row
             for fingerprint, *_ in store.list_theories()
-            for row in store.label_rows(fingerprint)
-            if row.state is LabelState.FAILED
+            for row in store.failed_labels(fingerprint)
         ]
     if as_json:
         typer.echo(json.dumps([asdict(row) for row in rows]))

@@ -14,6 +14,8 @@ from cli.db import app as db
 from cli.doctor import doctor
 from cli.label import app as label
 from cli.model import app as model
+from cli.service.deploy import deploy
+from cli.service.serve import serve
 from cli.study import app as study
 from cli.system import app as system
 from fire_core.errors import FireError
@@ -31,6 +33,8 @@ app.add_typer(model, name="model", help="Check, promote, roll back, export model
 app.add_typer(study, name="study", help="Compare trainings over sizes and seeds.")
 app.add_typer(system, name="system", help="Crystals and interfaces.")
 app.command(name="doctor")(doctor)
+app.command(name="serve")(serve)
+app.command(name="deploy")(deploy)
 
 
 def main() -> None:

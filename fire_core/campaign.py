@@ -28,6 +28,7 @@ class Action(StrEnum):
 
     CONTINUE = "continue"
     FINISHED = "finished"
+    EXHAUSTED = "exhausted"
     STOP = "stop"
 
 
@@ -42,16 +43,16 @@ class RoundSummary:
     labels_done, labels_failed
         Of the structures that the round chose.
     candidates
-        Frames that exploration saved.
-    force_rmse
-        Validation force RMSE of the round's model, meV/Å; None before training.
+        Structures that were chosen from the exploration.
+    cut
+        Why fewer labels than chosen were paid for; None: all were.
     """
 
     round: int
     labels_done: int
     labels_failed: int
     candidates: int
-    force_rmse: float | None
+    cut: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +66,15 @@ class Decision:
 def decide(history: Sequence[RoundSummary], config: CampaignConfig) -> Decision:
     """Say whether a campaign explores another round.
 
-    A campaign stops where a round gave nothing to train on, and is finished once
-    the configured number of rounds is done.
+    A campaign stops where a round gave nothing to train on, is exhausted where budget
+    or a person allowed fewer labels than a round chose, and is finished once the
+    configured number of rounds is done.
     """
     if not history:
         return Decision(Action.CONTINUE, "nothing has been labelled yet")
     last = history[-1]
+    if last.cut is not None and (last.round > 0 or last.labels_done == 0):
+        return Decision(Action.EXHAUSTED, f"round {last.round} was cut: {last.cut}")
     if last.labels_done == 0:
         return Decision(
             Action.STOP,
@@ -88,6 +92,12 @@ def decide(history: Sequence[RoundSummary], config: CampaignConfig) -> Decision:
     return Decision(
         Action.CONTINUE, f"round {last.round + 1} of {config.rounds} is due"
     )
+
+
+def last_trained(history: Sequence[RoundSummary]) -> int | None:
+    """Return the last round that fine-tuned a model; None where none did."""
+    trained = [r.round for r in history if r.round > 0 and r.labels_done > 0]
+    return trained[-1] if trained else None
 
 
 def member_kind(number: int) -> str:

@@ -31,6 +31,10 @@ class SchemaTooNewError(StoreError):
     """The database was written by a newer FIRE than this one."""
 
 
+class StoreUnavailableError(StoreError):
+    """The database did not answer for longer than the caller would wait."""
+
+
 class GateError(StoreError):
     """A model did not pass, or was not held against, a gate that it needs."""
 

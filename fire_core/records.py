@@ -113,6 +113,15 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Decided:
+    """A person's decision: how many labels (None: all; 0: rejected), who, why."""
+
+    n: int | None
+    actor: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class FrameTag:
     """Where an MD frame came from.
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from prefect import flow, unmapped
 
 from flows.label import threads
-from tasks.committee import AT_ONCE_ON_CPU, list_members, train_member
+from tasks.committee import committee_width, list_members, train_member
 from tasks.context import CampaignRef
+
+MOST_AT_ONCE = 64
 
 
 @flow(
     name="fire-committee",
     flow_run_name="{ref.name}-committee-{round_}",
-    task_runner=threads(AT_ONCE_ON_CPU),
+    task_runner=threads(MOST_AT_ONCE),
 )
-def committee_flow(
-    ref: CampaignRef, round_: int, width: int = AT_ONCE_ON_CPU
-) -> list[str]:
+def committee_flow(ref: CampaignRef, round_: int) -> list[str]:
     """Train or continue every member; return their sha256.
 
     Parameters
@@ -25,10 +25,13 @@ def committee_flow(
         The campaign.
     round_
         Round whose labels, and all before, the members learn from.
-    width
-        Members at once; `with_options(task_runner=threads(width))` goes with it.
     """
-    futures = train_member.map(
-        unmapped(ref), unmapped(round_), list_members(ref), unmapped(width)
-    )
-    return list(futures.result())
+    members, width = list_members(ref), committee_width(ref)
+    trained: list[str] = []
+    for start in range(0, len(members), width):
+        wave = members[start : start + width]
+        futures = train_member.map(
+            unmapped(ref), unmapped(round_), wave, unmapped(width)
+        )
+        trained += futures.result()
+    return trained

@@ -5,13 +5,13 @@ from __future__ import annotations
 from prefect import flow
 
 from tasks.context import CampaignRef
-from tasks.explore import RunPlan, advance_run, plan_run
+from tasks.explore import advance_run, plan_run
 from tasks.progress import Progress
 
 
 @flow(name="fire-explore", flow_run_name="{ref.name}-{purpose}-{round_}")
-def explore_flow(ref: CampaignRef, round_: int, purpose: str) -> RunPlan:
-    """Run or continue an MD run to its end.
+def explore_flow(ref: CampaignRef, round_: int, purpose: str) -> int:
+    """Run or continue an MD run to its end; return the replicas still alive.
 
     Parameters
     ----------
@@ -24,9 +24,10 @@ def explore_flow(ref: CampaignRef, round_: int, purpose: str) -> RunPlan:
     """
     plan = plan_run(ref, round_, purpose)
     progress = Progress(f"md-{ref.name}", f"MD segments of {purpose}", plan.n_segments)
+    alive = 0
     for index in range(plan.n_segments):
         alive = advance_run(ref, plan, index)
         progress.update(index + 1)
         if alive == 0:
             break
-    return plan
+    return alive

@@ -1,4 +1,4 @@
-"""Flow: label a choice of structures, in parallel batches."""
+"""Flow: label a choice of structures, in several processes at once."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from prefect import flow, unmapped
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from tasks.context import CampaignRef
-from tasks.label import LabelSummary, label_batch, plan_labels, summarise_labels
+from tasks.label import LabelSummary, label_lane, plan_labels, summarise_labels
 
 if TYPE_CHECKING:
     from prefect.futures import PrefectFuture
     from prefect.task_runners import TaskRunner
 
-WORKERS = 2
+MOST_LANES = 128
 
 
 def threads(number: int) -> TaskRunner[PrefectFuture[Any]]:
@@ -26,13 +26,13 @@ def threads(number: int) -> TaskRunner[PrefectFuture[Any]]:
 @flow(
     name="fire-label",
     flow_run_name="{ref.name}-label-{purpose}-{round_}",
-    task_runner=threads(WORKERS),
+    task_runner=threads(MOST_LANES),
 )
 def label_flow(ref: CampaignRef, round_: int, purpose: str) -> LabelSummary:
     """Label what is missing of a choice; failures are records, not errors.
 
-    Each thread waits on a process of its own; `with_options(task_runner=…)` sets
-    how many run at once.
+    Each of `label.workers` lanes waits on a process of its own. Several such flows
+    may run at once, on as many machines.
 
     Parameters
     ----------
@@ -42,6 +42,8 @@ def label_flow(ref: CampaignRef, round_: int, purpose: str) -> LabelSummary:
         Which stored choice of structures.
     """
     plan = plan_labels(ref, round_, purpose)
-    title = f"Labels of {purpose}, round {round_}"
-    label_batch.map(unmapped(ref), plan.batches, unmapped(title)).result()
+    lanes = list(range(1, plan.lanes + 1))
+    label_lane.map(
+        unmapped(ref), unmapped(round_), unmapped(purpose), lanes, unmapped(plan.batch)
+    ).result()
     return summarise_labels(ref, round_, purpose, plan.started)

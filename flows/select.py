@@ -5,13 +5,22 @@ from __future__ import annotations
 from prefect import flow
 
 from tasks.context import CampaignRef
-from tasks.explore import RunPlan
+from tasks.explore import TEST, plan_run
 from tasks.select import choose_test_frames, select_candidates
 
 
-@flow(name="fire-select", flow_run_name="{ref.name}-select-{plan.purpose}-{plan.round}")
-def select_flow(ref: CampaignRef, plan: RunPlan) -> int:
-    """Choose from a finished run's frames; return how many."""
-    if plan.purpose == "test":
+@flow(name="fire-select", flow_run_name="{ref.name}-select-{purpose}-{round_}")
+def select_flow(ref: CampaignRef, round_: int, purpose: str) -> int:
+    """Choose from a finished run's frames; return how many.
+
+    Parameters
+    ----------
+    ref
+        The campaign.
+    round_, purpose
+        Which run: `explore` gives candidates, `test` the test set.
+    """
+    plan = plan_run(ref, round_, purpose)
+    if purpose == TEST:
         return choose_test_frames(ref, plan)
     return select_candidates(ref, plan)

@@ -6,7 +6,8 @@ from prefect import get_run_logger, task
 
 from fire_core.backbones.registry import count_gpus
 from fire_core.campaign import member_kind
-from tasks.context import CampaignRef, available_cores, open_campaign
+from tasks.context import CampaignRef, available_cores, hold_step, open_campaign
+from tasks.explore import model_name
 from tasks.train_child import train_in_child
 
 AT_ONCE_ON_CPU = 2
@@ -34,7 +35,11 @@ def train_member(ref: CampaignRef, round_: int, kind: str, width: int) -> str:
         after the last committed epoch.
     """
     say = get_run_logger().info
-    return train_in_child(ref, round_, kind, say=say, beside=width)
+    with (
+        open_campaign(ref) as (store, _),
+        hold_step(store, ref, f"train-{model_name(kind, round_)}", say),
+    ):
+        return train_in_child(ref, round_, kind, say=say, beside=width)
 
 
 def list_members(ref: CampaignRef) -> list[str]:

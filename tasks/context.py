@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import os
+import socket
+import threading
 import time
+import uuid
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fire_core.backbones.registry import count_gpus
 from fire_core.config.campaign import CampaignConfig
-from fire_core.errors import StoreError
+from fire_core.config.environment import default_blobs, default_database
+from fire_core.errors import LeaseLostError, StoreError
 from fire_core.storage.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from fire_core.storage.campaigns import CampaignRow
+
+
+PATIENCE_S: Final = 900.0  # that a task waits for a database that is away
+STEP_LEASE_S: Final = 60.0
+STEP_POLL_S: Final = 2.0
 
 
 class CampaignRef(BaseModel):
@@ -45,6 +54,15 @@ class CampaignRef(BaseModel):
         """Folder for the working files of this campaign's calculations."""
         return Path(self.blobs).resolve().parent / "work" / self.name
 
+    def tags(self) -> list[str]:
+        """Tags of every flow run of this campaign."""
+        return [f"campaign:{self.name}"]
+
+
+def default_ref(name: str) -> CampaignRef:
+    """Return a campaign of this machine's store."""
+    return CampaignRef(name=name, db=default_database(), blobs=default_blobs())
+
 
 def read_config(row: CampaignRow) -> CampaignConfig:
     """Return a stored campaign's configuration.
@@ -68,8 +86,8 @@ def read_config(row: CampaignRow) -> CampaignConfig:
 
 @contextmanager
 def open_campaign(ref: CampaignRef) -> Iterator[tuple[Store, CampaignConfig]]:
-    """Open the store and read the campaign's configuration from it."""
-    with Store.open(ref.db, ref.blobs) as store:
+    """Open the store, waiting for its database, and read the configuration."""
+    with Store.open(ref.db, ref.blobs, patience_s=PATIENCE_S) as store:
         row = store.get_campaign(ref.name)
         if row is None:
             known = ", ".join(c.name for c in store.list_campaigns()) or "none"
@@ -79,6 +97,66 @@ def open_campaign(ref: CampaignRef) -> Iterator[tuple[Store, CampaignConfig]]:
             )
             raise StoreError(msg)
         yield store, read_config(row)
+
+
+class Hold:
+    """A step that this process runs alone; `check` before anything is committed."""
+
+    def __init__(self, store: Store, ref: CampaignRef, step: str) -> None:
+        self.store = store
+        self.ref = ref
+        self.step = step
+        self.owner = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._lost: str | None = None
+
+    def take(self) -> str | None:
+        """Take or renew the step; return who holds it otherwise."""
+        return self.store.hold_step(self.ref.name, self.step, self.owner, STEP_LEASE_S)
+
+    def renew(self) -> None:
+        """Renew the lease, and note if it was lost."""
+        self._lost = self.take()
+
+    def check(self) -> None:
+        """LeaseLostError when another process runs this step by now."""
+        if self._lost is not None:
+            msg = (
+                f"{self.step} of {self.ref.name!r} is run by {self._lost} by now: this "
+                "process was silent for too long; its work is left to that one"
+            )
+            raise LeaseLostError(msg)
+
+
+@contextmanager
+def hold_step(
+    store: Store, ref: CampaignRef, step: str, say: Callable[[str], None]
+) -> Iterator[Hold]:
+    """Run a block alone among all processes; wait while another one runs it.
+
+    The lease is renewed while the block runs, so that one which died is waited for
+    no longer than `STEP_LEASE_S`.
+    """
+    hold = Hold(store, ref, step)
+    told = False
+    while (holder := hold.take()) is not None:
+        if not told:
+            say(f"{step} is being run by {holder}; waiting for it")
+            told = True
+        time.sleep(STEP_POLL_S)
+    finished = threading.Event()
+
+    def renew() -> None:
+        while not finished.wait(STEP_LEASE_S / 3):
+            hold.renew()
+
+    thread = threading.Thread(target=renew, daemon=True)
+    thread.start()
+    try:
+        yield hold
+    finally:
+        finished.set()
+        thread.join(timeout=STEP_LEASE_S)
+        store.let_go_of_step(ref.name, step, hold.owner)
 
 
 def available_cores() -> int:

@@ -24,7 +24,7 @@ from fire_core.evaluation.forgetting import measure_forgetting
 from fire_core.evaluation.references import fit_references, shift_energies
 from fire_core.evaluation.stability import run_nve
 from fire_core.records import JsonDict
-from tasks.context import CampaignRef, count_model_usage, open_campaign
+from tasks.context import CampaignRef, count_model_usage, hold_step, open_campaign
 from tasks.explore import TEST, model_name
 from tasks.label import chosen_keys, theory_fingerprint
 from tasks.prepare import PERTURB, START
@@ -58,7 +58,10 @@ def evaluate_model(ref: CampaignRef, round_: int, kind: str) -> JsonDict:
     per-element offset is fitted on the perturbed structures before its energy
     error is taken; its forces are judged as they are.
     """
-    with open_campaign(ref) as (store, config):
+    with (
+        open_campaign(ref) as (store, config),
+        hold_step(store, ref, f"evaluate-{round_}-{kind}", get_run_logger().info),
+    ):
         known = store.get_evaluation(ref.name, kind, f"{TEST}-{round_}")
         if known is not None:
             return dict(json.loads(known.result_json))

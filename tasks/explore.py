@@ -15,7 +15,7 @@ from fire_core.exploration.dynamics import (
     start_states,
     state_to_bytes,
 )
-from tasks.context import CampaignRef, count_model_usage, open_campaign
+from tasks.context import CampaignRef, count_model_usage, hold_step, open_campaign
 from tasks.label import chosen_keys
 from tasks.prepare import START
 
@@ -81,7 +81,11 @@ def advance_run(ref: CampaignRef, plan: RunPlan, index: int) -> int:
     Frames and the state to go on from are committed together, so a kill repeats
     this segment alone, and repeats it identically.
     """
-    with open_campaign(ref) as (store, config):
+    step = f"md-{plan.purpose}-{plan.round}"
+    with (
+        open_campaign(ref) as (store, config),
+        hold_step(store, ref, step, get_run_logger().info) as hold,
+    ):
         last = store.last_segment(plan.run_id)
         if last is not None and last.index >= index:
             return len(bytes_to_state(last.state)) if last.index == index else -1
@@ -107,6 +111,7 @@ def advance_run(ref: CampaignRef, plan: RunPlan, index: int) -> int:
                 seed=seed,
                 model_sha=model.blob_sha,
             )
+            hold.check()
             store.save_segment(
                 plan.run_id,
                 index,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import sys
-import time
 import uuid
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
@@ -15,6 +13,8 @@ from prefect.artifacts import create_table_artifact
 from fire_core.errors import LabellingError, StoreError
 from fire_core.labelling.theory import theory_from_config
 from fire_core.records import FailureKind, LabelState
+from fire_core.spending import batch_size, estimate_core_seconds
+from fire_core.storage.label_queries import Choice
 from tasks.context import CampaignRef, open_campaign
 from tasks.processes import follow, start_process, thread_limits
 from tasks.progress import Progress
@@ -26,12 +26,18 @@ if TYPE_CHECKING:
     from fire_core.config.campaign import CampaignConfig
     from fire_core.storage.store import Store
 
+OPEN = (LabelState.WANTED, LabelState.CLAIMED)
+
 
 @dataclass(frozen=True, slots=True)
 class LabelPlan:
-    """Labels to compute, in batches of keys; `started` in seconds since 1970."""
+    """How labels are computed: in `lanes` processes, replaced after `batch` labels.
 
-    batches: list[list[str]]
+    `started` is in seconds since 1970 by the database's clock.
+    """
+
+    lanes: int
+    batch: int
     started: float
 
 
@@ -64,62 +70,104 @@ def theory_fingerprint(store: Store, config: CampaignConfig) -> str:
     return theory.fingerprint
 
 
+def paid_choice(store: Store, ref: CampaignRef, round_: int, purpose: str) -> Choice:
+    """Return what is labelled of a choice: all, or the first ones approved."""
+    approval = store.get_approval(ref.name, round_, purpose)
+    first = None if approval is None else approval.n_approved
+    return Choice(ref.name, round_, purpose, first)
+
+
+def want_missing(
+    store: Store, config: CampaignConfig, choice: Choice
+) -> tuple[str, int, int]:
+    """Ask for the labels of a choice; return (theory, structures, labels open)."""
+    theory = theory_fingerprint(store, config)
+    row = store.get_selection(choice.campaign, choice.round, choice.purpose)
+    keys = [] if row is None else row.keys[: choice.first]
+    store.want_labels(keys, theory)
+    counts = store.label_counts(theory, choice)
+    return theory, len(keys), sum(counts.get(state, 0) for state in OPEN)
+
+
 @task(name="plan-labels", task_run_name="plan-labels-{purpose}")
 def plan_labels(ref: CampaignRef, round_: int, purpose: str) -> LabelPlan:
-    """Ask for the labels that are missing; return them in batches of keys."""
+    """Ask for the labels that are missing; return how many tasks compute them."""
     with open_campaign(ref) as (store, config):
-        keys = chosen_keys(store, ref, round_, purpose)
-        theory = theory_fingerprint(store, config)
-        new = store.want_labels(keys, theory)
-        open_states = {LabelState.WANTED, LabelState.CLAIMED}
-        pending = [
-            row.key
-            for row in store.label_rows(theory, keys)
-            if row.state in open_states
-        ]
+        chosen_keys(store, ref, round_, purpose)
+        choice = paid_choice(store, ref, round_, purpose)
+        theory, total, pending = want_missing(store, config, choice)
+        batch = config.label.batch or batch_size(_seconds_each(store, theory, choice))
+        lanes = min(config.label.workers, pending)
         get_run_logger().info(
-            "%d structures: %d already settled, %d to label (%d asked for just now)",
-            len(keys), len(keys) - len(pending), len(pending), new,
+            "%d structures: %d already settled, %d to label in %d lane(s), a fresh "
+            "process every %d labels",
+            total, total - pending, pending, lanes, batch,
         )  # fmt: skip
-        size = config.label.batch
-        batches = [pending[i : i + size] for i in range(0, len(pending), size)]
-        return LabelPlan(batches, time.time())
+        return LabelPlan(lanes, batch, store.now())
 
 
-@task(name="label-batch", retries=2, retry_delay_seconds=2)
-def label_batch(ref: CampaignRef, keys: list[str], title: str) -> int:
-    """Run one labelling process until each of the keys is done or failed.
+@task(
+    name="label-lane",
+    task_run_name="label-{purpose}-{round_}-lane-{lane}",
+    retries=2,
+    retry_delay_seconds=2,
+)
+def label_lane(
+    ref: CampaignRef, round_: int, purpose: str, lane: int, batch: int
+) -> int:
+    """Run labelling processes, one after another, until a choice is settled.
 
-    The process leads its own session, so it outlives a killed flow and finishes
-    the label it holds; whoever comes next waits for its lease or its result.
+    A process leads its own session, so it outlives a killed flow and finishes the
+    label it holds; whoever comes next waits for its lease or its result. One that
+    dies is replaced: the store counts the attempts of the label it held.
+
+    Parameters
+    ----------
+    ref, round_, purpose
+        Which choice.
+    lane
+        Number of this lane.
+    batch
+        Labels after which a process is replaced.
+
+    Returns
+    -------
+    int
+        Labels of the choice that are done or failed.
 
     Raises
     ------
     LabellingError
-        The process ended before its labels did; the task is retried.
+        A process ended without having claimed a label; the task is retried.
     """
     logger = get_run_logger()
     with open_campaign(ref) as (store, config):
+        choice = paid_choice(store, ref, round_, purpose)
         theory = theory_fingerprint(store, config)
-        child, log = _start_worker(ref, config, keys)
-        progress = Progress(f"label-{ref.name}", title, len(keys))
-        follow(
-            child,
-            log,
-            logger.info,
-            on_look=lambda: progress.update(_settled(store, theory, keys)),
+        total = sum(store.label_counts(theory, choice).values())
+        progress = Progress(
+            f"label-{ref.name}", f"Labels of {purpose}, round {round_}", total
         )
-        settled = _settled(store, theory, keys)
-        progress.update(settled)
-    if settled < len(keys):
-        tail = log.read_text(encoding="utf-8", errors="replace")[-2000:]
-        raise LabellingError(
-            FailureKind.CRASHED,
-            f"a labelling process left {len(keys) - settled} of {len(keys)} labels "
-            f"open (exit status {child.returncode}); its log is {log}",
-            tail,
-        )
-    return settled
+
+        def settled() -> int:
+            counts = store.label_counts(theory, choice)
+            return counts.get(LabelState.DONE, 0) + counts.get(LabelState.FAILED, 0)
+
+        while (done := settled()) < total:
+            child, owner, log = _start_worker(ref, config, choice, batch)
+            status = follow(
+                child, log, logger.info, on_look=lambda: progress.update(settled())
+            )
+            if status == 0:
+                continue
+            text = f"a labelling process of lane {lane} died (exit status {status})"
+            if not store.has_claimed(owner):
+                tail = log.read_text(encoding="utf-8", errors="replace")[-2000:]
+                msg = f"{text} before it claimed a label; its log is {log}:\n{tail}"
+                raise LabellingError(FailureKind.CRASHED, msg, tail)
+            logger.warning("%s; its log is %s; another takes its place", text, log)
+        progress.update(done)
+    return done
 
 
 @task(name="summarise-labels", task_run_name="summarise-{purpose}")
@@ -136,7 +184,7 @@ def summarise_labels(
                 ref.name,
                 round_,
                 "label",
-                wall_s=time.time() - started,
+                wall_s=store.now() - started,
                 core_s=sum(row.core_seconds for row in fresh),
             )
     failed = [row for row in rows if row.state is LabelState.FAILED]
@@ -155,26 +203,32 @@ def summarise_labels(
     return summary
 
 
+def _seconds_each(store: Store, theory: str, choice: Choice) -> float | None:
+    """Return what a label of a choice will take, core-seconds; None: unknown."""
+    row = store.get_selection(choice.campaign, choice.round, choice.purpose)
+    if row is None or not row.keys:
+        return None
+    size = len(store.get_structures(row.keys[:1])[0])
+    return estimate_core_seconds(store.label_costs(theory), [size])
+
+
 def _start_worker(
-    ref: CampaignRef, config: CampaignConfig, keys: list[str]
-) -> tuple[subprocess.Popen[bytes], Path]:
+    ref: CampaignRef, config: CampaignConfig, choice: Choice, most: int
+) -> tuple[subprocess.Popen[bytes], str, Path]:
     owner = f"label-{uuid.uuid4().hex[:12]}"
     folder = ref.workdir / owner
     folder.mkdir(parents=True)
-    (folder / "keys.json").write_text(json.dumps(keys), encoding="utf-8")
     command = [
         *(sys.executable, "-m", "tasks.label_worker"),
         *("--db", ref.db, "--blobs", ref.blobs, "--owner", owner),
         *("--theory-json", config.theory.model_dump_json()),
-        *("--keys-file", str(folder / "keys.json"), "--workdir", str(folder)),
-        *("--lease", str(config.label.lease)),
+        *("--campaign", choice.campaign, "--round", str(choice.round)),
+        *("--purpose", choice.purpose, "--most", str(most)),
+        *("--workdir", str(folder), "--lease", str(config.label.lease)),
         *("--max-attempts", str(config.label.max_attempts)),
         *("--timeout", str(config.label.timeout)),
     ]
+    if choice.first is not None:
+        command += ["--first", str(choice.first)]
     log = folder / "worker.log"
-    return start_process(command, log, thread_limits(1)), log
-
-
-def _settled(store: Store, theory: str, keys: list[str]) -> int:
-    counts = store.label_counts(theory, keys)
-    return counts.get(LabelState.DONE, 0) + counts.get(LabelState.FAILED, 0)
+    return start_process(command, log, thread_limits(1)), owner, log

@@ -1,22 +1,23 @@
-"""The labelling process: claim one label, compute it, write it, until none is left.
+"""The labelling process: claim labels, compute them, write them, until none is left.
 
 Started by `tasks.label` (or by hand) as ``python -m tasks.label_worker``. It leads
-its own session, holds one claim at a time and renews it while it computes, so a
-killed worker costs the label that was running and nothing else.
+its own session, so it outlives a killed flow. It claims as many labels as take about
+`BITE_S` together, renews its claims while it computes, and keeps a result until the
+database has it, however long that is away. SIGTERM lets it finish the label that is
+running and give the others back.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import signal
 import sys
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pydantic import TypeAdapter
 
@@ -26,91 +27,158 @@ from fire_core.labelling.makers import run_label
 from fire_core.labelling.theory import theory_from_config
 from fire_core.labelling.triage import classify
 from fire_core.records import FailureKind, LabelState
+from fire_core.storage.claims import Finished, LeaseTerms, Sightings
+from fire_core.storage.label_queries import Choice
 from fire_core.storage.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
+    from ase import Atoms
+
+    from fire_core.storage.claims import Claim
+
 POLL = 1.0  # s between two looks while other workers hold the rest
 RING_AGAIN = 5.0  # s after which an alarm that was caught rings again
+BITE_S: Final = 2.0  # of work claimed, and of results written, at once
+LONGEST_BITE: Final = 200
+PATIENCE_S: Final = 24 * 3600.0  # a label is worth core-hours: wait for the database
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
-    """What one labelling process was asked to do."""
+    """What one labelling process was asked to do.
+
+    `most` is how many labels it computes before it ends (0: all there are); times
+    are in seconds.
+    """
 
     db: str
     blobs: str
     owner: str
     theory: TheoryConfig
-    keys: list[str]
+    choice: Choice
     workdir: Path
-    lease: float
-    max_attempts: int
+    terms: LeaseTerms
     timeout: float
+    most: int = 0
+
+
+@dataclass(slots=True)
+class Bench:
+    """What a worker holds: claims that it renews, results that it has to write."""
+
+    store: Store
+    options: WorkerOptions
+    held: set[int] = field(default_factory=set)
+    finished: list[Finished] = field(default_factory=list)
+    computed: int = 0
+    seconds: float = 0.0
+    stopping: bool = False
+
+    def bite(self) -> int:
+        """Return how many labels to claim, from the time that one took so far."""
+        if not self.computed:
+            return 1
+        some = BITE_S / max(self.seconds / self.computed, 1e-6)
+        left = self.options.most - self.computed if self.options.most else LONGEST_BITE
+        return max(1, min(int(some), LONGEST_BITE, left))
+
+    def write(self) -> None:
+        """Write what is finished; what was lost to another worker is dropped."""
+        if not self.finished:
+            return
+        lost = self.store.finish_labels(self.finished, self.options.owner)
+        for label_id in lost:
+            _say(f"label {label_id} was lost to another worker")
+        self.held -= {item.label_id for item in self.finished}
+        self.finished.clear()
 
 
 def work(options: WorkerOptions) -> int:
     """Label until every key is done or failed; return how many this process did."""
     fingerprint = theory_from_config(options.theory).fingerprint
-    finished = 0
-    with Store.open(options.db, options.blobs) as store:
-        while True:
-            claims = store.claim_labels(
-                fingerprint,
-                options.owner,
-                limit=1,
-                lease_s=options.lease,
-                max_attempts=options.max_attempts,
-                keys=options.keys,
-            )
-            if claims:
-                _label_one(store, options, claims[0].label_id, claims[0].key)
-                finished += 1
-                continue
-            counts = store.label_counts(fingerprint, options.keys)
-            if not counts.get(LabelState.WANTED) and not counts.get(LabelState.CLAIMED):
-                return finished
-            time.sleep(POLL)
+    sightings = Sightings(grace_s=options.terms.lease_s / 2)
+    with Store.open(options.db, options.blobs, patience_s=PATIENCE_S) as store:
+        bench = Bench(store, options)
+        with _renewing(bench), _stopping(bench):
+            while not bench.stopping and not 0 < options.most <= bench.computed:
+                claims = store.claim_labels(
+                    fingerprint,
+                    options.owner,
+                    terms=options.terms,
+                    limit=bench.bite(),
+                    choice=options.choice,
+                    sightings=sightings,
+                )
+                if claims:
+                    _label_all(bench, claims)
+                    continue
+                counts = store.label_counts(fingerprint, options.choice)
+                if not counts.keys() & {LabelState.WANTED, LabelState.CLAIMED}:
+                    break
+                time.sleep(POLL)
+        return bench.computed
 
 
-def _label_one(store: Store, options: WorkerOptions, label_id: int, key: str) -> None:
-    """Compute one claimed label and write it, or its failure, if still the owner."""
-    atoms = store.get_structures([key])[0]
+def _label_all(bench: Bench, claims: list[Claim]) -> None:
+    """Compute claimed labels in turn; write slow ones singly, quick ones together."""
+    bench.held |= {claim.label_id for claim in claims}
+    frames = bench.store.get_structures([claim.key for claim in claims])
+    wrote = time.monotonic()
+    for number, (claim, atoms) in enumerate(zip(claims, frames, strict=True)):
+        if bench.stopping:
+            rest = [c.label_id for c in claims[number:]]
+            bench.write()
+            bench.store.release_labels(rest, bench.options.owner)
+            bench.held -= set(rest)
+            return
+        _label_one(bench, claim, atoms)
+        if time.monotonic() - wrote > BITE_S / 4:
+            bench.write()
+            wrote = time.monotonic()
+    bench.write()
+
+
+def _label_one(bench: Bench, claim: Claim, atoms: Atoms) -> None:
+    """Compute one claimed label; a failure is written at once."""
+    options = bench.options
     start = time.process_time(), time.monotonic()
     try:
-        with _renewing(store, options, label_id), _alarm(options.timeout):
+        with _alarm(options.timeout):
             label = run_label(options.theory, atoms, workdir=options.workdir)
     except LabellingError as error:
         spent = time.process_time() - start[0]
+        bench.computed += 1
+        _say(f"label {claim.key[:12]} failed: {error}")
         try:
-            store.fail_label(label_id, options.owner, classify(error), spent)
+            bench.store.fail_label(
+                claim.label_id, options.owner, classify(error), spent
+            )
         except LeaseLostError:
-            _say(key, "lost to another worker")
-            return
-        _say(key, f"failed: {error}")
+            _say(f"label {claim.key[:12]} was lost to another worker")
+        bench.held.discard(claim.label_id)
         return
+    wall = time.monotonic() - start[1]
+    bench.computed += 1
+    bench.seconds += wall
     spent = time.process_time() - start[0]
-    try:
-        store.finish_label(label_id, options.owner, label, core_seconds=spent)
-    except LeaseLostError:
-        _say(key, "lost to another worker")
-        return
-    _say(key, f"done in {time.monotonic() - start[1]:.1f} s")
+    bench.finished.append(Finished(claim.label_id, label, spent))
+    _say(f"label {claim.key[:12]} done in {wall:.1f} s")
 
 
 @contextmanager
-def _renewing(store: Store, options: WorkerOptions, label_id: int) -> Iterator[None]:
-    """Renew the lease three times per lease while the block runs."""
+def _renewing(bench: Bench) -> Iterator[None]:
+    """Renew the leases of what is held three times per lease while the block runs."""
     finished = threading.Event()
+    lease_s = bench.options.terms.lease_s
 
     def renew() -> None:
-        while not finished.wait(options.lease / 3):
-            try:
-                store.renew_lease([label_id], options.owner, options.lease)
-            except LeaseLostError:
-                return
+        while not finished.wait(lease_s / 3):
+            held = sorted(bench.held)
+            if held:
+                bench.store.renew_leases(held, bench.options.owner, lease_s)
 
     thread = threading.Thread(target=renew, daemon=True)
     thread.start()
@@ -118,7 +186,21 @@ def _renewing(store: Store, options: WorkerOptions, label_id: int) -> Iterator[N
         yield
     finally:
         finished.set()
-        thread.join()
+        thread.join(timeout=lease_s)
+
+
+@contextmanager
+def _stopping(bench: Bench) -> Iterator[None]:
+    """Let SIGTERM end the work after the label that is running."""
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        bench.stopping = True
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
@@ -154,33 +236,35 @@ def _alarm(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def _say(key: str, what: str) -> None:
-    sys.stdout.write(f"label {key[:12]} {what}\n")
+def _say(what: str) -> None:
+    sys.stdout.write(f"{what}\n")
     sys.stdout.flush()
 
 
 def main() -> int:
     """Read the options and work; the exit status is 0 when nothing is left."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("db", "blobs", "owner", "theory-json"):
+    for name in ("db", "blobs", "owner", "theory-json", "campaign", "purpose"):
         parser.add_argument(f"--{name}", required=True)
-    for name in ("keys-file", "workdir"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--round", type=int, required=True)
+    parser.add_argument("--first", type=int, default=None)
+    parser.add_argument("--workdir", type=Path, required=True)
     parser.add_argument("--lease", type=float, default=60.0)
     parser.add_argument("--max-attempts", type=int, default=3)
     parser.add_argument("--timeout", type=float, default=600.0)
-    arguments = parser.parse_args()
+    parser.add_argument("--most", type=int, default=0)
+    given = parser.parse_args()
     work(
         WorkerOptions(
-            db=arguments.db,
-            blobs=arguments.blobs,
-            owner=arguments.owner,
-            theory=TypeAdapter(TheoryConfig).validate_json(arguments.theory_json),
-            keys=json.loads(arguments.keys_file.read_text(encoding="utf-8")),
-            workdir=arguments.workdir.resolve(),
-            lease=arguments.lease,
-            max_attempts=arguments.max_attempts,
-            timeout=arguments.timeout,
+            db=given.db,
+            blobs=given.blobs,
+            owner=given.owner,
+            theory=TypeAdapter(TheoryConfig).validate_json(given.theory_json),
+            choice=Choice(given.campaign, given.round, given.purpose, given.first),
+            workdir=given.workdir.resolve(),
+            terms=LeaseTerms(given.lease, given.max_attempts),
+            timeout=given.timeout,
+            most=given.most,
         )
     )
     return 0

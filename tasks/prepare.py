@@ -7,19 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from prefect import task
+from prefect import get_run_logger, task
+from prefect.runtime import deployment
 
 from fire_core.backbones.registry import load_backbone
 from fire_core.campaign import sub_seed
 from fire_core.config.campaign import CampaignConfig
 from fire_core.config.load import config_to_json
-from fire_core.errors import UnknownElementError
+from fire_core.errors import ConfigError, UnknownElementError
 from fire_core.labelling.makers import known_elements
 from fire_core.storage.campaigns import SelectionRow
 from fire_core.storage.store import Store
 from fire_core.structures.interfaces import build_system
 from fire_core.structures.perturb import perturb
-from tasks.context import CampaignRef, open_campaign
+from tasks.context import PATIENCE_S, CampaignRef, hold_step, open_campaign
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -31,16 +32,36 @@ PERTURB = "perturb"
 @task(name="register-campaign", task_run_name="register-{config.name}")
 def register_campaign(config: CampaignConfig) -> CampaignRef:
     """Enter the campaign in the store, or find it there unchanged."""
+    if deployment.id is not None:
+        _refuse_relative(config)
     ref = CampaignRef(name=config.name, db=config.store.url, blobs=config.store.blobs)
-    with Store.open(ref.db, ref.blobs) as store:
+    with Store.open(ref.db, ref.blobs, patience_s=PATIENCE_S) as store:
         store.open_campaign(config.name, config_to_json(config))
     return ref
+
+
+def _refuse_relative(config: CampaignConfig) -> None:
+    """Refuse a store that each worker would look for in its own folder."""
+    url, blobs = config.store.url, config.store.blobs
+    lost = [blobs] if not Path(blobs).is_absolute() else []
+    if url.startswith("sqlite:///") and not url.startswith("sqlite:////"):
+        lost.append(url)
+    if lost:
+        msg = (
+            f"on a work pool a relative path ({', '.join(lost)}) is another one for "
+            "each run: set FIRE_DB and FIRE_BLOBS on the workers, or give absolute "
+            "paths under `store`"
+        )
+        raise ConfigError(msg)
 
 
 @task(name="perturb", task_run_name="perturb-{ref.name}")
 def perturb_structures(ref: CampaignRef) -> int:
     """Store the starting structures and their perturbed copies; return how many."""
-    with open_campaign(ref) as (store, config):
+    with (
+        open_campaign(ref) as (store, config),
+        hold_step(store, ref, "perturb", get_run_logger().info),
+    ):
         done = store.get_selection(ref.name, 0, PERTURB)
         if done is not None:
             return len(done.keys)

@@ -14,6 +14,7 @@ import yaml
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
 
+from fire_core.config.environment import results_folder
 from fire_core.labelling.theory import theory_from_config
 from fire_core.records import LabelState
 from fire_core.report.campaign_report import write_report
@@ -47,6 +48,11 @@ if TYPE_CHECKING:
 
 PACKAGES = ("fire-mlip", "prefect", "mace-torch", "torch", "tblite", "ase", "dscribe")
 SHOWN_FIGURES = ("pca_map", "parity_forces")
+
+
+def report_folder(config: CampaignConfig) -> str:
+    """Return the folder of a campaign's report."""
+    return config.results or results_folder(config.name)
 
 
 @task(name="write-report", task_run_name="report-{ref.name}")

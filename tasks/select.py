@@ -17,7 +17,7 @@ from fire_core.selection.reduce import fit_pca
 from fire_core.selection.screen import screen
 from fire_core.selection.selectors import select
 from fire_core.storage.campaigns import SelectionRow
-from tasks.context import CampaignRef, count_usage, open_campaign
+from tasks.context import CampaignRef, count_usage, hold_step, open_campaign
 from tasks.explore import TEST, RunPlan
 from tasks.label import chosen_keys
 from tasks.prepare import PERTURB, START
@@ -36,7 +36,10 @@ SELECTED = "selected"
 @task(name="select", task_run_name="select-round-{plan.round}")
 def select_candidates(ref: CampaignRef, plan: RunPlan) -> int:
     """Choose from a run's frames by SOAP, PCA and the selector; return how many."""
-    with open_campaign(ref) as (store, config):
+    with (
+        open_campaign(ref) as (store, config),
+        hold_step(store, ref, f"select-{plan.round}", get_run_logger().info),
+    ):
         done = store.get_selection(ref.name, plan.round, SELECTED)
         if done is not None:
             return len(done.keys)

@@ -23,7 +23,7 @@ from fire_core.training.committee import choose_subset
 from fire_core.training.data import TrainingData
 from fire_core.training.parallel import current_group
 from fire_core.training.trainer import fine_tune
-from tasks.context import CampaignRef, count_model_usage, open_campaign
+from tasks.context import CampaignRef, count_model_usage, hold_step, open_campaign
 from tasks.explore import model_name
 from tasks.label import chosen_keys, theory_fingerprint
 from tasks.prepare import PERTURB
@@ -49,16 +49,23 @@ def train_model(ref: CampaignRef, round_: int, kind: str) -> str:
     Every model starts from the foundation model. An interrupted training goes on
     after its last committed epoch. With several devices, child processes train.
     """
-    logger = get_run_logger()
-    with open_campaign(ref) as (_, config):
+    say = get_run_logger().info
+    name = model_name(kind, round_)
+    with (
+        open_campaign(ref) as (store, config),
+        hold_step(store, ref, f"train-{name}", say) as hold,
+    ):
         settings = training_of(config, kind)
-    devices = count_devices(settings.devices, config.backbone.device)
-    if devices > 1:
-        return train_in_child(ref, round_, kind, say=logger.info, devices=devices)
-    progress = Progress(
-        f"train-{ref.name}", f"Training {model_name(kind, round_)}", settings.epochs
-    )
-    return train_to_store(ref, round_, kind, say=logger.info, on_epoch=progress.update)
+        devices = count_devices(settings.devices, config.backbone.device)
+        if devices > 1:
+            return train_in_child(ref, round_, kind, say=say, devices=devices)
+        progress = Progress(f"train-{ref.name}", f"Training {name}", settings.epochs)
+
+        def advance(n_epochs: int) -> None:
+            hold.check()
+            progress.update(n_epochs)
+
+        return train_to_store(ref, round_, kind, say=say, on_epoch=advance)
 
 
 def train_to_store(

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import os
+import uuid
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+from benchmarks.postgres import Postgres, missing_programs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 os.environ.setdefault("GOMP_SPINCOUNT", "3000")  # before torch loads; see `cli`
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # small models, and two test workers
@@ -26,3 +33,19 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("real DFT data (shared/data beside the checkout) is absent")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server of this session; skips where its programs are absent."""
+    absent = missing_programs()
+    if absent is not None:
+        pytest.skip(absent)
+    with Postgres({"fsync": "off"}) as server:  # these tests never cut its power
+        yield server
+
+
+@pytest.fixture
+def postgres_database(postgres: Postgres) -> str:
+    """Address of an empty database on that server."""
+    return postgres.create(f"test_{uuid.uuid4().hex[:12]}")

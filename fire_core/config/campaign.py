@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Final
 
 from pydantic import Field, field_validator
 
 from fire_core.config.base import Count, Part
+from fire_core.config.environment import default_blobs, default_database
+from fire_core.config.spending import ApprovalConfig, BudgetConfig
 from fire_core.config.steps import (
     BackboneConfig,
     DynamicsConfig,
@@ -25,10 +28,25 @@ STUDY_PREFIX: Final = "study-"
 class StoreConfig(Part):
     """Where everything is kept."""
 
-    url: str = "sqlite:///.fire/fire.db"
-    """SQLAlchemy URL; a relative SQLite path is taken from the working directory."""
-    blobs: str = ".fire/blobs"
-    """Folder of checkpoints and other files, each named by its sha256."""
+    url: str = Field(default_factory=default_database)
+    """SQLAlchemy URL, sqlite:///PATH or postgresql://USER@HOST/DATABASE without a
+    password (set PGPASSWORD or write ~/.pgpass). A relative SQLite path is taken from
+    the working directory. Left out: the environment variable FIRE_DB, else
+    sqlite:///.fire/fire.db."""
+    blobs: str = Field(default_factory=default_blobs)
+    """Folder of checkpoints and other files, each named by its sha256. Left out: the
+    environment variable FIRE_BLOBS, else .fire/blobs."""
+
+    @field_validator("url")
+    @classmethod
+    def _no_password(cls, url: str) -> str:
+        if re.match(r"[^/]*//[^/@:]*:[^/@]+@", url):
+            msg = (
+                "a URL without a password, which would be kept with every run: leave "
+                "it out and set PGPASSWORD, or write it to ~/.pgpass"
+            )
+            raise ValueError(msg)
+        return url
 
 
 class CampaignConfig(Part):
@@ -45,6 +63,8 @@ class CampaignConfig(Part):
     system: SystemConfig
     theory: TheoryConfig = XtbTheory()
     label: LabelConfig = LabelConfig()
+    budget: BudgetConfig = BudgetConfig()
+    approval: ApprovalConfig = ApprovalConfig()
     backbone: BackboneConfig = BackboneConfig()
     perturb: PerturbConfig = PerturbConfig()
     pre_fine_tune: TrainConfig = TrainConfig()
@@ -53,9 +73,10 @@ class CampaignConfig(Part):
     fine_tune: TrainConfig = TrainConfig()
     committee: CommitteeConfig = CommitteeConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
-    store: StoreConfig = StoreConfig()
+    store: StoreConfig = Field(default_factory=StoreConfig)
     results: str | None = None
-    """Folder of the report; `results/NAME` when left out."""
+    """Folder of the report; left out: a folder of the campaign's name in the one that
+    the environment variable FIRE_RESULTS names, else in `results`."""
 
     @field_validator("name")
     @classmethod

@@ -126,16 +126,17 @@ def study_schema() -> dict[str, Any]:
 
 
 def _resolve_campaign(config: CampaignConfig, base: Path) -> CampaignConfig:
-    data = config.model_dump()
+    data = config.model_dump(exclude_unset=True)  # what is left out stays so
     system = data["system"]
     holders = [(system, "path")] if system["kind"] == "file" else []
     if system["kind"] == "interface":
         holders += [(system[side], "crystal") for side in ("bottom", "top")]
-    holders += [
-        (data[step]["replay"], "source") for step in ("pre_fine_tune", "fine_tune")
-    ]
-    holders.append((data["backbone"], "name"))
+    trainings = [data.get(step, {}) for step in ("pre_fine_tune", "fine_tune")]
+    holders += [(training.get("replay", {}), "source") for training in trainings]
+    holders.append((data.get("backbone", {}), "name"))
     for holder, key in holders:
+        if key not in holder:
+            continue
         candidate = base / holder[key]
         if holder is system or candidate.is_file():
             holder[key] = str(candidate.resolve())

@@ -38,9 +38,12 @@ class LabelConfig(Part):
     """How labelling runs; none of this can change a label."""
 
     workers: Count = 2
-    """Labelling processes at once."""
-    batch: Count = 25
-    """Structures to one Prefect task."""
+    """Labelling processes at once on a machine."""
+    machines: Count = 1
+    """Label runs at once; with a service, each on a machine of the CPU pool."""
+    batch: Count | None = None
+    """Structures to one Prefect task; left out: some minutes of work, from what past
+    labels of the theory took."""
     lease: Positive = 60.0
     """Seconds until a silent worker's claim expires."""
     max_attempts: Count = 3

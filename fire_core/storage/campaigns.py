@@ -25,10 +25,10 @@ from fire_core.storage.tables import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
 RUN_SETTINGS: Final = (
-    *("store", "results", "threads", "label"),
+    *("store", "results", "threads", "label", "budget", "approval"),
     *("select.soap.workers", "committee.parallel"),
     "evaluate.gates",  # limits for the models found; a promotion keeps those it met
 )
@@ -95,7 +95,7 @@ class CampaignTables:
             The name is taken by a campaign with another configuration; the message
             lists what differs.
         """
-        with writing(self.engine) as connection:
+        with writing(self.engine, campaign_lock(name)) as connection:
             stored = connection.scalar(
                 select(CampaignTable.config_json).where(CampaignTable.name == name)
             )
@@ -144,15 +144,6 @@ class CampaignTables:
         StoreError
             The choice was made before with other structures.
         """
-        present = self.get_selection(campaign, round_, purpose)
-        if present is not None:
-            if present.keys == selection.keys:
-                return
-            msg = (
-                f"{purpose!r} of round {round_} of {campaign!r} was already chosen "
-                f"({len(present.keys)} structures) and is not changed"
-            )
-            raise StoreError(msg)
         where = {"campaign": campaign, "round": round_, "purpose": purpose}
         members = [
             where
@@ -167,7 +158,16 @@ class CampaignTables:
             }
             for rank, key in enumerate(selection.keys)
         ]
-        with writing(self.engine) as connection:
+        with writing(self.engine, campaign_lock(campaign)) as connection:
+            present = _read_selection(connection, campaign, round_, purpose)
+            if present is not None:
+                if present.keys == selection.keys:
+                    return
+                msg = (
+                    f"{purpose!r} of round {round_} of {campaign!r} was already chosen "
+                    f"({len(present.keys)} structures) and is not changed"
+                )
+                raise StoreError(msg)
             connection.execute(
                 insert(SelectionTable).values(
                     **where, method=selection.method, meta_json=selection.meta_json
@@ -181,28 +181,7 @@ class CampaignTables:
     ) -> SelectionRow | None:
         """Return a choice of structures, or None when it was not made yet."""
         with reading(self.engine) as connection:
-            head = connection.execute(
-                select(SelectionTable.method, SelectionTable.meta_json).where(
-                    SelectionTable.campaign == campaign,
-                    SelectionTable.round == round_,
-                    SelectionTable.purpose == purpose,
-                )
-            ).one_or_none()
-            if head is None:
-                return None
-            rows = connection.execute(
-                select(SelectionMember.structure, SelectionMember.pick_json)
-                .where(
-                    SelectionMember.campaign == campaign,
-                    SelectionMember.round == round_,
-                    SelectionMember.purpose == purpose,
-                )
-                .order_by(SelectionMember.rank)
-            ).all()
-        picks = [Pick(**json.loads(r.pick_json)) for r in rows if r.pick_json]
-        return SelectionRow(
-            head.method, [row.structure for row in rows], picks, head.meta_json
-        )
+            return _read_selection(connection, campaign, round_, purpose)
 
     def save_dataset(
         self, campaign: str, dataset: str, members: Mapping[str, Split]
@@ -217,7 +196,7 @@ class CampaignTables:
             }
             for key, split in members.items()
         ]
-        with writing(self.engine) as connection:
+        with writing(self.engine, campaign_lock(campaign)) as connection:
             connection.execute(
                 delete(DatasetMember).where(
                     DatasetMember.campaign == campaign,
@@ -275,6 +254,38 @@ class CampaignTables:
                 .order_by(UsageTable.id)
             )
             return [UsageRow(*row) for row in connection.execute(query)]
+
+
+def campaign_lock(name: str) -> str:
+    """Return the name of the lock of those who write to one campaign."""
+    return f"campaign {name}"
+
+
+def _read_selection(
+    connection: Connection, campaign: str, round_: int, purpose: str
+) -> SelectionRow | None:
+    head = connection.execute(
+        select(SelectionTable.method, SelectionTable.meta_json).where(
+            SelectionTable.campaign == campaign,
+            SelectionTable.round == round_,
+            SelectionTable.purpose == purpose,
+        )
+    ).one_or_none()
+    if head is None:
+        return None
+    rows = connection.execute(
+        select(SelectionMember.structure, SelectionMember.pick_json)
+        .where(
+            SelectionMember.campaign == campaign,
+            SelectionMember.round == round_,
+            SelectionMember.purpose == purpose,
+        )
+        .order_by(SelectionMember.rank)
+    ).all()
+    picks = [Pick(**json.loads(r.pick_json)) for r in rows if r.pick_json]
+    return SelectionRow(
+        head.method, [row.structure for row in rows], picks, head.meta_json
+    )
 
 
 def _refuse_difference(name: str, stored: str, given: str) -> None:

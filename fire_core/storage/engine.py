@@ -11,21 +11,36 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, event, text
+from sqlalchemy import create_engine, event, func, literal, select, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
 
 from fire_core.errors import SchemaTooNewError, StoreError
+from fire_core.storage.patience import may_pass
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import URL, Connection, Engine
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT: Final = 60_000  # ms that SQLite waits for another writer
 OPEN_ATTEMPTS: Final = 20
 READ_ONLY: Final = "fire_read_only"
+PGSQL: Final = "postgresql"
+SQLITE: Final = "sqlite"
+MIGRATION_LOCK: Final = "fire: migrate"
+PGSQL_CONNECTION: Final = {
+    "application_name": "fire",
+    "connect_timeout": 10,  # s
+    # A cut network is noticed in half a minute on either side.
+    "tcp_user_timeout": 30_000,  # ms
+    "keepalives_idle": 10,  # s
+    "keepalives_interval": 5,  # s
+    "keepalives_count": 3,
+    "options": "-c idle_in_transaction_session_timeout=30s",
+}
 
 
 def open_engine(url: str) -> Engine:
@@ -37,28 +52,61 @@ def open_engine(url: str) -> Engine:
         A newer FIRE wrote the database.
     StoreError
         The URL cannot be opened.
+    OperationalError
+        The database is away for now; see `storage.patience`.
     """
-    try:
-        parsed = make_url(url)
-    except ArgumentError as error:
-        msg = f"expected a database URL such as sqlite:///.fire/fire.db, got {url!r}"
-        raise StoreError(msg) from error
-    if parsed.get_backend_name() == "sqlite" and parsed.database:
+    parsed = parse_url(url)
+    is_sqlite = parsed.get_backend_name() == SQLITE
+    if is_sqlite and parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(parsed)
-    if parsed.get_backend_name() == "sqlite":
+    if is_sqlite:
+        engine = create_engine(parsed)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_immediate)
+    else:
+        engine = create_engine(
+            parsed, connect_args=PGSQL_CONNECTION, pool_pre_ping=True
+        )
     try:
         migrate(engine)
     except OperationalError as error:
         engine.dispose()
+        if may_pass(error):
+            raise
         msg = f"the database {url} cannot be opened: {error.orig}"
         raise StoreError(msg) from error
     except StoreError:
         engine.dispose()
         raise
     return engine
+
+
+def parse_url(url: str) -> URL:
+    """Return the URL of a database that FIRE can use.
+
+    Raises
+    ------
+    StoreError
+        It is no URL, is of another kind of database, or holds a password.
+    """
+    expected = "sqlite:///.fire/fire.db or postgresql://user@host/database"
+    try:
+        parsed = make_url(url)
+        backend = parsed.get_backend_name()
+    except (ArgumentError, NoSuchModuleError) as error:
+        msg = f"expected a database URL such as {expected}, got {url!r}"
+        raise StoreError(msg) from error
+    if backend not in {SQLITE, PGSQL}:
+        msg = f"expected a database URL such as {expected}, got one of {backend}"
+        raise StoreError(msg)
+    if parsed.password is not None:
+        msg = (
+            f"the database URL {parsed.render_as_string()} holds a password, which "
+            "would be kept with every run: leave it out and set PGPASSWORD, or write "
+            "it to ~/.pgpass"
+        )
+        raise StoreError(msg)
+    return parsed.set(drivername="postgresql+psycopg") if backend == PGSQL else parsed
 
 
 def migrate(engine: Engine, revision: str = "head") -> None:
@@ -80,11 +128,12 @@ def migrate(engine: Engine, revision: str = "head") -> None:
                     raise SchemaTooNewError(msg)
                 if revision == "head" and current == script.get_current_head():
                     return
-            with engine.begin() as connection:
+            with writing(engine, MIGRATION_LOCK) as connection:
                 config.attributes["connection"] = connection
                 _move(config, connection, revision)
-        except OperationalError:
-            if attempt + 1 == OPEN_ATTEMPTS:
+        except OperationalError as error:
+            last = attempt + 1 == OPEN_ATTEMPTS
+            if last or engine.dialect.name != SQLITE or not may_pass(error):
                 raise
             time.sleep(0.25)
         else:
@@ -100,9 +149,21 @@ def _move(config: Config, connection: Connection, revision: str) -> None:
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
-    """Open a transaction that has the right to write from its first statement."""
+def writing(engine: Engine, lock: str | None = None) -> Iterator[Connection]:
+    """Open a transaction that has the right to write from its first statement.
+
+    Parameters
+    ----------
+    engine
+        The database.
+    lock
+        Writers that name the same lock follow one another. SQLite has one writer at
+        a time anyway.
+    """
     with engine.begin() as connection:
+        if lock is not None and engine.dialect.name == PGSQL:
+            key = func.hashtextextended(lock, 0)
+            connection.execute(select(func.pg_advisory_xact_lock(key)))
         yield connection
 
 
@@ -111,6 +172,33 @@ def reading(engine: Engine) -> Iterator[Connection]:
     """Open a transaction that only reads, beside whoever writes."""
     with engine.connect() as connection:
         yield connection.execution_options(**{READ_ONLY: True})
+
+
+def insert_missing(
+    connection: Connection, table: Any, rows: Sequence[dict[str, Any]]
+) -> int:
+    """Insert the rows whose keys are not there yet; return how many.
+
+    Rows should come in the order of their keys, so that two writers of the same rows
+    wait for each other in the same order.
+    """
+    if not rows:
+        return 0
+    dialect = postgresql if connection.dialect.name == PGSQL else sqlite
+    # Drivers do not tell how many rows of many they inserted; RETURNING does.
+    statement = dialect.insert(table).on_conflict_do_nothing().returning(literal(1))
+    return len(connection.execute(statement, list(rows)).all())
+
+
+def database_time(connection: Connection) -> float:
+    """Return the seconds since 1970 by the clock that every client shares.
+
+    That is PostgreSQL's. A SQLite database is used from one machine alone.
+    """
+    if connection.dialect.name != PGSQL:
+        return time.time()
+    now = select(func.extract("epoch", func.clock_timestamp()))
+    return float(connection.execute(now).scalar_one())
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

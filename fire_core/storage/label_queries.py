@@ -3,20 +3,58 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from sqlalchemy import func, select
+from sqlalchemy import func, select, union
 
 from fire_core.records import Label, LabelledStructure, LabelState
 from fire_core.storage.engine import reading
 from fire_core.storage.structures import StructureTables, chunked
-from fire_core.storage.tables import LabelTable
+from fire_core.storage.tables import LabelTable, SelectionMember, StructureRow
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from sqlalchemy import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A stored choice of structures, or its first `first` ones (None: all)."""
+
+    campaign: str
+    round: int
+    purpose: str
+    first: int | None = None
+
+    def members(self) -> Any:
+        """Return the SQL query of the chosen structures' keys."""
+        query = select(SelectionMember.structure).where(
+            SelectionMember.campaign == self.campaign,
+            SelectionMember.round == self.round,
+            SelectionMember.purpose == self.purpose,
+        )
+        if self.first is not None:
+            query = query.where(SelectionMember.rank < self.first)
+        return query
+
+
+@dataclass(frozen=True, slots=True)
+class LabelCost:
+    """What finished labels of one size took: mean core-seconds over `count`."""
+
+    n_atoms: int
+    core_seconds: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSpending:
+    """Labels that were computed, failed ones included, and their core-seconds."""
+
+    labels: int
+    core_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +75,27 @@ class LabelRow:
     kind: str | None
     reason: str | None
     log_tail: str | None
+
+
+FACTS: Final = (
+    LabelTable.structure,
+    LabelTable.theory,
+    LabelTable.state,
+    LabelTable.attempts,
+    LabelTable.owner,
+    LabelTable.lease_until,
+    LabelTable.core_seconds,
+    LabelTable.finished_at,
+    LabelTable.failure_kind,
+    LabelTable.failure_reason,
+    LabelTable.log_tail,
+)
+"""Columns of a label without its arrays, in the order of `LabelRow`."""
+
+
+def _unpack_row(row: Any) -> LabelRow:
+    key, theory, state, *rest = row
+    return LabelRow(key, theory, LabelState(state), *rest)
 
 
 def _unpack_label(row: Any) -> Label:
@@ -93,52 +152,116 @@ class LabelQueries(StructureTables):
             )
             return list(connection.scalars(query))
 
+    def newest_labels(
+        self, theory: str, since: float, elements: Collection[str], most: int
+    ) -> list[str]:
+        """Return the structures of the newest labels, newest first.
+
+        Parameters
+        ----------
+        theory
+            Fingerprint.
+        since
+            Only labels finished after this time, seconds since 1970.
+        elements
+            Only structures that hold no other elements.
+        most
+            How many at most.
+        """
+        allowed = set(elements)
+        with reading(self.engine) as connection:
+            kinds = connection.scalars(select(StructureRow.elements).distinct())
+            fitting = [kind for kind in kinds if set(kind.split("-")) <= allowed]
+            query = (
+                select(LabelTable.structure)
+                .join(StructureRow, StructureRow.key == LabelTable.structure)
+                .where(
+                    LabelTable.theory == theory,
+                    LabelTable.state == LabelState.DONE.value,
+                    LabelTable.finished_at > since,
+                    StructureRow.elements.in_(fitting),
+                )
+                .order_by(LabelTable.finished_at.desc(), LabelTable.id)
+                .limit(most)
+            )
+            return list(connection.scalars(query))
+
     def label_counts(
-        self, theory: str | None = None, keys: Sequence[str] | None = None
+        self, theory: str | None = None, choice: Choice | None = None
     ) -> dict[LabelState, int]:
         """Count labels by state, of one theory or all, of some structures or all."""
-        counts: dict[LabelState, int] = {}
-        parts = [None] if keys is None else list(chunked(list(dict.fromkeys(keys))))
+        query = select(LabelTable.state, func.count()).group_by(LabelTable.state)
+        if theory is not None:
+            query = query.where(LabelTable.theory == theory)
+        if choice is not None:
+            query = query.where(LabelTable.structure.in_(choice.members()))
         with reading(self.engine) as connection:
-            for part in parts:
-                query = select(LabelTable.state, func.count()).group_by(
-                    LabelTable.state
-                )
-                if theory is not None:
-                    query = query.where(LabelTable.theory == theory)
-                if part is not None:
-                    query = query.where(LabelTable.structure.in_(part))
-                for state, number in connection.execute(query):
-                    key = LabelState(state)
-                    counts[key] = counts.get(key, 0) + number
-        return counts
+            return {LabelState(row[0]): row[1] for row in connection.execute(query)}
 
     def label_rows(
         self, theory: str, keys: Sequence[str] | None = None
     ) -> list[LabelRow]:
         """Return what is known about labels, in the order of the keys if given."""
+        query = select(*FACTS).where(LabelTable.theory == theory)
         with reading(self.engine) as connection:
-            query = (
-                select(LabelTable)
-                .where(LabelTable.theory == theory)
-                .order_by(LabelTable.id)
-            )
-            rows = {
-                row.structure: LabelRow(
-                    row.structure,
-                    row.theory,
-                    LabelState(row.state),
-                    row.attempts,
-                    row.owner,
-                    row.lease_until,
-                    row.core_seconds,
-                    row.finished_at,
-                    row.failure_kind,
-                    row.failure_reason,
-                    row.log_tail,
-                )
-                for row in connection.execute(query)
-            }
-        if keys is None:
-            return list(rows.values())
+            if keys is None:
+                found = connection.execute(query.order_by(LabelTable.id))
+                return [_unpack_row(row) for row in found]
+            rows: dict[str, LabelRow] = {}
+            for part in chunked(list(dict.fromkeys(keys))):
+                some = query.where(LabelTable.structure.in_(part))
+                rows |= {r.structure: _unpack_row(r) for r in connection.execute(some)}
         return [rows[key] for key in keys if key in rows]
+
+    def has_claimed(self, owner: str) -> bool:
+        """Say whether a worker has or had any label, as far as rows still tell."""
+        query = select(LabelTable.id).where(LabelTable.owner == owner).limit(1)
+        with reading(self.engine) as connection:
+            return connection.execute(query).one_or_none() is not None
+
+    def label_costs(self, theory: str, last: int = 2000) -> list[LabelCost]:
+        """Return what the latest labels of a theory took, by size, smallest first."""
+        recent = (
+            select(LabelTable.structure, LabelTable.core_seconds)
+            .where(
+                LabelTable.theory == theory,
+                LabelTable.state == LabelState.DONE.value,
+                LabelTable.core_seconds > 0,  # imported ones cost nothing here
+            )
+            .order_by(LabelTable.id.desc())
+            .limit(last)
+            .subquery()
+        )
+        query = (
+            select(StructureRow.n_atoms, func.avg(recent.c.core_seconds), func.count())
+            .join(recent, recent.c.structure == StructureRow.key)
+            .group_by(StructureRow.n_atoms)
+            .order_by(StructureRow.n_atoms)
+        )
+        with reading(self.engine) as connection:
+            return [LabelCost(*row) for row in connection.execute(query)]
+
+    def label_spending(self, theory: str, choices: Sequence[Choice]) -> LabelSpending:
+        """Return the settled labels among some choices, and their core-seconds."""
+        keys = union(*(choice.members() for choice in choices)).subquery()
+        query = select(func.count(), func.sum(LabelTable.core_seconds)).where(
+            LabelTable.theory == theory,
+            LabelTable.state.in_([LabelState.DONE.value, LabelState.FAILED.value]),
+            LabelTable.structure.in_(select(keys.c.structure)),
+        )
+        with reading(self.engine) as connection:
+            number, seconds = connection.execute(query).one()
+        return LabelSpending(number, seconds or 0.0)
+
+    def failed_labels(self, theory: str) -> list[LabelRow]:
+        """Return the failed labels of a theory, oldest first."""
+        query = (
+            select(*FACTS)
+            .where(
+                LabelTable.theory == theory,
+                LabelTable.state == LabelState.FAILED.value,
+            )
+            .order_by(LabelTable.id)
+        )
+        with reading(self.engine) as connection:
+            return [_unpack_row(row) for row in connection.execute(query)]

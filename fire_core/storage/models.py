@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import delete, func, insert, select, update
 
 from fire_core.errors import StoreError
-from fire_core.storage.engine import reading, writing
+from fire_core.storage.campaigns import campaign_lock
+from fire_core.storage.engine import insert_missing, reading, writing
 from fire_core.storage.tables import EpochTable, EvaluationTable, ModelTable
 
 if TYPE_CHECKING:
@@ -67,20 +68,17 @@ class ModelTables:
         config_json: str,
     ) -> None:
         """Enter a trained model as a candidate; adding it again changes nothing."""
-        if self.get_model(campaign, name) is not None:
-            return
-        with writing(self.engine) as connection:
-            connection.execute(
-                insert(ModelTable).values(
-                    campaign=campaign,
-                    name=name,
-                    blob_sha=blob_sha,
-                    parent_sha=parent_sha,
-                    config_json=config_json,
-                    state=STATES[0],
-                    created_at=time.time(),
-                )
-            )
+        row = {
+            "campaign": campaign,
+            "name": name,
+            "blob_sha": blob_sha,
+            "parent_sha": parent_sha,
+            "config_json": config_json,
+            "state": STATES[0],
+            "created_at": time.time(),
+        }
+        with writing(self.engine, campaign_lock(campaign)) as connection:
+            insert_missing(connection, ModelTable, [row])
 
     def get_model(self, campaign: str, name: str) -> ModelRow | None:
         """Return a model, or None when it is not trained yet."""
@@ -125,7 +123,7 @@ class ModelTables:
         """
         sha = self.blobs.put_bytes(checkpoint)
         which = (EpochTable.campaign == campaign, EpochTable.model == model)
-        with writing(self.engine) as connection:
+        with writing(self.engine, campaign_lock(campaign)) as connection:
             connection.execute(
                 delete(EpochTable).where(*which, EpochTable.epoch >= epoch)
             )
@@ -153,7 +151,7 @@ class ModelTables:
             EpochTable.epoch <= last,
             EpochTable.checkpoint_sha.is_not(None),
         )
-        with writing(self.engine) as connection:
+        with writing(self.engine, campaign_lock(campaign)) as connection:
             old = list(
                 connection.scalars(select(EpochTable.checkpoint_sha).where(*which))
             )
@@ -204,7 +202,7 @@ class ModelTables:
             EvaluationTable.model == model,
             EvaluationTable.dataset == dataset,
         )
-        with writing(self.engine) as connection:
+        with writing(self.engine, campaign_lock(campaign)) as connection:
             connection.execute(delete(EvaluationTable).where(*which))
             connection.execute(
                 insert(EvaluationTable).values(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import insert, select
 
 from fire_core.errors import StoreError
+from fire_core.storage.campaigns import campaign_lock
 from fire_core.storage.engine import reading, writing
 from fire_core.storage.structures import insert_structures
 from fire_core.storage.tables import FrameTable, RunTable, SegmentTable
@@ -63,7 +64,7 @@ class RunTables:
             RunTable.purpose == purpose,
             RunTable.model == model,
         )
-        with writing(self.engine) as connection:
+        with writing(self.engine, campaign_lock(campaign)) as connection:
             row = connection.execute(
                 select(RunTable.id, RunTable.config_json).where(*which)
             ).one_or_none()
@@ -101,7 +102,7 @@ class RunTables:
         A segment that is there already is left as it is: the same segment was
         repeated, and gave the same.
         """
-        with writing(self.engine) as connection:
+        with writing(self.engine, f"md run {run_id}") as connection:
             there = connection.scalar(
                 select(SegmentTable.number).where(
                     SegmentTable.run == run_id, SegmentTable.number == index

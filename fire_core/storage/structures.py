@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, select
 
 from fire_core.errors import StoreError
-from fire_core.storage.engine import reading, writing
+from fire_core.storage.engine import insert_missing, reading, writing
 from fire_core.storage.tables import StructureRow, TheoryRow
 from fire_core.structures.content import PackedStructure, pack, structure_key, unpack
 
@@ -38,9 +38,8 @@ def insert_structures(
         present |= set(connection.scalars(query))
     fresh = {k: a for k, a in zip(keys, frames, strict=True) if k not in present}
     now = time.time()
-    rows = [_row(key, atoms, source, now) for key, atoms in fresh.items()]
-    if rows:
-        connection.execute(insert(StructureRow), rows)
+    rows = [_row(key, fresh[key], source, now) for key in sorted(fresh)]
+    insert_missing(connection, StructureRow, rows)
     return keys
 
 
@@ -118,21 +117,14 @@ class StructureTables:
         self, fingerprint: str, code: str, version: str, settings_json: str
     ) -> None:
         """Enter a theory level; nothing happens when it is known."""
+        row = {
+            "fingerprint": fingerprint,
+            "code": code,
+            "version": version,
+            "settings_json": settings_json,
+        }
         with writing(self.engine) as connection:
-            known = connection.scalar(
-                select(TheoryRow.fingerprint).where(
-                    TheoryRow.fingerprint == fingerprint
-                )
-            )
-            if known is None:
-                connection.execute(
-                    insert(TheoryRow).values(
-                        fingerprint=fingerprint,
-                        code=code,
-                        version=version,
-                        settings_json=settings_json,
-                    )
-                )
+            insert_missing(connection, TheoryRow, [row])
 
     def list_theories(self) -> list[tuple[str, str, str, str]]:
         """Return (fingerprint, code, version, settings JSON) of each theory."""

@@ -59,7 +59,8 @@ class LabelTable(Base):
     __tablename__ = "label"
     __table_args__ = (
         UniqueConstraint("structure", "theory"),
-        Index("ix_label_theory_state", "theory", "state"),
+        # Claims take the oldest of a state; counts by state read this index alone.
+        Index("ix_label_theory_state_id", "theory", "state", "id"),
     )
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
@@ -234,6 +235,39 @@ class EvaluationTable(Base):
     model: Mapped[str] = mapped_column(String(64), primary_key=True)
     dataset: Mapped[str] = mapped_column(String(64), primary_key=True)
     result_json: Mapped[str] = mapped_column(Text)
+
+
+class StepTable(Base):
+    """A running step of a campaign: who runs it, until when."""
+
+    __tablename__ = "step_lease"
+
+    campaign: Mapped[str] = mapped_column(
+        String(64), ForeignKey("campaign.name"), primary_key=True
+    )
+    step: Mapped[str] = mapped_column(String(96), primary_key=True)
+    owner: Mapped[str] = mapped_column(String(128))
+    lease_until: Mapped[float] = mapped_column(Float)
+
+
+class ApprovalTable(Base):
+    """What a choice of structures would cost, and whether it may be labelled."""
+
+    __tablename__ = "approval"
+
+    campaign: Mapped[str] = mapped_column(
+        String(64), ForeignKey("campaign.name"), primary_key=True
+    )
+    round: Mapped[int] = mapped_column(Integer, primary_key=True)
+    purpose: Mapped[str] = mapped_column(String(32), primary_key=True)
+    state: Mapped[str] = mapped_column(String(16), index=True)
+    n_asked: Mapped[int] = mapped_column(Integer)
+    n_approved: Mapped[int | None] = mapped_column(Integer)
+    price_json: Mapped[str] = mapped_column(Text)
+    actor: Mapped[str | None] = mapped_column(String(128))
+    reason: Mapped[str | None] = mapped_column(Text)
+    asked_at: Mapped[float] = mapped_column(Float)
+    decided_at: Mapped[float | None] = mapped_column(Float)
 
 
 class UsageTable(Base):

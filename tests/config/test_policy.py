@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from fire_core.campaign import Action, RoundSummary, decide, split_keys, sub_seed
+from fire_core.campaign import (
+    Action,
+    RoundSummary,
+    decide,
+    last_trained,
+    split_keys,
+    sub_seed,
+)
 from fire_core.config.campaign import CampaignConfig
 from fire_core.records import Split
 from tests.config.test_load import MINIMAL
@@ -22,14 +31,21 @@ CONFIG = CampaignConfig.model_validate(MINIMAL | {"rounds": 2})
         ([(0, 24, 0, 0), (1, 96, 0, 500)], Action.CONTINUE, "round 2 of 2"),
         ([(0, 24, 0, 0), (1, 10, 0, 0)], Action.STOP, "no usable candidate"),
         ([(0, 24, 0, 0), (1, 9, 0, 9), (2, 9, 0, 9)], Action.FINISHED, "2 configured"),
+        ([(0, 24, 0, 0), (1, 9, 0, 96, "why")], Action.EXHAUSTED, "was cut: why"),
+        ([(0, 0, 0, 24, "no money")], Action.EXHAUSTED, "no money"),
+        ([(0, 9, 0, 24, "less money")], Action.CONTINUE, "round 1 of 2"),
     ],
 )
-def test_decisions(
-    history: list[tuple[int, int, int, int]], action: Action, reason: str
-) -> None:
-    decision = decide([RoundSummary(*row, force_rmse=None) for row in history], CONFIG)
+def test_decisions(history: list[tuple[Any, ...]], action: Action, reason: str) -> None:
+    decision = decide([RoundSummary(*row) for row in history], CONFIG)
     assert decision.action is action
     assert reason in decision.reason
+
+
+def test_only_a_round_that_fine_tuned_is_judged() -> None:
+    first, second, empty = (RoundSummary(n, 9 * (n < 2), 0, 9) for n in range(3))
+    assert last_trained([first]) is None
+    assert last_trained([first, second, empty]) == 1
 
 
 def test_a_split_is_the_same_whatever_the_order() -> None:

@@ -35,9 +35,12 @@ def make_label(atoms: Atoms, seed: int = 0) -> Label:
     return Label(-10.0 - seed, rng.normal(size=(len(atoms), 3)), rng.normal(size=6))
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/deep/fire.db"
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Address of an empty database, of either kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/deep/fire.db"
+    return str(request.getfixturevalue("postgres_database"))
 
 
 @pytest.fixture

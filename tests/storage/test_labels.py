@@ -6,28 +6,33 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from fire_core.errors import LeaseLostError, StoreError
 from fire_core.records import Failure, FailureKind, LabelState
+from fire_core.storage.campaigns import SelectionRow
+from fire_core.storage.claims import Finished, LeaseTerms, Sightings
+from fire_core.storage.label_queries import Choice
 from tests.storage.conftest import THEORY, make_frames, make_label
 
 if TYPE_CHECKING:
-    from fire_core.storage.labels import Claim
+    from fire_core.storage.claims import Claim
     from fire_core.storage.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKER = """
 import sys, time
+from fire_core.storage.claims import LeaseTerms
 from fire_core.storage.store import Store
 from tests.storage.conftest import THEORY, make_label
 url, blobs, owner, pause = sys.argv[1:]
 with Store.open(url, blobs) as store:
     while claims := store.claim_labels(
-        THEORY, owner, limit=2, lease_s=30, max_attempts=3
+        THEORY, owner, limit=2, terms=LeaseTerms(30, 3)
     ):
         print("claimed", flush=True)
         time.sleep(float(pause))
@@ -60,9 +65,10 @@ def start_worker(
 
 
 def claim(
-    store: Store, owner: str, *, lease: float = 30.0, limit: int = 1
+    store: Store, owner: str, *, lease: float = 30.0, limit: int = 1, **how: Any
 ) -> list[Claim]:
-    return store.claim_labels(THEORY, owner, limit=limit, lease_s=lease, max_attempts=3)
+    terms = LeaseTerms(lease, 3)
+    return store.claim_labels(THEORY, owner, limit=limit, terms=terms, **how)
 
 
 def test_racing_workers_finish_every_label_exactly_once(
@@ -93,7 +99,8 @@ def test_labels_of_a_killed_worker_return_when_its_lease_ends(
     assert claim(store, "heir") == []  # the lease still runs
     for row in store.label_rows(THEORY):
         assert row.owner == "doomed"
-    store.renew_lease([1, 2], "doomed", -1.0)  # let it run out now
+    ids = [1, 2]
+    assert store.renew_leases(ids, "doomed", -1.0) == []  # let it run out now
     claims = claim(store, "heir", limit=5)
     assert [c.attempt for c in claims] == [2, 2]
 
@@ -112,10 +119,10 @@ def test_only_the_owner_may_finish_fail_or_renew(store: Store) -> None:
         lambda: store.fail_label(
             first.label_id, "slow", Failure(FailureKind.CRASHED, "late"), 1
         ),
-        lambda: store.renew_lease([first.label_id], "slow", 30),
     ):
         with pytest.raises(LeaseLostError, match="owned by quick, no longer by slow"):
             late()
+    assert store.renew_leases([first.label_id], "slow", 30) == [first.label_id]
     store.finish_label(second.label_id, "quick", make_label(atoms), core_seconds=1)
     assert store.label_counts(THEORY) == {LabelState.DONE: 1}
 
@@ -137,9 +144,10 @@ def test_a_finished_label_is_immutable(store: Store) -> None:
 
 def test_a_label_that_kills_its_worker_is_given_up(store: Store) -> None:
     keys = store.add_structures(make_frames(2), source="test")
-    store.want_labels(keys, THEORY)
+    store.want_labels(keys[:1], THEORY)
     for _ in range(3):
         assert claim(store, "w", lease=-1.0)
+    store.want_labels(keys, THEORY)
     left = [c.key for c in claim(store, "w", limit=5)]
     assert left == keys[1:]  # the first was claimed three times without an end
     rows = {row.key: row for row in store.label_rows(THEORY)}
@@ -161,13 +169,61 @@ def test_failures_keep_their_reason_and_can_be_retried_by_cause(store: Store) ->
     assert [c.key for c in claim(store, "w", limit=5)] == keys[1:]
 
 
-def test_claims_keep_to_the_given_structures(store: Store) -> None:
-    keys = store.add_structures(make_frames(4), source="test")
+def test_claims_keep_to_a_choice_or_its_first_structures(store: Store) -> None:
+    keys = store.add_structures(make_frames(5), source="test")
     store.want_labels(keys, THEORY)
-    claims = store.claim_labels(
-        THEORY, "w", limit=9, lease_s=9, max_attempts=3, keys=keys[2:]
-    )
-    assert [c.key for c in claims] == keys[2:]
+    store.open_campaign("c", "{}")
+    store.save_selection("c", 1, "selected", SelectionRow("kmeans", keys[:1:-1]))
+    first = Choice("c", 1, "selected", first=2)
+    assert [c.key for c in claim(store, "w", limit=9, choice=first)] == keys[3:]
+    whole = Choice("c", 1, "selected")
+    assert [c.key for c in claim(store, "w", limit=9, choice=whole)] == [keys[2]]
+    assert store.label_counts(THEORY, whole) == {LabelState.CLAIMED: 3}
+
+
+def test_an_expired_claim_is_taken_only_from_a_silent_owner(store: Store) -> None:
+    keys = store.add_structures(make_frames(2), source="test")
+    store.want_labels(keys, THEORY)
+    owned = claim(store, "owner", lease=-1.0, limit=2)  # as after an outage
+    sightings = Sightings(grace_s=0.2)
+    assert claim(store, "heir", limit=2, sightings=sightings) == []
+    store.renew_leases([owned[0].label_id], "owner", -0.5)  # it is alive, but late
+    time.sleep(0.25)
+    taken = claim(store, "heir", limit=2, sightings=sightings)
+    assert [c.key for c in taken] == keys[1:]
+
+
+def test_claims_that_were_not_begun_go_back_unspent(store: Store) -> None:
+    keys = store.add_structures(make_frames(2), source="test")
+    store.want_labels(keys, THEORY)
+    held = claim(store, "w", limit=2)
+    assert store.release_labels([held[1].label_id], "somebody else") == 0
+    assert store.release_labels([held[1].label_id], "w") == 1
+    assert [(c.key, c.attempt) for c in claim(store, "x")] == [(keys[1], 1)]
+
+
+def test_a_write_repeated_after_a_lost_answer_is_no_loss(store: Store) -> None:
+    atoms = make_frames(1)[0]
+    store.want_labels(store.add_structures([atoms], source="test"), THEORY)
+    (mine,) = claim(store, "w")
+    done = [Finished(mine.label_id, make_label(atoms, 1), 2.0)]
+    assert store.finish_labels(done, "w") == []
+    assert store.finish_labels(done, "w") == []
+    assert [row.core_seconds for row in store.label_rows(THEORY)] == [2.0]
+    assert store.finish_labels(done, "x") == [mine.label_id]
+
+
+def test_the_clock_of_a_worker_does_not_move_a_lease(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if store.engine.dialect.name == "sqlite":
+        pytest.skip("a SQLite database is used from one machine, with one clock")
+    keys = store.add_structures(make_frames(1), source="test")
+    store.want_labels(keys, THEORY)
+    assert claim(store, "owner", lease=60.0)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 3600.0)
+    assert claim(store, "hasty") == []
 
 
 def test_labels_come_back_bit_for_bit_in_the_order_asked_for(store: Store) -> None:
@@ -190,4 +246,5 @@ def test_labels_come_back_bit_for_bit_in_the_order_asked_for(store: Store) -> No
 
 def test_an_unknown_label_is_an_error(store: Store) -> None:
     with pytest.raises(StoreError, match="there is no label 77"):
-        store.renew_lease([77], "w", 1.0)
+        store.fail_label(77, "w", Failure(FailureKind.CRASHED, "why"), 1.0)
+    assert store.renew_leases([77], "w", 1.0) == [77]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -18,6 +17,7 @@ from ase.build import bulk
 from fire_core.config.theory import XtbTheory
 from fire_core.labelling.theory import theory_from_config
 from fire_core.records import FailureKind, LabelState
+from fire_core.storage.campaigns import SelectionRow
 from fire_core.storage.store import Store
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ def want(folder: Path, frames: list[Atoms]) -> tuple[str, list[str]]:
         )
         keys = store.add_structures(frames, source="test")
         store.want_labels(keys, theory.fingerprint)
+        store.open_campaign("c", "{}")
+        store.save_selection("c", 1, "selected", SelectionRow("test", keys))
     return theory.fingerprint, keys
 
 
@@ -53,10 +55,7 @@ def open_store(folder: Path) -> Store:
     return Store.open(f"sqlite:///{folder}/fire.db", folder / "blobs")
 
 
-def start(
-    folder: Path, keys: list[str], owner: str, *extra: str
-) -> subprocess.Popen[str]:
-    (folder / "keys.json").write_text(json.dumps(keys))
+def start(folder: Path, owner: str, *extra: str) -> subprocess.Popen[str]:
     workdir = folder / owner
     workdir.mkdir(exist_ok=True)
     return subprocess.Popen(
@@ -64,7 +63,8 @@ def start(
             *(sys.executable, "-W", "ignore", "-m", "tasks.label_worker"),
             *("--db", f"sqlite:///{folder}/fire.db", "--blobs", f"{folder}/blobs"),
             *("--owner", owner, "--theory-json", THEORY.model_dump_json()),
-            *("--keys-file", f"{folder}/keys.json", "--workdir", str(workdir)),
+            *("--campaign", "c", "--round", "1", "--purpose", "selected"),
+            *("--workdir", str(workdir)),
             *("--lease", "3", *extra),
         ],
         cwd=ROOT,
@@ -76,7 +76,7 @@ def start(
 
 def test_two_workers_label_each_structure_once(tmp_path: Path) -> None:
     theory, keys = want(tmp_path, cells(6))
-    workers = [start(tmp_path, keys, owner) for owner in ("one", "two")]
+    workers = [start(tmp_path, owner) for owner in ("one", "two")]
     said = []
     for worker in workers:
         with worker:
@@ -93,7 +93,7 @@ def test_two_workers_label_each_structure_once(tmp_path: Path) -> None:
 def test_a_killed_worker_costs_the_label_it_held_and_no_other(tmp_path: Path) -> None:
     slow = bulk("LiCl", "rocksalt", a=5.1, cubic=True) * (2, 2, 2)  # 3 s and more
     theory, keys = want(tmp_path, [*cells(2), slow])
-    with start(tmp_path, keys, "doomed") as worker:
+    with start(tmp_path, "doomed") as worker:
         deadline = time.monotonic() + 120
         with open_store(tmp_path) as store:
             while not (
@@ -104,7 +104,7 @@ def test_a_killed_worker_costs_the_label_it_held_and_no_other(tmp_path: Path) ->
                 time.sleep(0.02)
             os.kill(worker.pid, signal.SIGKILL)
             before = {row.key: row for row in store.label_rows(theory)}
-    with start(tmp_path, keys, "heir") as worker:
+    with start(tmp_path, "heir") as worker:
         worker.communicate(timeout=120)
     with open_store(tmp_path) as store:
         after = {row.key: row for row in store.label_rows(theory)}
@@ -128,7 +128,7 @@ def test_a_hopeless_structure_is_a_record_and_the_rest_goes_on(
     else:
         hopeless = hopeless * (3, 2, 2)  # some 9 s
     theory, keys = want(tmp_path, [hopeless, *cells(1)])
-    with start(tmp_path, keys, "w", "--timeout", "4") as worker:
+    with start(tmp_path, "w", "--timeout", "4") as worker:
         worker.communicate(timeout=120)
     assert worker.returncode == 0
     with open_store(tmp_path) as store:

@@ -1,0 +1,1 @@
+"""The service: deploy it, run it on one machine."""

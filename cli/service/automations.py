@@ -1,0 +1,115 @@
+"""The automations of a service: silent runs crash, campaigns start again, people hear.
+
+A run says every `HEARTBEAT_S` that it lives. One that is silent for `SILENCE_S` is
+declared crashed; a window shorter than three heartbeats would crash healthy ones. Two
+runs of one step are harmless: the store lets one of them work.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from prefect.client.schemas.objects import StateType
+from prefect.events import (
+    ChangeFlowRunState,
+    EventTrigger,
+    Posture,
+    ResourceSpecification,
+    SendNotification,
+)
+from prefect.events.schemas.automations import AutomationCore
+
+from cli.service.settings import HEARTBEAT_S
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+SILENCE_S: Final = 3 * HEARTBEAT_S
+RESTART_TAG: Final = "fire-restart"
+FAILED_LABELS: Final = "fire.labels.failed"
+ANY_RUN: Final = {"prefect.resource.id": ["prefect.flow-run.*"]}
+ENDED: Final = {
+    f"prefect.flow-run.{state}"
+    for state in ("Completed", "Failed", "Cancelled", "Crashed", "Suspended", "Paused")
+}
+
+
+def crash_silent_runs() -> AutomationCore:
+    """Return the automation that declares a silent run crashed."""
+    beat = "prefect.flow-run.heartbeat"
+    return AutomationCore(
+        name="fire: crash silent runs",
+        description=f"A run that says nothing for {SILENCE_S} s has lost its process.",
+        trigger=EventTrigger(
+            after={beat},
+            expect={beat, *ENDED},
+            match=ResourceSpecification(
+                {"prefect.resource.id": ["prefect.flow-run.*"]}
+            ),
+            for_each={"prefect.resource.id"},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=timedelta(seconds=SILENCE_S),
+        ),
+        actions=[
+            ChangeFlowRunState(
+                state=StateType.CRASHED,
+                message=f"silent for {SILENCE_S} s: its process or worker is gone",
+            )
+        ],
+    )
+
+
+def restart_campaigns() -> AutomationCore:
+    """Return the automation that schedules a crashed campaign again."""
+    return AutomationCore(
+        name="fire: restart crashed campaigns",
+        description="The store knows what is done; a campaign goes on from there.",
+        trigger=EventTrigger(
+            expect={"prefect.flow-run.Crashed"},
+            match=ResourceSpecification(
+                {"prefect.resource.id": ["prefect.flow-run.*"]}
+            ),
+            match_related=ResourceSpecification(
+                {
+                    "prefect.resource.id": [f"prefect.tag.{RESTART_TAG}"],
+                    "prefect.resource.role": ["tag"],
+                }
+            ),
+            for_each={"prefect.resource.id"},
+            posture=Posture.Reactive,
+            threshold=1,
+            within=timedelta(0),
+        ),
+        actions=[
+            ChangeFlowRunState(
+                state=StateType.SCHEDULED,
+                name="AwaitingRetry",
+                message="its process was lost; it goes on from the store",
+                force=True,
+            )
+        ],
+    )
+
+
+def tell_failed_labels(block_id: UUID) -> AutomationCore:
+    """Return the automation that sends a message when labels failed."""
+    return AutomationCore(
+        name="fire: tell of failed labels",
+        description="Labels failed; `fire label failures` says why.",
+        trigger=EventTrigger(
+            expect={FAILED_LABELS},
+            match=ResourceSpecification({"prefect.resource.id": ["fire.campaign.*"]}),
+            posture=Posture.Reactive,
+            threshold=1,
+            within=timedelta(0),
+        ),
+        actions=[
+            SendNotification(
+                block_document_id=block_id,
+                subject="FIRE: labels failed",
+                body="{{ event.resource.name }}: {{ event.payload.text }}",
+            )
+        ],
+    )

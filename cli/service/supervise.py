@@ -1,0 +1,75 @@
+"""Child processes that are started, watched, started again, and stopped in order."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+LONGEST_PAUSE_S: Final = 60.0
+STEADY_S: Final = 60.0
+STOP_S: Final = 30.0
+
+
+@dataclass(slots=True)
+class Child:
+    """A program that is kept running; its output goes to `log`."""
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    log: Path
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    pause: float = 1.0
+    due: float = field(default=0.0)
+
+    def start(self) -> None:
+        """Start the program in a session of its own."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as out:
+            self.process = subprocess.Popen(
+                list(self.command),
+                env=dict(self.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.started = time.monotonic()
+
+    def look(self, say: Callable[[str], None]) -> None:
+        """Start the program again if it has ended, each time after a longer pause."""
+        now = time.monotonic()
+        if self.process is None:
+            if now >= self.due:
+                self.start()
+            return
+        status = self.process.poll()
+        if status is None:
+            return
+        if now - self.started > STEADY_S:
+            self.pause = 1.0
+        say(
+            f"{self.name} ended (exit status {status}); started again in "
+            f"{self.pause:.0f} s; its log is {self.log}"
+        )
+        self.process, self.due = None, now + self.pause
+        self.pause = min(2 * self.pause, LONGEST_PAUSE_S)
+
+    def stop(self) -> None:
+        """Ask the program to end; kill it where it does not."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(timeout=STOP_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()

@@ -1,0 +1,1 @@
+"""Where FIRE runs: deployments, base job templates, images; no logic."""

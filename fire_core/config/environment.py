@@ -1,0 +1,52 @@
+"""The environment, read here alone: where a service keeps its things.
+
+A machine of a pool is told once where database, blobs and reports are, so that no
+campaign file has to.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+DATABASE: Final = "FIRE_DB"
+BLOBS: Final = "FIRE_BLOBS"
+RESULTS: Final = "FIRE_RESULTS"
+GPUS: Final = "FIRE_GPUS"
+DFT_LICENCES: Final = "FIRE_DFT_LICENCES"
+NOTIFY: Final = "FIRE_NOTIFY_URL"
+
+
+def default_database() -> str:
+    """Return the URL of the store."""
+    return os.environ.get(DATABASE) or "sqlite:///.fire/fire.db"
+
+
+def default_blobs() -> str:
+    """Return the folder of the blobs."""
+    return os.environ.get(BLOBS) or ".fire/blobs"
+
+
+def results_folder(name: str) -> str:
+    """Return the folder of a campaign's report."""
+    return os.path.join(os.environ.get(RESULTS) or "results", name)  # noqa: PTH118
+
+
+def gpu_count() -> int | None:
+    """Return how many GPUs the service has; None where nobody said."""
+    return _number(GPUS)
+
+
+def dft_licences() -> int | None:
+    """Return how many labelling processes may run at once; None: no limit."""
+    return _number(DFT_LICENCES)
+
+
+def notify_url() -> str | None:
+    """Return the web hook that hears of failed labels; None where there is none."""
+    return os.environ.get(NOTIFY) or None
+
+
+def _number(name: str) -> int | None:
+    text = os.environ.get(name, "").strip()
+    return int(text) if text.isdigit() else None

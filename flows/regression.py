@@ -1,0 +1,31 @@
+"""Flow: hold production models against labels that are newer than they are."""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from fire_core.errors import GateError
+from tasks.regression import check_production_model, production_campaigns
+
+
+@flow(name="fire-regression", flow_run_name="fire-regression")
+def regression_flow(names: list[str] | None = None, most: int = 200) -> None:
+    """Measure each production model on the newest labels it has not learnt from.
+
+    The run fails, naming the models, when a force error is above the gate that the
+    model had to pass; every measurement is kept in the store.
+
+    Parameters
+    ----------
+    names
+        Campaigns; left out: all that have a production model.
+    most
+        Newest labels to take at most.
+    """
+    worse = [
+        verdict
+        for name in (production_campaigns() if names is None else names)
+        if (verdict := check_production_model(name, most)) is not None
+    ]
+    if worse:
+        raise GateError("; ".join(worse))
