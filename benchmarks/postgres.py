@@ -124,6 +124,21 @@ class Postgres:
         self._process = None
         (self.data / "postmaster.pid").unlink(missing_ok=True)
 
+    def freeze(self) -> None:
+        """Stop every process of the server: to its clients, a cut network."""
+        for pid in self._processes():
+            os.kill(pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen server go on."""
+        for pid in self._processes():
+            os.kill(pid, signal.SIGCONT)
+
+    def _processes(self) -> list[int]:
+        if self._process is None:
+            return []
+        return [self._process.pid, *_family(self._process.pid)]
+
     def stop(self) -> None:
         """Stop the server at once, its data kept in order."""
         if self._process is not None:

@@ -16,6 +16,7 @@ from cli.label import app as label
 from cli.model import app as model
 from cli.service.deploy import deploy
 from cli.service.serve import serve
+from cli.service.watch import watch
 from cli.study import app as study
 from cli.system import app as system
 from fire_core.errors import FireError
@@ -35,6 +36,7 @@ app.add_typer(system, name="system", help="Crystals and interfaces.")
 app.command(name="doctor")(doctor)
 app.command(name="serve")(serve)
 app.command(name="deploy")(deploy)
+app.command(name="watch")(watch)
 
 
 def main() -> None:

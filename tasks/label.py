@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from prefect import get_run_logger, task
 from prefect.artifacts import create_table_artifact
+from prefect.concurrency.sync import concurrency
+from prefect.events import emit_event
 
 from fire_core.errors import LabellingError, StoreError
 from fire_core.labelling.theory import theory_from_config
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from fire_core.config.campaign import CampaignConfig
     from fire_core.storage.store import Store
 
+LICENCES = "fire-dft"
+FAILED_LABELS = "fire.labels.failed"
 OPEN = (LabelState.WANTED, LabelState.CLAIMED)
 
 
@@ -154,10 +158,12 @@ def label_lane(
             return counts.get(LabelState.DONE, 0) + counts.get(LabelState.FAILED, 0)
 
         while (done := settled()) < total:
-            child, owner, log = _start_worker(ref, config, choice, batch)
-            status = follow(
-                child, log, logger.info, on_look=lambda: progress.update(settled())
-            )
+            # A limit of this name is made by `fire deploy` where licences are few.
+            with concurrency(LICENCES, occupy=1, strict=False):
+                child, owner, log = _start_worker(ref, config, choice, batch)
+                status = follow(
+                    child, log, logger.info, on_look=lambda: progress.update(settled())
+                )
             if status == 0:
                 continue
             text = f"a labelling process of lane {lane} died (exit status {status})"
@@ -196,6 +202,17 @@ def summarise_labels(
             ],
             key=f"label-failures-{ref.name}",
             description=f"Failed labels of {purpose}, round {round_}",
+        )
+        emit_event(
+            FAILED_LABELS,
+            resource={
+                "prefect.resource.id": f"fire.campaign.{ref.name}",
+                "prefect.resource.name": ref.name,
+            },
+            payload={
+                "text": f"{len(failed)} of {len(rows)} labels of {purpose}, round "
+                f"{round_}, failed; `fire label failures` says why"
+            },
         )
     done = sum(row.state is LabelState.DONE for row in rows)
     summary = LabelSummary(done=done, failed=len(failed))

@@ -21,13 +21,15 @@ from prefect.events import (
 from prefect.events.schemas.automations import AutomationCore
 
 from cli.service.settings import HEARTBEAT_S
+from tasks.label import FAILED_LABELS
 
 if TYPE_CHECKING:
     from uuid import UUID
 
 SILENCE_S: Final = 3 * HEARTBEAT_S
 RESTART_TAG: Final = "fire-restart"
-FAILED_LABELS: Final = "fire.labels.failed"
+STUCK_S: Final = {"process": 120, "docker": 600, "kubernetes": 1200}
+"""Seconds between taking a run and its start, images and nodes fetched included."""
 ANY_RUN: Final = {"prefect.resource.id": ["prefect.flow-run.*"]}
 ENDED: Final = {
     f"prefect.flow-run.{state}"
@@ -56,6 +58,33 @@ def crash_silent_runs() -> AutomationCore:
             ChangeFlowRunState(
                 state=StateType.CRASHED,
                 message=f"silent for {SILENCE_S} s: its process or worker is gone",
+            )
+        ],
+    )
+
+
+def crash_stuck_runs(pool_type: str) -> AutomationCore:
+    """Return the automation that declares a run crashed which never started.
+
+    A worker that dies between taking a run and starting its process leaves it pending.
+    """
+    patience_s = STUCK_S[pool_type]
+    return AutomationCore(
+        name="fire: crash stuck runs",
+        description=f"A run whose process has not started after {patience_s} s.",
+        trigger=EventTrigger(
+            after={"prefect.flow-run.Pending", "prefect.flow-run.Submitting"},
+            expect={"prefect.flow-run.Running", *ENDED},
+            match=ResourceSpecification(ANY_RUN),
+            for_each={"prefect.resource.id"},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=timedelta(seconds=patience_s),
+        ),
+        actions=[
+            ChangeFlowRunState(
+                state=StateType.CRASHED,
+                message=f"not started after {patience_s} s: its worker is gone",
             )
         ],
     )

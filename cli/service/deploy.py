@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from cli.service.blueprint import Deployment
 
-LICENCES: Final = "fire-dft"
 NOTIFY_BLOCK: Final = "fire-notify"
 
 
@@ -66,7 +65,7 @@ def deploy_everything(pool_type: str, image: str | None = None) -> list[str]:
         lines = [_pool(client, name, pool_type, image) for name in _pools()]
         lines += [_deployment(client, item) for item in read_deployments()]
         lines.append(_licences(client))
-        lines += [_automation(client, item) for item in _automations()]
+        lines += [_automation(client, item) for item in _automations(pool_type)]
     if notify_url() is None:
         lines.append("failed labels are told nobody (FIRE_NOTIFY_URL is not set)")
     return lines
@@ -152,18 +151,21 @@ def _licences(client: SyncPrefectClient) -> str:
     limit = dft_licences()
     if limit is None:
         return "labelling processes are not limited (FIRE_DFT_LICENCES is not set)"
+    from tasks.label import LICENCES
+
     client.upsert_global_concurrency_limit_by_name(LICENCES, limit)
     return f"at most {limit} labelling processes at once"
 
 
-def _automations() -> list[AutomationCore]:
+def _automations(pool_type: str) -> list[AutomationCore]:
     from cli.service.automations import (
         crash_silent_runs,
+        crash_stuck_runs,
         restart_campaigns,
         tell_failed_labels,
     )
 
-    wanted = [crash_silent_runs(), restart_campaigns()]
+    wanted = [crash_silent_runs(), crash_stuck_runs(pool_type), restart_campaigns()]
     url = notify_url()
     if url is not None:
         from prefect.blocks.notifications import SlackWebhook

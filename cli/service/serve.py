@@ -56,6 +56,8 @@ def serve(
         _await_server(server, variables)
         _deploy(variables)
         children += _workers(variables, logs)
+        watch = [sys.executable, "-m", "cli.main", "watch"]
+        children.append(Child("watch", watch, variables, logs / "watch.log"))
         if dashboard_port and find_spec("dashboard") is not None:
             children.append(_dashboard(variables, logs, host, dashboard_port))
         for child in children[1:]:
@@ -68,6 +70,9 @@ def serve(
     except KeyboardInterrupt:
         typer.echo("stopping: labelling processes finish what they compute")
     finally:
+        _ignore_signals()  # a second Ctrl-C must not leave half of it running
+        for child in children[1:]:
+            child.ask_to_stop()
         for child in reversed(children):
             child.stop()
 
@@ -156,6 +161,11 @@ def _announce(
         lines.insert(1, f"dashboard: http://{host}:{dashboard_port}")
     for line in lines:
         typer.echo(line)
+
+
+def _ignore_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _stop_on_terminate() -> None:

@@ -63,11 +63,16 @@ class Child:
         self.process, self.due = None, now + self.pause
         self.pause = min(2 * self.pause, LONGEST_PAUSE_S)
 
+    def ask_to_stop(self) -> None:
+        """Ask the program to end."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+
     def stop(self) -> None:
         """Ask the program to end; kill it where it does not."""
         if self.process is None or self.process.poll() is not None:
             return
-        self.process.send_signal(signal.SIGTERM)
+        self.ask_to_stop()
         try:
             self.process.wait(timeout=STOP_S)
         except subprocess.TimeoutExpired:

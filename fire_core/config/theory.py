@@ -31,7 +31,22 @@ class TeacherTheory(Part):
     """Name of a backbone (`fire-mini`, `chgnet`, a MACE name or a path)."""
 
 
-TheoryConfig = Annotated[XtbTheory | TeacherTheory, Field(discriminator="kind")]
+class LennardJonesTheory(Part):
+    """A pair potential that is right for nothing here and takes milliseconds: to
+    rehearse pools, databases and approvals before core-hours are spent."""
+
+    kind: Literal["lennard_jones"] = "lennard_jones"
+    epsilon: Positive = 0.01
+    """Depth of the well, eV."""
+    sigma: Positive = 2.3
+    """Distance of zero energy, Å."""
+    cutoff: Positive = 6.0
+    """Where the smoothed potential ends, Å."""
+
+
+TheoryConfig = Annotated[
+    XtbTheory | TeacherTheory | LennardJonesTheory, Field(discriminator="kind")
+]
 
 
 class LabelConfig(Part):

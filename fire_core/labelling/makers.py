@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ase import Atoms
 
-from fire_core.config.theory import XtbTheory
+from fire_core.config.theory import LennardJonesTheory, XtbTheory
 from fire_core.errors import LabellingError
-from fire_core.labelling.codes import teacher, xtb
+from fire_core.labelling.codes import lennard_jones, teacher, xtb
 from fire_core.labelling.triage import check_label, classify
 from fire_core.records import FailureKind, Label
 from fire_core.structures.sanity import find_problems
@@ -30,7 +30,11 @@ JsonDict = dict[str, Any]
 
 def known_elements(theory: TheoryConfig) -> frozenset[str]:
     """Return the elements that a theory level can label."""
-    return xtb.ELEMENTS if isinstance(theory, XtbTheory) else teacher.elements(theory)
+    if isinstance(theory, XtbTheory):
+        return xtb.ELEMENTS
+    if isinstance(theory, LennardJonesTheory):
+        return lennard_jones.ELEMENTS
+    return teacher.elements(theory)
 
 
 def compute_label(theory_json: JsonDict, structure: JsonDict) -> JsonDict:
@@ -40,8 +44,13 @@ def compute_label(theory_json: JsonDict, structure: JsonDict) -> JsonDict:
     from fire_core.config.theory import TheoryConfig as AnyTheory
 
     theory = TypeAdapter(AnyTheory).validate_python(theory_json)
-    code = xtb if isinstance(theory, XtbTheory) else teacher
-    label = code.compute(theory, dict_to_atoms(structure))
+    atoms = dict_to_atoms(structure)
+    if isinstance(theory, XtbTheory):
+        label = xtb.compute(theory, atoms)
+    elif isinstance(theory, LennardJonesTheory):
+        label = lennard_jones.compute(theory, atoms)
+    else:
+        label = teacher.compute(theory, atoms)
     return label_to_dict(label)
 
 

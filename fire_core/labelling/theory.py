@@ -55,6 +55,9 @@ def theory_from_config(config: TheoryConfig) -> Theory:
             # The iteration limit decides whether a label exists, never its value.
         }
         return Theory("tblite", version("tblite"), _canonical(settings))
+    if config.kind == "lennard_jones":
+        settings = config.model_dump(mode="json", exclude={"kind"})
+        return Theory("ase/lj", version("ase"), _canonical(settings))
     path = Path(config.backbone)
     name = (
         f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"

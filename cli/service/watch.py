@@ -1,0 +1,146 @@
+"""`fire watch`: a second look at runs, where the automations of the server missed one.
+
+Automations act within seconds, on events; an event that was on its way while server or
+database died is lost. This process looks at the runs themselves, every few seconds,
+and acts where an automation should have: a crashed campaign is scheduled again, a run
+that is silent or never started is declared crashed.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import httpx
+import typer
+
+from cli.prefect_run import set_prefect_defaults
+from cli.service.settings import HEARTBEAT_S
+from fire_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import FlowRun, State, StateType
+
+LOOK_S: Final = 10.0
+LATE_S: Final = 30.0
+"""Seconds that an automation has before this process acts in its place."""
+SILENCE_S: Final = 3 * HEARTBEAT_S + LATE_S
+MOST_CRASHES: Final = 100
+"""Crashes of one campaign's run after which it is left to a person."""
+BEAT: Final = "prefect.flow-run.heartbeat"
+
+
+def watch(
+    stuck: Annotated[
+        float, typer.Option(help="Seconds a run may take to start its process.")
+    ] = 150.0,
+    once: Annotated[bool, typer.Option("--once", help="Look once and end.")] = False,
+) -> None:
+    """Look after the runs of the server of PREFECT_API_URL until stopped."""
+    set_prefect_defaults()
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import PrefectException
+    from prefect.settings import get_current_settings
+
+    if get_current_settings().api.url is None:
+        msg = "no Prefect server to watch: export PREFECT_API_URL=http://HOST:4200/api"
+        raise ConfigError(msg)
+    while True:
+        try:
+            with get_client(sync_client=True) as client:
+                for line in look(client, stuck):
+                    typer.echo(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}")
+        except (httpx.HTTPError, PrefectException) as error:
+            typer.echo(f"the Prefect server is away: {error!r}")
+            if once:
+                raise typer.Exit(1) from error
+        if once:
+            return
+        time.sleep(LOOK_S)
+
+
+def look(client: SyncPrefectClient, stuck_s: float) -> list[str]:
+    """Mend what is broken; return what was done, a line each."""
+    from prefect.client.schemas.objects import StateType
+    from prefect.states import AwaitingRetry, Crashed
+
+    lines: list[str] = []
+    for run in _runs(client, StateType.CRASHED, tags=["fire-restart"]):
+        crashes = [
+            s
+            for s in client.read_flow_run_states(run.id)
+            if s.type is StateType.CRASHED
+        ]
+        if _age(run) < LATE_S or len(crashes) >= MOST_CRASHES:
+            continue
+        message = "its process was lost; it goes on from the store"
+        _set(client, run.id, AwaitingRetry(message=message))
+        lines.append(f"{run.name} had crashed; scheduled again")
+    for run in _runs(client, StateType.PENDING):
+        if _age(run) > stuck_s:
+            message = f"not started after {stuck_s:.0f} s: its worker is gone"
+            _set(client, run.id, Crashed(message=message))
+            lines.append(f"{run.name} never started; declared crashed")
+    old = [r for r in _runs(client, StateType.RUNNING) if _age(r) > SILENCE_S]
+    beating = _beating(client, [run.id for run in old])
+    for run in old:
+        if run.id not in beating:
+            message = f"silent for {SILENCE_S} s: its process or worker is gone"
+            _set(client, run.id, Crashed(message=message))
+            lines.append(f"{run.name} is silent; declared crashed")
+    return lines
+
+
+def _runs(
+    client: SyncPrefectClient, state: StateType, tags: list[str] | None = None
+) -> list[FlowRun]:
+    from prefect.client.schemas.filters import (
+        FlowRunFilter,
+        FlowRunFilterState,
+        FlowRunFilterStateType,
+        FlowRunFilterTags,
+    )
+
+    return client.read_flow_runs(
+        flow_run_filter=FlowRunFilter(
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[state])),
+            tags=None if tags is None else FlowRunFilterTags(all_=tags),
+        ),
+        limit=200,
+    )
+
+
+def _age(run: FlowRun) -> float:
+    """Return the seconds since a run came into its state."""
+    since = datetime.now(UTC) if run.state is None else run.state.timestamp
+    return (datetime.now(UTC) - since).total_seconds()
+
+
+def _set(client: SyncPrefectClient, run_id: UUID, state: State[Any]) -> None:
+    client.set_flow_run_state(run_id, state, force=True)
+
+
+def _beating(client: SyncPrefectClient, run_ids: list[UUID]) -> set[UUID]:
+    """Return the runs that said lately that they live."""
+    since = datetime.now(UTC) - timedelta(seconds=SILENCE_S)
+    beating = set()
+    for run_id in run_ids:
+        answer = client.request(
+            "POST",
+            "/events/filter",
+            json={
+                "filter": {
+                    "event": {"name": [BEAT]},
+                    "resource": {"id": [f"prefect.flow-run.{run_id}"]},
+                    "occurred": {"since": since.isoformat()},
+                },
+                "limit": 1,
+            },
+        )
+        if answer.json()["events"]:
+            beating.add(run_id)
+    return beating

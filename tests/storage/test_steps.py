@@ -1,0 +1,69 @@
+"""A step is held by one process at a time, and by nobody after its lease."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fire_core.errors import LeaseLostError
+from fire_core.storage.store import Store
+from tasks.context import CampaignRef, Hold, hold_step
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def campaign(store: Store) -> Store:
+    store.open_campaign("c", "{}")
+    return store
+
+
+def test_a_step_is_held_until_let_go_or_expired(campaign: Store) -> None:
+    assert campaign.hold_step("c", "train", "one", 30) is None
+    assert campaign.hold_step("c", "train", "two", 30) == "one"
+    assert campaign.hold_step("c", "md", "two", 30) is None
+    assert campaign.hold_step("c", "train", "one", -1) is None  # it runs out now
+    assert campaign.hold_step("c", "train", "two", 30) is None
+    campaign.let_go_of_step("c", "train", "one")  # not its own any more
+    assert campaign.hold_step("c", "train", "three", 30) == "two"
+    campaign.let_go_of_step("c", "train", "two")
+    assert campaign.hold_step("c", "train", "three", 30) is None
+
+
+def test_those_who_want_one_step_take_turns(
+    campaign: Store, url: str, tmp_path: Path
+) -> None:
+    inside: list[int] = []
+    most: list[int] = []
+    ref = CampaignRef(name="c", db=url, blobs=str(tmp_path / "blobs"))
+
+    def enter(number: int) -> None:
+        with (
+            Store.open(url, ref.blobs) as store,
+            hold_step(store, ref, "train", lambda _: None),
+        ):
+            inside.append(number)
+            most.append(len(inside))
+            inside.remove(number)
+
+    threads = [threading.Thread(target=enter, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert most == [1, 1, 1, 1]
+
+
+def test_who_lost_a_step_may_not_commit(campaign: Store, tmp_path: Path) -> None:
+    ref = CampaignRef(name="c", db="unused", blobs=str(tmp_path))
+    hold = Hold(campaign, ref, "train")
+    assert hold.take() is None
+    hold.check()
+    campaign.hold_step("c", "train", hold.owner, -1)
+    assert campaign.hold_step("c", "train", "heir", 30) is None
+    hold.renew()
+    with pytest.raises(LeaseLostError, match="train of 'c' is run by heir by now"):
+        hold.check()
