@@ -119,7 +119,7 @@ class Killer(threading.Thread):
             "database": self._database,
             "freeze": self._freeze,
         }
-        while self.left > 0 and not self.finish.wait(self.rng.uniform(2, 8)):
+        while self.left > 0 and not self.finish.wait(self.rng.uniform(3, 15)):
             kind = self.rng.choice(self.kinds)
             if ways[kind]():
                 self.left -= 1

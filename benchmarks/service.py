@@ -53,6 +53,12 @@ class Service:
         self.workers = dict(WORKERS if workers is None else workers)
         self.children: dict[str, Child] = {}
         self.extra = dict(variables or {})
+        word = self.extra.get("PREFECT_SERVER_API_AUTH_STRING")
+        self.auth: tuple[str, str] | None = None
+        if word is not None:
+            self.extra["PREFECT_API_AUTH_STRING"] = word
+            user, _, password = word.partition(":")
+            self.auth = (user, password)
 
     def _environment(self) -> dict[str, str]:
         given = service_environment(self.folder / ".fire", "127.0.0.1", self.port)
@@ -177,7 +183,7 @@ class Service:
         while True:
             try:
                 answer = httpx.request(
-                    method, f"{self.api}/{path}", json=body, timeout=30
+                    method, f"{self.api}/{path}", json=body, timeout=30, auth=self.auth
                 )
                 if answer.status_code < 500:
                     answer.raise_for_status()

@@ -17,6 +17,7 @@ from cli.options import DEFAULT_BLOBS, DEFAULT_DB, AsJson, Blobs, Database
 from fire_core.errors import StoreError
 from fire_core.labelling.theory import Theory
 from fire_core.records import LabelState
+from fire_core.storage.copying import copy_store
 from fire_core.storage.exchange import export_extxyz, import_extxyz
 from fire_core.storage.store import Store
 from fire_core.structures.sanity import find_problems
@@ -80,6 +81,22 @@ def export_file(
             raise StoreError(msg)
         number = export_extxyz(store, file, theory)
     typer.echo(f"{number} labelled structures in {file}")
+
+
+@app.command("copy")
+def copy_database(
+    source: Annotated[str, typer.Argument(help="URL of the store to copy.")],
+    target: Annotated[str, typer.Argument(help="URL of an empty database.")],
+) -> None:
+    """Copy a store into another database: a SQLite campaign moves to PostgreSQL.
+
+    Stop the workers of the source first. Blobs are files and stay where they are.
+    """
+    tables = copy_store(source, target)
+    for table in tables:
+        if table.rows:
+            typer.echo(f"{table.table}: {table.rows} rows")
+    typer.echo(f"every row of {source} is in {target}; set FIRE_DB={target}")
 
 
 @app.command()

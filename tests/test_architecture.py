@@ -51,6 +51,7 @@ ALLOWED = {
     "records": set(),
     "errors": set(),
     "campaign": set(),
+    "spending": set(),
     "files": set(),
 }
 

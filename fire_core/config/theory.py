@@ -32,8 +32,10 @@ class TeacherTheory(Part):
 
 
 class LennardJonesTheory(Part):
-    """A pair potential that is right for nothing here and takes milliseconds: to
-    rehearse pools, databases and approvals before core-hours are spent."""
+    """A pair potential that takes milliseconds and is right for nothing here.
+
+    It rehearses pools, databases and approvals before core-hours are spent.
+    """
 
     kind: Literal["lennard_jones"] = "lennard_jones"
     epsilon: Positive = 0.01

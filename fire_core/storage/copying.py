@@ -1,0 +1,150 @@
+"""Move a whole store into another database: SQLite to PostgreSQL, or back."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import Table, func, insert, select, text
+
+from fire_core.errors import StoreError
+from fire_core.storage.engine import PGSQL, open_engine, reading, writing
+from fire_core.storage.tables import Base
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection
+
+ROWS: Final = 1000  # read and written at once
+LOCK: Final = "fire: copy"
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """A table that was copied: its name and number of rows."""
+
+    table: str
+    rows: int
+
+
+def copy_store(source: str, target: str) -> list[Copied]:
+    """Copy every row of a store into an empty one; both are verified to be equal.
+
+    The source is read in one transaction; what is written to it meanwhile stays
+    behind, so its workers should be stopped. Blobs are files and stay where they are.
+
+    Parameters
+    ----------
+    source, target
+        URLs of the databases. The target's tables are made where they are missing.
+
+    Returns
+    -------
+    list[Copied]
+        Every table, in the order of its dependencies.
+
+    Raises
+    ------
+    StoreError
+        The target holds rows already, or what was written differs from what was read.
+    """
+    first, second = open_engine(source), open_engine(target)
+    try:
+        with reading(first) as old, writing(second, LOCK) as new:
+            _snapshot(old)
+            _refuse_rows(new, target)
+            copied = [_copy(old, new, table) for table in Base.metadata.sorted_tables]
+            for table in Base.metadata.sorted_tables:
+                _set_sequence(new, table)
+                _compare(old, new, table)
+    finally:
+        first.dispose()
+        second.dispose()
+    return copied
+
+
+def _snapshot(connection: Connection) -> None:
+    """Let every read of this transaction see one state of the database."""
+    if connection.dialect.name == PGSQL:
+        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+
+
+def _refuse_rows(connection: Connection, target: str) -> None:
+    full = [
+        f"{table.name} ({number})"
+        for table in Base.metadata.sorted_tables
+        if (number := _count(connection, table))
+    ]
+    if full:
+        msg = (
+            f"expected an empty database to copy into, but {target} holds rows in "
+            f"{', '.join(full)}; make another one"
+        )
+        raise StoreError(msg)
+
+
+def _count(connection: Connection, table: Table) -> int:
+    return int(connection.scalar(select(func.count()).select_from(table)) or 0)
+
+
+def _copy(old: Connection, new: Connection, table: Table) -> Copied:
+    number = 0
+    for rows in _parts(old, table):
+        new.execute(insert(table), rows)
+        number += len(rows)
+    return Copied(table.name, number)
+
+
+def _parts(connection: Connection, table: Table) -> Iterator[list[dict[str, Any]]]:
+    """Yield a table's rows in the order of their key, some at a time."""
+    query = select(table).order_by(*table.primary_key.columns)
+    with connection.execute(query, execution_options={"yield_per": ROWS}) as streamed:
+        for part in streamed.mappings().partitions(ROWS):
+            yield [dict(row) for row in part]
+
+
+def _set_sequence(connection: Connection, table: Table) -> None:
+    """Let new rows get numbers after the copied ones."""
+    column = table.autoincrement_column
+    if connection.dialect.name != PGSQL or column is None:
+        return
+    connection.execute(
+        select(
+            func.setval(
+                func.pg_get_serial_sequence(table.name, column.name),
+                func.coalesce(select(func.max(column)).scalar_subquery(), 0) + 1,
+                False,
+            )
+        )
+    )
+
+
+def _compare(old: Connection, new: Connection, table: Table) -> None:
+    there, here = _digest(old, table), _digest(new, table)
+    if there != here:
+        msg = (
+            f"table {table.name} differs after the copy ({there[0]} and {here[0]} "
+            "rows): was the store written to meanwhile? nothing was kept; stop its "
+            "workers and copy again"
+        )
+        raise StoreError(msg)
+
+
+def _digest(connection: Connection, table: Table) -> tuple[int, str]:
+    """Return the number of rows and a digest that does not see their order.
+
+    Databases sort text by rules of their own, so the digests of rows are added up.
+    """
+    number, total = 0, 0
+    for rows in _parts(connection, table):
+        for row in rows:
+            words = repr([(name, _plain(row[name])) for name in sorted(row)])
+            total += int.from_bytes(hashlib.sha256(words.encode()).digest(), "big")
+            number += 1
+    return number, f"{total % 2**256:064x}"
+
+
+def _plain(value: Any) -> Any:
+    return bytes(value) if isinstance(value, memoryview) else value

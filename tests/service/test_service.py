@@ -1,0 +1,222 @@
+"""A campaign started by HTTP, on pools, broken on its way, looked at in a browser.
+
+One service of real processes: PostgreSQL, Prefect server, three workers. While the
+campaign runs, its database, its server and one of its runs are killed with -9.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from benchmarks.postgres import missing_programs
+from benchmarks.service import Service
+from fire_core.records import LabelState
+from fire_core.storage.approvals import ApprovalState
+from fire_core.storage.store import Store
+from tests.campaign.conftest import TINY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+N_APPROVED = 4
+PASSWORD = "lab:only for this test"
+CONFIG: dict[str, Any] = TINY | {
+    "name": "served",
+    "label": {"workers": 2, "lease": 20},
+    "perturb": {"n": 12},
+    "pre_fine_tune": {"epochs": 2},
+    "committee": {"members": 0},
+    "approval": {"ask": "selected"},
+}
+DONE = re.compile(r"^label ([0-9a-f]+) done in", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    absent = missing_programs()
+    if absent is not None:
+        pytest.skip(absent)
+    workers = dict.fromkeys(("control-pool", "cpu-pool", "gpu-pool"), 1)
+    lock = {"PREFECT_SERVER_API_AUTH_STRING": PASSWORD}
+    with Service(tmp_path_factory.mktemp("service"), workers, lock) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def finished(service: Service) -> str:
+    """The id of the campaign's run, after all that is done to it."""
+    run = service.submit(CONFIG)
+    until(lambda: counts(service).get(LabelState.DONE, 0) >= 2)
+    service.postgres.kill()
+    time.sleep(1)
+    service.postgres.start()
+    until(lambda: named(service, "served-train-pre_fine_tuned-0"))
+    service.kill("server")
+    time.sleep(1)
+    service.start("server")
+    service.await_server()
+    until(lambda: service.state(run)[0] == "PAUSED")
+    refuse_bad_input(service, run)
+    approve(service)
+    until(lambda: named(service, "served-train-fire-1", "RUNNING"))
+    kill_flow(service, "served-train-fire-1")
+    kind, message = service.wait(run, 600)
+    assert kind == "COMPLETED", message
+    return run
+
+
+def until(holds: Callable[[], Any], timeout_s: float = 300) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < deadline, holds
+        time.sleep(0.2)
+
+
+def counts(service: Service) -> dict[LabelState, int]:
+    with Store.open(service.db, service.blobs, patience_s=60) as store:
+        return store.label_counts()
+
+
+def named(service: Service, name: str, state: str | None = None) -> list[Any]:
+    return [
+        run
+        for run in service.runs()
+        if run["name"] == name and state in {None, run["state"]["type"]}
+    ]
+
+
+def refuse_bad_input(service: Service, run: str) -> None:
+    """What the form refuses leaves the run as it was."""
+    answer = service.request(
+        "POST", f"flow_runs/{run}/resume", {"run_input": {"labels": -1}}
+    )
+    assert answer["status"] == "REJECT"
+    assert service.state(run)[0] == "PAUSED"
+
+
+def approve(service: Service) -> None:
+    def fire(*words: str) -> str:
+        return subprocess.run(
+            [sys.executable, "-m", "cli.main", "campaign", *words],
+            env=service.environment, check=True, capture_output=True, text=True,
+        ).stdout  # fmt: skip
+
+    (asked,) = json.loads(fire("pending", "--json"))
+    assert (asked["campaign"], asked["labels"], asked["missing"]) == ("served", 6, 6)
+    assert asked["core_hours"] > 0
+    assert len(asked["oddest"]) == 5
+    told = fire("approve", "served", "--labels", str(N_APPROVED))
+    assert "4 of 6 labels approved; 1 suspended run(s) resumed" in told
+
+
+def kill_flow(service: Service, name: str) -> None:
+    """Kill the process of a run with -9; its worker tells the server."""
+    (run,) = named(service, name)
+    for process in service.flow_processes():
+        if process.environ().get("PREFECT__FLOW_RUN_ID") == run["id"]:
+            process.kill()
+
+
+def test_the_campaign_ends_with_a_report_where_the_service_keeps_them(
+    service: Service, finished: str
+) -> None:
+    folder = service.folder / "results" / "served"
+    results = json.loads((folder / "results.json").read_text())
+    assert set(results["models"]) == {"zero_shot", "pre_fine_tuned", "vanilla", "fire"}
+    with Store.open(service.db, service.blobs) as store:
+        row = store.get_approval("served", 1, "selected")
+        assert row is not None
+        assert (row.state, row.n_approved) == (ApprovalState.APPROVED, N_APPROVED)
+        assert store.label_counts() == {LabelState.DONE: 12 + N_APPROVED + 3}
+
+
+def test_no_label_was_computed_twice(service: Service, finished: str) -> None:
+    logs = (service.blobs.parent / "work" / "served").rglob("worker.log")
+    found = Counter(key for log in logs for key in DONE.findall(log.read_text()))
+    assert len(found) == 12 + N_APPROVED + 3
+    assert set(found.values()) == {1}
+
+
+def test_every_step_ran_on_its_pool_and_the_killed_one_twice(
+    service: Service, finished: str
+) -> None:
+    pools = {run["name"]: run["work_pool_name"] for run in service.runs()}
+    assert pools["served"] == "control-pool"
+    assert pools["served-label-selected-1"] == "cpu-pool"
+    assert pools["served-train-fire-1"] == "gpu-pool"
+    tags = [run["tags"] for run in service.runs() if "fire-train" in str(run["tags"])]
+    assert all("campaign:served" in some for some in tags)
+    again = [t for t in tags if "step:fire-train-fire-1-1" in t]
+    assert len(again) == 2
+
+
+def test_what_is_scheduled_is_planned(service: Service, finished: str) -> None:
+    """SQLAlchemy 2.1 broke the scheduler of this Prefect in silence."""
+    names = {
+        service.request("GET", f"flows/{run['flow_id']}")["name"]
+        for run in service.request(
+            "POST",
+            "flow_runs/filter",
+            {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}, "limit": 50},
+        )
+    }
+    assert names == {"fire-regression", "fire-resume"}
+
+
+def test_the_doctor_finds_the_service_well(service: Service, finished: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "cli.main", "doctor", "--service", "--json"],
+        env=service.environment, check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    found = json.loads(done.stdout)
+    errors = [check for check in found["checks"] if check["verdict"] == "error"]
+    assert not errors
+    assert done.returncode == 0
+
+
+def test_a_person_sees_it_in_the_browser(
+    service: Service, finished: str, tmp_path: Any
+) -> None:
+    playwright = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("Chromium is absent: apt-get install chromium")
+    quiet = (
+        "--no-sandbox", "--disable-quic", "--disable-background-networking",
+        "--disable-component-update", "--disable-sync",
+    )  # fmt: skip
+    address = service.api.removesuffix("/api")
+    deployment = service.request("GET", "deployments/name/fire-campaign/campaign")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=list(quiet))
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page.goto(f"{address}/runs/flow-run/{finished}")
+        page.get_by_text("Completed").first.wait_for(timeout=30_000)
+        page.get_by_text("served-train-fire-1").first.wait_for(timeout=30_000)
+        page.get_by_text("Artifacts").first.click()
+        page.get_by_text("approval-served").first.wait_for(timeout=30_000)
+        page.screenshot(path=tmp_path / "run.png")
+        page.goto(f"{address}/deployments/deployment/{deployment['id']}/run")
+        page.get_by_text("Rounds of explore").first.wait_for(timeout=30_000)
+        page.screenshot(path=tmp_path / "form.png")
+        browser.close()
+
+
+def test_who_has_no_password_is_refused(service: Service) -> None:
+    for auth in (None, ("lab", "a guess")):
+        answer = httpx.post(
+            f"{service.api}/flow_runs/filter", json={}, auth=auth, timeout=10
+        )
+        assert answer.status_code == httpx.codes.UNAUTHORIZED

@@ -1,0 +1,103 @@
+"""A store moves to another kind of database and back without losing a bit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import inspect, select
+
+from fire_core.errors import StoreError
+from fire_core.records import Decided, Failure, FailureKind, Frame, FrameTag, Split
+from fire_core.storage.campaigns import SelectionRow
+from fire_core.storage.claims import LeaseTerms
+from fire_core.storage.copying import copy_store
+from fire_core.storage.store import Store
+from fire_core.storage.tables import Base
+from tests.storage.conftest import THEORY, make_frames, make_label
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def fill(store: Store) -> None:
+    """Put something into every table."""
+    frames = make_frames(6)
+    keys = store.add_structures(frames, source="test")
+    store.add_theory(THEORY, "code", "1", "{}")
+    store.want_labels(keys[:4], THEORY)
+    claims = store.claim_labels(THEORY, "w", limit=3, terms=LeaseTerms(60, 3))
+    label = make_label(frames[0])
+    store.finish_label(claims[0].label_id, "w", label, core_seconds=1.5)
+    failure = Failure(FailureKind.CRASHED, "Σ of forces: 3 Å", "log")
+    store.fail_label(claims[1].label_id, "w", failure, 2.0)
+    store.open_campaign("c", "{}")
+    store.save_selection("c", 0, "perturb", SelectionRow("perturb", keys[:4]))
+    store.save_dataset("c", "fire", {keys[0]: Split.TRAIN})
+    run = store.open_run("c", 1, "explore", "m", "{}")
+    frame = Frame(frames[5], FrameTag("m", 0, 300.0, 5), -1.0)
+    store.save_segment(run, 0, [frame], b"\x00\xffstate", {})
+    sha = store.blobs.put_bytes(b"model")
+    store.add_model("c", "fire", sha, parent_sha=None, config_json="{}")
+    store.promote_model("c", "fire", "staging", [], required=())
+    store.save_epoch("c", "fire", 0, "{}", b"checkpoint")
+    store.save_evaluation("c", "fire", "test-1", "{}")
+    store.add_usage("c", 0, "label", wall_s=0.1, core_s=0.2)
+    store.hold_step("c", "train", "w", 60)
+    store.ask_approval("c", 1, "selected", 3, "{}")
+    store.decide_approval("c", 1, "selected", Decided(2, "ada"))
+
+
+def rows_of(store: Store) -> dict[str, list[tuple[object, ...]]]:
+    with store.engine.connect() as connection:
+        return {
+            table.name: sorted(map(tuple, connection.execute(select(table))), key=repr)
+            for table in Base.metadata.sorted_tables
+        }
+
+
+def test_there_and_back_every_row_is_the_same(
+    postgres_database: str, tmp_path: Path
+) -> None:
+    one, two = (f"sqlite:///{tmp_path}/{name}.db" for name in ("one", "two"))
+    blobs = tmp_path / "blobs"
+    with Store.open(one, blobs) as store:
+        fill(store)
+        before = rows_of(store)
+        tables = set(inspect(store.engine).get_table_names()) - {"alembic_version"}
+    assert all(before[name] for name in tables), "every table has rows"
+    copied = copy_store(one, postgres_database)
+    assert {c.table: c.rows for c in copied} == {t: len(r) for t, r in before.items()}
+    with Store.open(postgres_database, blobs) as store:
+        assert rows_of(store) == before
+    copy_store(postgres_database, two)
+    with Store.open(two, blobs) as store:
+        assert rows_of(store) == before
+
+
+def test_a_copied_store_goes_on(postgres_database: str, tmp_path: Path) -> None:
+    one, blobs = f"sqlite:///{tmp_path}/one.db", tmp_path / "blobs"
+    with Store.open(one, blobs) as store:
+        fill(store)
+    copy_store(one, postgres_database)
+    with Store.open(postgres_database, blobs) as store:
+        fresh = store.add_structures(make_frames(9, seed=5)[6:], source="new")
+        assert store.want_labels(fresh, THEORY) == 3  # ids go on after the copied
+        claims = store.claim_labels(THEORY, "x", limit=9, terms=LeaseTerms(60, 3))
+        assert len(claims) == 1 + 3
+        assert store.open_run("c", 2, "explore", "m", "{}") == 2
+        store.add_usage("c", 0, "label", wall_s=0.1, core_s=0.2)
+
+
+def test_a_database_with_rows_is_not_written_to(
+    postgres_database: str, tmp_path: Path
+) -> None:
+    one, blobs = f"sqlite:///{tmp_path}/one.db", tmp_path / "blobs"
+    with Store.open(one, blobs) as store:
+        fill(store)
+    with Store.open(postgres_database, blobs) as store:
+        store.add_structures(make_frames(1, seed=3), source="other")
+    with pytest.raises(StoreError, match=r"expected an empty .*structure \(1\)"):
+        copy_store(one, postgres_database)
+    with Store.open(postgres_database, blobs) as store:
+        assert store.count_structures() == 1
