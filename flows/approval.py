@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from prefect import get_run_logger, suspend_flow_run
 from prefect.input import RunInput
@@ -20,16 +20,28 @@ if TYPE_CHECKING:
 POLL_S: Final = 2.0
 
 
-class ApproveLabels(RunInput):
-    """How many labels may be paid for; the chosen structures come first ones first."""
+def approval_form(n_asked: int, text: str) -> type[RunInput]:
+    """Return the form that resumes a run, filled in with what is asked for.
 
-    labels: int = Field(
-        description="Labels to compute; 0 rejects them all and ends the campaign with "
-        "what it has.",
-        ge=0,
-    )
-    who: str = Field(default="Prefect UI", description="Who decides.")
-    reason: str = Field(default="", description="Why, for the record.")
+    `RunInput.with_initial_data` would drop limits and descriptions, and the server
+    would then take any number.
+    """
+
+    class ApproveLabels(RunInput):
+        """How many labels may be paid for."""
+
+        labels: int = Field(
+            default=n_asked,
+            ge=0,
+            le=n_asked,
+            description="Labels to compute, the first ones of the choice; 0 rejects "
+            "them all and ends the campaign with what it has.",
+        )
+        who: str = Field(default="Prefect UI", description="Who decides.")
+        reason: str = Field(default="", description="Why, for the record.")
+
+    ApproveLabels._description = text  # noqa: SLF001
+    return ApproveLabels
 
 
 def wait_for_approval(ref: CampaignRef, round_: int, purpose: str) -> Terms:
@@ -41,12 +53,12 @@ def wait_for_approval(ref: CampaignRef, round_: int, purpose: str) -> Terms:
     """
     if on_pools():
         n_asked = count_asked(ref, round_, purpose)
-        given = suspend_flow_run(
-            wait_for_input=ApproveLabels.with_initial_data(
-                labels=n_asked,
-                description=f"{n_asked} labels of {purpose}, round {round_}; what they "
-                "cost is among the artifacts of this campaign.",
-            ),
+        text = (
+            f"{n_asked} labels of {purpose}, round {round_}; what they cost is in the "
+            f"artifact approval-{ref.name}."
+        )
+        given: Any = suspend_flow_run(
+            wait_for_input=approval_form(n_asked, text),
             timeout=None,
             key=f"approve-{purpose}-{round_}",
         )

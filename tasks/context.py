@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 PATIENCE_S: Final = 900.0  # that a task waits for a database that is away
-STEP_LEASE_S: Final = 60.0
+STEP_LEASE_S: Final = 40.0
 STEP_POLL_S: Final = 2.0
 
 

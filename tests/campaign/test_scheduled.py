@@ -1,0 +1,88 @@
+"""What schedules run: production models against new labels, unfinished campaigns."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from ase.build import bulk
+
+from fire_core.backbones.assets import bundled_model
+from fire_core.config.campaign import CampaignConfig
+from fire_core.config.load import config_to_json
+from fire_core.config.theory import LennardJonesTheory
+from fire_core.errors import GateError
+from fire_core.labelling.codes import lennard_jones
+from fire_core.labelling.theory import theory_from_config
+from fire_core.storage.campaigns import SelectionRow
+from fire_core.storage.store import Store
+from flows.regression import regression_flow
+from tasks.missing import unfinished_campaigns
+from tests.campaign.conftest import TINY
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ase import Atoms
+
+THEORY = LennardJonesTheory()
+
+
+def cell(seed: int, symbols: str = "LiCl") -> Atoms:
+    atoms = bulk(symbols, "rocksalt", a=5.1, cubic=True)
+    atoms.rattle(0.05, seed=seed)
+    return atoms
+
+
+@pytest.fixture
+def produced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """A store, found by the environment, with fire-mini in production."""
+    url, blobs = f"sqlite:///{tmp_path}/fire.db", tmp_path / "blobs"
+    monkeypatch.setenv("FIRE_DB", url)
+    monkeypatch.setenv("FIRE_BLOBS", str(blobs))
+    config = CampaignConfig.model_validate(TINY | {"theory": THEORY.model_dump()})
+    store = Store.open(url, blobs)
+    store.open_campaign("tiny", config_to_json(config))
+    (start,) = store.add_structures([cell(0)], source="test")
+    store.save_selection("tiny", 0, "start", SelectionRow("build", [start]))
+    sha = store.blobs.put_file(bundled_model())
+    store.add_model("tiny", "fire", sha, parent_sha=None, config_json="{}")
+    store.promote_model("tiny", "fire", "production", [], required=())
+    return store
+
+
+def label(store: Store, frames: list[Atoms]) -> None:
+    theory = theory_from_config(THEORY)
+    store.add_theory(
+        theory.fingerprint, theory.code, theory.version, theory.settings_json
+    )
+    keys = store.add_structures(frames, source="test")
+    labels = [lennard_jones.compute(THEORY, atoms) for atoms in frames]
+    store.add_labels(dict(zip(keys, labels, strict=True)), theory.fingerprint)
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_production_model_that_fails_on_new_labels_fails_the_night(
+    produced: Store,
+) -> None:
+    regression_flow()  # no label is newer: nothing to say
+    assert produced.list_evaluations("tiny") == []
+    label(produced, [cell(n) for n in range(1, 4)])
+    label(produced, [cell(9, "NaCl")])  # another system's, not its business
+    with pytest.raises(GateError, match=r"fire of tiny: force RMSE \d+ meV.* 3 new"):
+        regression_flow()
+    (row,) = produced.list_evaluations("tiny")
+    errors = json.loads(row.result_json)["test"]
+    assert row.dataset.startswith("regression-20")
+    assert errors["n_structures"] == 3
+    assert np.isfinite(errors["force_rmse"])
+    produced.close()
+
+
+def test_a_campaign_without_a_judged_model_is_unfinished(produced: Store) -> None:
+    assert unfinished_campaigns() == ["tiny"]
+    produced.save_evaluation("tiny", "fire", "test-1", "{}")
+    assert unfinished_campaigns() == []
+    produced.close()
