@@ -43,7 +43,8 @@ def label_flow(ref: CampaignRef, round_: int, purpose: str) -> LabelSummary:
     """
     plan = plan_labels(ref, round_, purpose)
     lanes = list(range(1, plan.lanes + 1))
-    label_lane.map(
+    done = label_lane.map(
         unmapped(ref), unmapped(round_), unmapped(purpose), lanes, unmapped(plan.batch)
     ).result()
-    return summarise_labels(ref, round_, purpose, plan.started)
+    owners = [owner for lane in done for owner in lane]
+    return summarise_labels(ref, round_, purpose, plan.started, owners)

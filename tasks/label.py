@@ -118,7 +118,7 @@ def plan_labels(ref: CampaignRef, round_: int, purpose: str) -> LabelPlan:
 )
 def label_lane(
     ref: CampaignRef, round_: int, purpose: str, lane: int, batch: int
-) -> int:
+) -> list[str]:
     """Run labelling processes, one after another, until a choice is settled.
 
     A process leads its own session, so it outlives a killed flow and finishes the
@@ -136,8 +136,8 @@ def label_lane(
 
     Returns
     -------
-    int
-        Labels of the choice that are done or failed.
+    list[str]
+        Owners of the labels that its processes computed.
 
     Raises
     ------
@@ -157,10 +157,12 @@ def label_lane(
             counts = store.label_counts(theory, choice)
             return counts.get(LabelState.DONE, 0) + counts.get(LabelState.FAILED, 0)
 
+        owners: list[str] = []
         while (done := settled()) < total:
             # A limit of this name is made by `fire deploy` where licences are few.
             with concurrency(LICENCES, occupy=1, strict=False):
                 child, owner, log = _start_worker(ref, config, choice, batch)
+                owners.append(owner)
                 status = follow(
                     child, log, logger.info, on_look=lambda: progress.update(settled())
                 )
@@ -173,18 +175,18 @@ def label_lane(
                 raise LabellingError(FailureKind.CRASHED, msg, tail)
             logger.warning("%s; its log is %s; another takes its place", text, log)
         progress.update(done)
-    return done
+    return owners
 
 
 @task(name="summarise-labels", task_run_name="summarise-{purpose}")
 def summarise_labels(
-    ref: CampaignRef, round_: int, purpose: str, started: float
+    ref: CampaignRef, round_: int, purpose: str, started: float, owners: list[str]
 ) -> LabelSummary:
-    """Count the labels by state, their cost since `started`, and show failures."""
+    """Count the labels by state, the cost of the owners' ones, and show failures."""
     with open_campaign(ref) as (store, config):
         keys = chosen_keys(store, ref, round_, purpose)
         rows = store.label_rows(theory_fingerprint(store, config), keys)
-        fresh = [row for row in rows if (row.finished_at or 0.0) >= started]
+        fresh = [row for row in rows if row.owner in owners]
         if fresh:
             store.add_usage(
                 ref.name,
