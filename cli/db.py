@@ -1,4 +1,4 @@
-"""`fire db`: import and export labelled structures, count what is there."""
+"""`fire db`: import, export, copy and count what is there."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ from ase.data import chemical_symbols
 from rich.console import Console
 from rich.table import Table
 
+from cli.db_backup import backup, restore
 from cli.options import DEFAULT_BLOBS, DEFAULT_DB, AsJson, Blobs, Database
 from fire_core.errors import StoreError
 from fire_core.labelling.theory import Theory
 from fire_core.records import LabelState
-from fire_core.storage.copying import copy_store
+from fire_core.storage.copying import copy_blobs, copy_store
 from fire_core.storage.exchange import export_extxyz, import_extxyz
 from fire_core.storage.store import Store
 from fire_core.structures.sanity import find_problems
 
 app = typer.Typer(no_args_is_help=True)
+app.command()(backup)
+app.command()(restore)
 
 OVERLAP = 0.4  # of the sum of covalent radii
 
@@ -87,11 +90,19 @@ def export_file(
 def copy_database(
     source: Annotated[str, typer.Argument(help="URL of the store to copy.")],
     target: Annotated[str, typer.Argument(help="URL of an empty database.")],
+    blobs: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(help="Folders FROM and TO: copy the blobs that TO lacks, too."),
+    ] = None,
 ) -> None:
     """Copy a store into another database: a SQLite campaign moves to PostgreSQL.
 
-    Stop the workers of the source first. Blobs are files and stay where they are.
+    Stop the workers of the source first: what they write meanwhile stays behind.
+    Blobs are files, and stay where they are unless --blobs says where to.
     """
+    if blobs is not None:
+        files = copy_blobs(*blobs)
+        typer.echo(f"blobs: {files.copied} copied, {files.present} were there already")
     tables = copy_store(source, target)
     for table in tables:
         if table.rows:

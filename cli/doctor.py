@@ -1,4 +1,4 @@
-"""`fire doctor`: examine a file of labels before training on it."""
+"""`fire doctor`: examine a file of labels before training on it, or the service."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cli.options import AsJson
+from cli.options import DEFAULT_BLOBS, DEFAULT_DB, AsJson, Blobs, Database
+from cli.service.check import check_service
+from fire_core.errors import ConfigError
 
 if TYPE_CHECKING:
     from fire_core.evaluation.doctor.examine import Examination
@@ -21,8 +23,10 @@ if TYPE_CHECKING:
 COLOURS: Final = {"error": "red", "warning": "yellow", "note": "green"}
 
 
-def doctor(
-    dataset: Annotated[Path, typer.Argument(help="extxyz with energies and forces.")],
+def doctor(  # noqa: PLR0913, PLR0917 - options of two examinations
+    dataset: Annotated[
+        Path | None, typer.Argument(help="extxyz with energies and forces.")
+    ] = None,
     backbone: Annotated[
         str, typer.Option(help="Model to fine-tune: a name, or a file's path.")
     ] = "fire-mini",
@@ -35,9 +39,28 @@ def doctor(
     threads: Annotated[
         int, typer.Option(min=0, help="CPU threads; 0: as torch has it.")
     ] = 0,
+    service: Annotated[
+        bool, typer.Option("--service", help="Examine store, server and workers.")
+    ] = False,
+    db: Database = DEFAULT_DB,
+    blobs: Blobs = DEFAULT_BLOBS,
     as_json: AsJson = False,
 ) -> None:
-    """Examine labels before training on them; exit status 1 if there is an error."""
+    """Examine labels before training on them, or --service; status 1 on an error.
+
+    The service is examined as it is seen from this machine, with this environment.
+    """
+    if service == (dataset is not None):
+        got = "both" if service else "neither"
+        msg = (
+            f"expected a file of labels or --service, got {got}: `fire doctor DATASET` "
+            "or `fire doctor --service`"
+        )
+        raise ConfigError(msg)
+    if dataset is None:
+        if not check_service(db, blobs, as_json=as_json):
+            raise typer.Exit(1)
+        return
     from fire_core.backbones.registry import load_backbone
     from fire_core.evaluation.doctor.dataset import read_dataset
     from fire_core.evaluation.doctor.examine import examine

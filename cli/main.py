@@ -28,7 +28,7 @@ app = typer.Typer(
 )
 app.add_typer(campaign, name="campaign", help="Run, watch and report campaigns.")
 app.add_typer(config, name="config", help="Check campaign files; print the schema.")
-app.add_typer(db, name="db", help="Import, export and count labels.")
+app.add_typer(db, name="db", help="Import, export, copy, back up and count.")
 app.add_typer(label, name="label", help="Look at failed labels; try them again.")
 app.add_typer(model, name="model", help="Check, promote, roll back, export models.")
 app.add_typer(study, name="study", help="Compare trainings over sizes and seeds.")

@@ -78,6 +78,14 @@ class UsageRow:
     finished_at: float
 
 
+CAMPAIGN: Final = (
+    CampaignTable.name,
+    CampaignTable.config_json,
+    CampaignTable.created_at,
+)
+"""Columns of a campaign in the order of `CampaignRow`."""
+
+
 class CampaignTables:
     """Campaigns; a part of `Store`."""
 
@@ -124,14 +132,15 @@ class CampaignTables:
 
     def get_campaign(self, name: str) -> CampaignRow | None:
         """Return a campaign, or None when there is none of that name."""
-        return next((c for c in self.list_campaigns() if c.name == name), None)
+        with reading(self.engine) as connection:
+            query = select(*CAMPAIGN).where(CampaignTable.name == name)
+            row = connection.execute(query).one_or_none()
+            return None if row is None else CampaignRow(*row)
 
     def list_campaigns(self) -> list[CampaignRow]:
         """Return every campaign, oldest first."""
         with reading(self.engine) as connection:
-            query = select(
-                CampaignTable.name, CampaignTable.config_json, CampaignTable.created_at
-            ).order_by(CampaignTable.created_at)
+            query = select(*CAMPAIGN).order_by(CampaignTable.created_at)
             return [CampaignRow(*row) for row in connection.execute(query)]
 
     def save_selection(

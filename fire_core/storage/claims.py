@@ -18,7 +18,7 @@ from fire_core.errors import LeaseLostError, StoreError
 from fire_core.records import FailureKind, Label, LabelState
 from fire_core.storage.engine import database_time, writing
 from fire_core.storage.label_queries import Choice, LabelQueries
-from fire_core.storage.tables import LabelTable
+from fire_core.storage.tables import LabelTable, SelectionMember
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,7 +111,7 @@ class ClaimTables(LabelQueries):
         choice: Choice | None = None,
         sightings: Sightings | None = None,
     ) -> list[Claim]:
-        """Take up to `limit` labels that nobody is working on.
+        """Take up to `limit` labels that nobody is working on, a choice's in its order.
 
         A label is free when it is wanted, or claimed by a worker whose lease has
         run out. One that was claimed `max_attempts` times without an end fails as
@@ -260,13 +260,20 @@ def _free_rows(
             LabelTable.lease_until,
         )
         .where(LabelTable.theory == theory)
-        .order_by(LabelTable.id)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, of=LabelTable)
     )
-    if choice is not None:
-        query = query.where(LabelTable.structure.in_(choice.members()))
     wanted = query.where(LabelTable.state == LabelState.WANTED.value).limit(limit)
-    rows = list(connection.execute(wanted))
+    if choice is None:
+        rows = list(connection.execute(wanted.order_by(LabelTable.id)))
+    else:
+        # Along the choice's own index, so that the walk ends at the first free ones;
+        # sorted by id, every claim would read the whole choice.
+        ranked = choice.members().add_columns(SelectionMember.rank).subquery()
+        wanted = wanted.join(ranked, ranked.c.structure == LabelTable.structure)
+        found = connection.execute(wanted.order_by(ranked.c.rank))
+        rows = list({row.id: row for row in found}.values())  # one may be chosen twice
+        query = query.where(LabelTable.structure.in_(choice.members()))
+    query = query.order_by(LabelTable.id)
     if len(rows) < limit:
         expired = query.where(
             LabelTable.state == LabelState.CLAIMED.value, LabelTable.lease_until < now

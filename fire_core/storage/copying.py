@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Table, func, insert, select, text
 
 from fire_core.errors import StoreError
-from fire_core.storage.engine import PGSQL, open_engine, reading, writing
+from fire_core.storage.blobs import BlobStore
+from fire_core.storage.engine import (
+    PGSQL,
+    SQLITE,
+    open_engine,
+    parse_url,
+    reading,
+    writing,
+)
 from fire_core.storage.tables import Base
 
 if TYPE_CHECKING:
@@ -17,8 +26,12 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-ROWS: Final = 1000  # read and written at once
+ROWS: Final = 250  # read and written at once; a segment's state may be a megabyte
 LOCK: Final = "fire: copy"
+
+
+class NoStoreError(StoreError):
+    """Nothing was written yet where a store is expected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +40,14 @@ class Copied:
 
     table: str
     rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class CopiedBlobs:
+    """How many blobs were copied, and how many were there already."""
+
+    copied: int
+    present: int
 
 
 def copy_store(source: str, target: str) -> list[Copied]:
@@ -48,12 +69,16 @@ def copy_store(source: str, target: str) -> list[Copied]:
     Raises
     ------
     StoreError
-        The target holds rows already, or what was written differs from what was read.
+        There is no source, the target holds rows already, or what was written differs
+        from what was read.
     """
+    need_database(source)
     first, second = open_engine(source), open_engine(target)
     try:
         with reading(first) as old, writing(second, LOCK) as new:
             _snapshot(old)
+            for connection in (old, new):
+                wait_as_long_as_needed(connection)
             _refuse_rows(new, target)
             copied = [_copy(old, new, table) for table in Base.metadata.sorted_tables]
             for table in Base.metadata.sorted_tables:
@@ -63,6 +88,72 @@ def copy_store(source: str, target: str) -> list[Copied]:
         first.dispose()
         second.dispose()
     return copied
+
+
+def copy_blobs(source: str | Path, target: str | Path) -> CopiedBlobs:
+    """Copy the blobs that a folder lacks, each verified; may be repeated at any time.
+
+    Raises
+    ------
+    BlobCorruptedError
+        A blob's bytes do not match its name.
+    StoreError
+        There is no folder to copy from.
+    """
+    old, new = BlobStore(source), BlobStore(target)
+    if not old.folder.is_dir():
+        msg = f"expected a folder of blobs, got {old.folder}, which does not exist"
+        raise StoreError(msg)
+    present = set(list_blobs(new))
+    copied = 0
+    for sha in list_blobs(old):
+        copied += sha not in present and copy_blob(old, new, sha)
+    return CopiedBlobs(copied, len(present))
+
+
+def list_blobs(blobs: BlobStore) -> list[str]:
+    """Return the names of all blobs of a folder, in order."""
+    return sorted(
+        path.name
+        for path in blobs.folder.glob("[0-9a-f][0-9a-f]/*")
+        if path.name[:2] == path.parent.name
+    )
+
+
+def copy_blob(source: BlobStore, target: BlobStore, sha: str) -> bool:
+    """Copy a blob, verified; say whether it was still there.
+
+    Checkpoints are released while a training goes on.
+    """
+    try:
+        target.put_file(source.path(sha))
+    except (StoreError, FileNotFoundError):
+        if (source.folder / sha[:2] / sha).exists():
+            raise
+        return False
+    target.path(sha)
+    return True
+
+
+def need_database(url: str) -> None:
+    """Refuse the URL of a SQLite file that is not there: opening would make it.
+
+    Raises
+    ------
+    NoStoreError
+        There is none.
+    """
+    parsed = parse_url(url)
+    name = parsed.database or ""
+    if parsed.get_backend_name() == SQLITE and not Path(name).is_file():
+        msg = f"expected a store at {url}, but there is no file {name!r}"
+        raise NoStoreError(msg)
+
+
+def wait_as_long_as_needed(connection: Connection) -> None:
+    """Let this transaction be idle while the other database works."""
+    if connection.dialect.name == PGSQL:
+        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
 
 
 def _snapshot(connection: Connection) -> None:
@@ -102,7 +193,7 @@ def _parts(connection: Connection, table: Table) -> Iterator[list[dict[str, Any]
     query = select(table).order_by(*table.primary_key.columns)
     with connection.execute(query, execution_options={"yield_per": ROWS}) as streamed:
         for part in streamed.mappings().partitions(ROWS):
-            yield [dict(row) for row in part]
+            yield [{name: _plain(row[name]) for name in row} for row in part]
 
 
 def _set_sequence(connection: Connection, table: Table) -> None:
@@ -140,11 +231,14 @@ def _digest(connection: Connection, table: Table) -> tuple[int, str]:
     number, total = 0, 0
     for rows in _parts(connection, table):
         for row in rows:
-            words = repr([(name, _plain(row[name])) for name in sorted(row)])
+            words = repr(sorted(row.items()))
             total += int.from_bytes(hashlib.sha256(words.encode()).digest(), "big")
             number += 1
     return number, f"{total % 2**256:064x}"
 
 
 def _plain(value: Any) -> Any:
-    return bytes(value) if isinstance(value, memoryview) else value
+    """Return bytes as such, and text as PostgreSQL can hold it, without NUL."""
+    if isinstance(value, memoryview):
+        return bytes(value)
+    return value.replace("\0", "\ufffd") if isinstance(value, str) else value

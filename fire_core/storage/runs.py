@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import insert, select
 
@@ -138,27 +138,16 @@ class RunTables:
 
     def get_segments(self, run_id: int) -> list[SegmentRow]:
         """Return the finished segments of a run in order."""
+        query = _segments(run_id).order_by(SegmentTable.number)
         with reading(self.engine) as connection:
-            query = (
-                select(
-                    SegmentTable.number, SegmentTable.state, SegmentTable.stopped_json
-                )
-                .where(SegmentTable.run == run_id)
-                .order_by(SegmentTable.number)
-            )
-            return [
-                SegmentRow(
-                    row.number,
-                    row.state,
-                    {int(k): v for k, v in json.loads(row.stopped_json).items()},
-                )
-                for row in connection.execute(query)
-            ]
+            return [_unpack_segment(row) for row in connection.execute(query)]
 
     def last_segment(self, run_id: int) -> SegmentRow | None:
         """Return the last finished segment of a run, None before the first."""
-        segments = self.get_segments(run_id)
-        return segments[-1] if segments else None
+        query = _segments(run_id).order_by(SegmentTable.number.desc()).limit(1)
+        with reading(self.engine) as connection:
+            row = connection.execute(query).one_or_none()
+            return None if row is None else _unpack_segment(row)
 
     def get_frames(self, run_id: int) -> list[FrameRow]:
         """Return the saved frames of a run, by replica, then step."""
@@ -176,3 +165,14 @@ class RunTables:
                 .order_by(FrameTable.replica, FrameTable.step)
             )
             return [FrameRow(*row) for row in connection.execute(query)]
+
+
+def _segments(run_id: int) -> Any:
+    return select(
+        SegmentTable.number, SegmentTable.state, SegmentTable.stopped_json
+    ).where(SegmentTable.run == run_id)
+
+
+def _unpack_segment(row: Any) -> SegmentRow:
+    stopped = {int(k): v for k, v in json.loads(row.stopped_json).items()}
+    return SegmentRow(row.number, row.state, stopped)

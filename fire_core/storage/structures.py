@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from ase.symbols import Symbols
 from sqlalchemy import func, select
 
 from fire_core.errors import StoreError
@@ -43,12 +46,20 @@ def insert_structures(
     return keys
 
 
+@lru_cache(maxsize=256)  # frames of a trajectory share it, and it costs 0.1 ms
+def name_atoms(numbers: bytes) -> tuple[str, str]:
+    """Return (formula, elements) of packed atomic numbers."""
+    symbols = Symbols(np.frombuffer(numbers, "<i8"))
+    return symbols.get_chemical_formula(), "-".join(sorted(set(symbols)))
+
+
 def _row(key: str, atoms: Atoms, source: str, now: float) -> dict[str, Any]:
     packed = pack(atoms)
+    formula, elements = name_atoms(packed.numbers)
     return {
         "key": key,
-        "formula": atoms.get_chemical_formula(),
-        "elements": "-".join(sorted(set(atoms.get_chemical_symbols()))),
+        "formula": formula,
+        "elements": elements,
         "n_atoms": packed.n_atoms,
         "numbers": packed.numbers,
         "positions": packed.positions,

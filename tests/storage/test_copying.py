@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import inspect, select
+from typer.testing import CliRunner
 
-from fire_core.errors import StoreError
+from cli.main import app
+from fire_core.errors import BlobCorruptedError, StoreError
 from fire_core.records import Decided, Failure, FailureKind, Frame, FrameTag, Split
+from fire_core.storage.blobs import BlobStore
 from fire_core.storage.campaigns import SelectionRow
 from fire_core.storage.claims import LeaseTerms
-from fire_core.storage.copying import copy_store
+from fire_core.storage.copying import CopiedBlobs, copy_blobs, copy_store
 from fire_core.storage.store import Store
 from fire_core.storage.tables import Base
 from tests.storage.conftest import THEORY, make_frames, make_label
@@ -101,3 +104,51 @@ def test_a_database_with_rows_is_not_written_to(
         copy_store(one, postgres_database)
     with Store.open(postgres_database, blobs) as store:
         assert store.count_structures() == 1
+
+
+def test_only_missing_blobs_are_copied_and_a_damaged_one_is_told(
+    tmp_path: Path,
+) -> None:
+    old, new = BlobStore(tmp_path / "old"), BlobStore(tmp_path / "new")
+    shas = [old.put_bytes(b"%d" % n) for n in range(3)]
+    new.put_bytes(b"0")
+    assert copy_blobs(old.folder, new.folder) == CopiedBlobs(copied=2, present=1)
+    assert [new.get_bytes(sha) for sha in shas] == [b"0", b"1", b"2"]
+    assert copy_blobs(old.folder, new.folder) == CopiedBlobs(copied=0, present=3)
+    new.delete(shas[1])
+    old.path(shas[1]).write_bytes(b"rotten")
+    with pytest.raises(BlobCorruptedError, match="is corrupted"):
+        copy_blobs(old.folder, new.folder)
+    with pytest.raises(StoreError, match="expected a folder of blobs"):
+        copy_blobs(tmp_path / "nowhere", new.folder)
+
+
+def test_a_mistyped_source_is_no_empty_store(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"there is no file .*typo\.db"):
+        copy_store(f"sqlite:///{tmp_path}/typo.db", f"sqlite:///{tmp_path}/two.db")
+    assert not list(tmp_path.iterdir())
+
+
+def test_text_that_postgresql_cannot_hold_is_copied_without_it(
+    postgres_database: str, tmp_path: Path
+) -> None:
+    one = f"sqlite:///{tmp_path}/one.db"
+    with Store.open(one, tmp_path) as store:
+        store.add_structures(make_frames(1), source="a\0b")
+    copy_store(one, postgres_database)
+    with Store.open(postgres_database, tmp_path) as store:
+        assert rows_of(store)["structure"][0][8] == "a\ufffdb"
+
+
+def test_the_command_moves_rows_and_blobs(
+    postgres_database: str, tmp_path: Path
+) -> None:
+    one = f"sqlite:///{tmp_path}/one.db"
+    with Store.open(one, tmp_path / "old") as store:
+        fill(store)
+    old, new = str(tmp_path / "old"), str(tmp_path / "new")
+    command = ["db", "copy", one, postgres_database, "--blobs", old, new]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    assert "blobs: 2 copied, 0 were there already" in done.output
+    assert "structure: 6 rows" in done.output
