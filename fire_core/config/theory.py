@@ -59,8 +59,8 @@ class LabelConfig(Part):
     machines: Count = 1
     """Label runs at once; with a service, each on a machine of the CPU pool."""
     batch: Count | None = None
-    """Structures to one Prefect task; left out: some minutes of work, from what past
-    labels of the theory took."""
+    """Labels after which a labelling process is replaced by a fresh one; left out: some
+    minutes of work, from what past labels of the theory took."""
     lease: Positive = 60.0
     """Seconds until a silent worker's claim expires."""
     max_attempts: Count = 3

@@ -111,11 +111,11 @@ class ClaimTables(LabelQueries):
         choice: Choice | None = None,
         sightings: Sightings | None = None,
     ) -> list[Claim]:
-        """Take up to `limit` labels that nobody is working on, a choice's in its order.
+        """Take up to `limit` labels that nobody is working on, oldest first.
 
-        A label is free when it is wanted, or claimed by a worker whose lease has
-        run out. One that was claimed `max_attempts` times without an end fails as
-        `too_many_attempts` instead.
+        Of a choice those are taken that were chosen first. A label is free when it is
+        wanted, or claimed by a worker whose lease has run out. One that was claimed
+        `max_attempts` times without an end fails as `too_many_attempts` instead.
 
         Parameters
         ----------
@@ -271,7 +271,8 @@ def _free_rows(
         ranked = choice.members().add_columns(SelectionMember.rank).subquery()
         wanted = wanted.join(ranked, ranked.c.structure == LabelTable.structure)
         found = connection.execute(wanted.order_by(ranked.c.rank))
-        rows = list({row.id: row for row in found}.values())  # one may be chosen twice
+        once = {row.id: row for row in found}  # a structure may be chosen twice
+        rows = [once[label_id] for label_id in sorted(once)]
         query = query.where(LabelTable.structure.in_(choice.members()))
     query = query.order_by(LabelTable.id)
     if len(rows) < limit:
