@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from cli.campaign import app as campaign
 from cli.config import app as config
+from cli.dashboard import dashboard
 from cli.db import app as db
 from cli.doctor import doctor
 from cli.label import app as label
@@ -35,6 +36,7 @@ app.add_typer(study, name="study", help="Compare trainings over sizes and seeds.
 app.add_typer(system, name="system", help="Crystals and interfaces.")
 app.command(name="doctor")(doctor)
 app.command(name="serve")(serve)
+app.command(name="dashboard")(dashboard)
 app.command(name="deploy")(deploy)
 app.command(name="watch")(watch)
 

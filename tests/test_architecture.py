@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("fire_core", "tasks", "flows", "cli", "pretraining", "benchmarks")
+PACKAGES = (
+    "fire_core",
+    "tasks",
+    "flows",
+    "cli",
+    "dashboard",
+    "pretraining",
+    "benchmarks",
+)
 STEPS = {
     "structures", "exploration", "selection", "labelling", "training", "evaluation",
     "report", "backbones",
@@ -29,7 +37,8 @@ DOORS = {
     "sqlalchemy": {"storage"},
     "alembic": {"storage"},
     "matplotlib": {"report"},
-    "jinja2": {"report"},
+    "jinja2": {"report", "dashboard"},
+    "fastapi": {"dashboard"},
     "typer": {"cli"},
     "rich": {"cli"},
     "prefect": {"tasks", "flows", "cli"},
@@ -94,6 +103,11 @@ def test_module_keeps_to_its_layer(path: Path) -> None:
         assert not extra, f"{path} may not import {sorted(extra)}"
     elif room == "tasks":
         assert not {n.split(".")[0] for n in names} & {"flows", "cli"}
+    elif room == "dashboard":
+        tops = {n.split(".")[0] for n in names}
+        assert not tops & {"prefect", "tasks", "flows", "cli"}
+        rooms = {n.split(".")[1] for n in names if n.startswith("fire_core.")}
+        assert rooms <= VOCABULARY | {"storage"}
     elif room == "flows":
         assert "cli" not in {n.split(".")[0] for n in names}
         science = {n.split(".")[1] for n in names if n.startswith("fire_core.")}

@@ -15,6 +15,7 @@ RESULTS: Final = "FIRE_RESULTS"
 GPUS: Final = "FIRE_GPUS"
 DFT_LICENCES: Final = "FIRE_DFT_LICENCES"
 NOTIFY: Final = "FIRE_NOTIFY_URL"
+DASHBOARD_AUTH: Final = "FIRE_DASHBOARD_AUTH"
 
 
 def default_database() -> str:

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 def serve(folder: Path, port: int) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-W", "ignore", "-m", "cli.main", "serve",
-         "--port", str(port)],
+         "--port", str(port), "--dashboard-port", str(port + 1)],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
@@ -53,7 +53,7 @@ def test_it_serves_mends_and_stops(tmp_path: Path) -> None:
         assert "a Prefect server answers at" in told
 
         children = psutil.Process(process.pid).children()
-        assert len(children) == 5  # server, three workers, watch
+        assert len(children) == 6  # server, three workers, watch, dashboard
         (worker,) = (c for c in children if "gpu-pool" in c.cmdline())
         worker.kill()
         said = process.stdout.readline()
