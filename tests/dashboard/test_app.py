@@ -23,8 +23,8 @@ def get(app: FastAPI, path: str, auth: tuple[str, str] | None) -> httpx.Response
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(
             transport=transport, base_url="http://x"
-        ) as client:
-            return await client.get(path, auth=auth)
+        ) as web:
+            return await web.get(path, auth=auth)
 
     return asyncio.run(ask())
 
