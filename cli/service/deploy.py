@@ -87,6 +87,9 @@ def _pool(
 
     template = read_template(name, pool_type)
     if image is not None:
+        if "image" not in template["variables"]["properties"]:
+            msg = f"pools of type {pool_type} have no image: leave --image out"
+            raise ConfigError(msg)
         template["variables"]["properties"]["image"]["default"] = image
     limit = (gpu_count() or 1) if name == GPU_POOL else None
     try:

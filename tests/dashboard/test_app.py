@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 def get(app: FastAPI, path: str, auth: tuple[str, str] | None) -> httpx.Response:
     async def ask() -> httpx.Response:
         transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(
-            transport=transport, base_url="http://x"
-        ) as web:
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as web:
             return await web.get(path, auth=auth)
 
     return asyncio.run(ask())
