@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -198,6 +199,8 @@ def test_prefect_accepts_the_values(
 ) -> None:
     for name in ("prefect-server", "prefect-services", "worker-cpu"):
         with monkeypatch.context() as patch:
+            for key in [k for k in os.environ if k.startswith("PREFECT_")]:
+                patch.delenv(key)  # a test's own server, or the Makefile's
             for key, value in compose["services"][name]["environment"].items():
                 patch.setenv(key, value)
             settings = Settings()
