@@ -159,6 +159,8 @@ def label_lane(
 
         owners: list[str] = []
         while (done := settled()) < total:
+            if owners and config.label.batch is None:  # what it takes is known by now
+                batch = batch_size(_seconds_each(store, theory, choice))
             # A limit of this name is made by `fire deploy` where licences are few.
             with concurrency(LICENCES, occupy=1, strict=False):
                 child, owner, log = _start_worker(ref, config, choice, batch)
