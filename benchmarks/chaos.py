@@ -79,11 +79,7 @@ TINY: dict[str, Any] = {
 
 @dataclass(slots=True)
 class Outcome:
-    """What a run of chaos found.
-
-    `lost` and `twice` name labels; `recoveries_s` holds, for each kill of a flow, the
-    seconds until another run of its step was under way.
-    """
+    """What a run of chaos found; `lost` and `twice` name labels."""
 
     kills: Counter[str] = field(default_factory=Counter)
     campaigns: int = 0
@@ -107,7 +103,6 @@ class Killer(threading.Thread):
         self.left = kills
         self.rng = rng
         self.done: Counter[str] = Counter()
-        self.moments: list[tuple[float, str]] = []
         self.finish = threading.Event()
 
     def run(self) -> None:
@@ -124,7 +119,6 @@ class Killer(threading.Thread):
             if ways[kind]():
                 self.left -= 1
                 self.done[kind] += 1
-                self.moments.append((time.time(), kind))
                 print(f"{time.strftime('%H:%M:%S')} {kind} ({self.left} left)")
 
     def _pause(self) -> None:

@@ -34,6 +34,7 @@ from fire_core.config.theory import LennardJonesTheory
 from fire_core.labelling.makers import run_label
 from fire_core.records import LabelState
 from fire_core.storage.campaigns import SelectionRow
+from fire_core.storage.label_queries import Choice
 from fire_core.storage.store import Store
 
 if TYPE_CHECKING:
@@ -153,14 +154,11 @@ def through_the_pool(service: Service, n: int) -> dict[str, float]:
             )
             kind, message = service.wait(str(run["id"]), 1800)
         wall = time.monotonic() - start
-        counts = store.label_counts(None)
-        (theory,) = (t for t, code, *_ in store.list_theories() if code == "ase/lj")
-        done = store.label_counts(theory)[LabelState.DONE]
+        counts = store.label_counts(choice=Choice(name, 1, "selected"))
     assert kind == "COMPLETED", message
-    assert counts
+    assert counts == {LabelState.DONE: n}
     return {
         "labels": n,
-        "done": done,
         "wall_s": wall,
         "ms_per_label": 1e3 * wall / n,
         "server_cpu_ms_per_label": 1e3 * watch.cpu_s / n,

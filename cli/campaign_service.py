@@ -137,25 +137,18 @@ def _resume(row: ApprovalRow) -> str:
     """Resume the campaign's run where it is suspended on a service."""
     set_prefect_defaults()
     from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import (
-        FlowRunFilter,
-        FlowRunFilterState,
-        FlowRunFilterStateType,
-        FlowRunFilterTags,
-    )
     from prefect.client.schemas.objects import StateType
     from prefect.settings import get_current_settings
 
+    from tasks.runs import find_runs
+
     if get_current_settings().api.url is None:
         return "a campaign that runs here goes on by itself"
-    paused = FlowRunFilter(
-        tags=FlowRunFilterTags(all_=[f"campaign:{row.campaign}", "fire-campaign"]),
-        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PAUSED])),
-    )
+    tags = [f"campaign:{row.campaign}", "fire-campaign"]
     word = {"labels": row.n_approved, "who": row.actor, "reason": row.reason or ""}
     try:
         with get_client(sync_client=True) as client:
-            runs = client.read_flow_runs(flow_run_filter=paused)
+            runs = find_runs(client, [StateType.PAUSED], tags)
             for run in runs:
                 client.resume_flow_run(run.id, run_input=word)
     except httpx.HTTPError as error:

@@ -7,28 +7,23 @@ store what is missing, so it may be sent again after a crash.
 
 from __future__ import annotations
 
+import functools
 import time
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from uuid import UUID
 
 import httpx
 from prefect import get_run_logger
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import (
-    FlowRunFilter,
-    FlowRunFilterState,
-    FlowRunFilterStateType,
-    FlowRunFilterTags,
-)
 from prefect.client.schemas.objects import StateType
 from prefect.deployments import run_deployment
-from prefect.exceptions import PrefectException
 from prefect.runtime import deployment, flow_run
 
 from fire_core.errors import FireError
+from tasks.runs import find_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from prefect import Flow
     from prefect.client.schemas.objects import FlowRun, State
@@ -36,7 +31,12 @@ if TYPE_CHECKING:
     from fire_core.config.campaign import CampaignConfig
     from tasks.context import CampaignRef
 
+Result = TypeVar("Result")
+
 POLL_S: Final = 1.0
+AWAY_S: Final = 5.0
+PATIENCE_S: Final = 1800.0  # with a server that is away; a restart takes seconds
+SERVER_ERROR: Final = 500  # and above: not the caller's fault
 CAMPAIGN_TAG: Final = "fire-campaign"
 """Of the run of a whole campaign, beside `campaign:NAME`."""
 PREFECT_SAYS: Final = "Flow run encountered an exception: "
@@ -84,32 +84,42 @@ def run_step(
         return
     words = [step.name, *(str(parameters[n]) for n in NAMING if n in parameters)]
     names = ["-".join([*words, str(n + 1)]) for n in range(copies)]
-    left = {name: _send(step, ref, name, parameters) for name in names}
+
+    def send(name: str) -> UUID:
+        return _outlast(lambda: _send(step, ref, name, parameters))
+
+    left = {name: send(name) for name in names}
     starts = dict.fromkeys(names, 1)
     while left:
         time.sleep(POLL_S)
         for name, run_id in list(left.items()):
-            state = _state(run_id)
+            state = _outlast(functools.partial(_state, run_id))
             if state is None or not state.is_final():
                 continue
             del left[name]
-            if state.is_completed():
-                continue
-            if state.is_failed():
-                reason = str(state.message).removeprefix(PREFECT_SAYS)
-                msg = f"the step {name} failed: {reason}"
-                raise FireError(msg)
-            if starts[name] == STARTS:
-                msg = (
-                    f"the step {name} was started {STARTS} times and never finished "
-                    f"(last: {state.name}, {state.message}); look at its worker"
-                )
-                raise FireError(msg)
-            starts[name] += 1
-            get_run_logger().warning(
-                "%s is %s (%s); sent again", name, state.name, state.message
-            )
-            left[name] = _send(step, ref, name, parameters)
+            if not _is_finished(name, state, starts[name]):
+                starts[name] += 1
+                left[name] = send(name)
+
+
+def _is_finished(name: str, state: State, starts: int) -> bool:
+    """Say whether a step that ended is done; False: it has to be sent again."""
+    if state.is_completed():
+        return True
+    if state.is_failed():
+        reason = str(state.message).removeprefix(PREFECT_SAYS)
+        msg = f"the step {name} failed: {reason}"
+        raise FireError(msg)
+    if starts == STARTS:
+        msg = (
+            f"the step {name} was started {STARTS} times and never finished (last: "
+            f"{state.name}, {state.message}); look at its worker"
+        )
+        raise FireError(msg)
+    get_run_logger().warning(
+        "%s is %s (%s); sent again", name, state.name, state.message
+    )
+    return False
 
 
 def send_campaign(campaign: Flow[..., Any], config: CampaignConfig) -> None:
@@ -136,10 +146,14 @@ def tag_campaign(name: str) -> None:
     run_id = flow_run.id
     if not on_pools() or run_id is None:
         return
-    with get_client(sync_client=True) as client:
-        there = client.read_flow_run(UUID(run_id)).tags
-        tags = {*there, f"campaign:{name}", CAMPAIGN_TAG}
-        client.update_flow_run(UUID(run_id), tags=sorted(tags))
+
+    def tag() -> None:
+        with get_client(sync_client=True) as client:
+            there = client.read_flow_run(UUID(run_id)).tags
+            tags = {*there, f"campaign:{name}", CAMPAIGN_TAG}
+            client.update_flow_run(UUID(run_id), tags=sorted(tags))
+
+    _outlast(tag)
 
 
 def _send(
@@ -163,21 +177,35 @@ def _send(
 
 def _alive(tags: Sequence[str]) -> list[FlowRun]:
     with get_client(sync_client=True) as client:
-        return client.read_flow_runs(
-            flow_run_filter=FlowRunFilter(
-                tags=FlowRunFilterTags(all_=list(tags)),
-                state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(ALIVE))),
-            ),
-            limit=1,
-        )
+        return find_runs(client, ALIVE, tags)
 
 
 def _state(run_id: UUID) -> State | None:
-    """Return a run's state; None while the server is away."""
-    try:
-        with get_client(sync_client=True) as client:
-            return client.read_flow_run(run_id).state
-    except (httpx.HTTPError, PrefectException) as error:
-        get_run_logger().warning("the Prefect server is away: %r", error)
-        time.sleep(5 * POLL_S)
-        return None
+    with get_client(sync_client=True) as client:
+        return client.read_flow_run(run_id).state
+
+
+def _outlast(call: Callable[[], Result]) -> Result:
+    """Call until the server is there to answer, for at most `PATIENCE_S`.
+
+    What is called may have worked although its answer was lost, and is called again.
+    """
+    start, told = time.monotonic(), False
+    while True:
+        try:
+            return call()
+        except httpx.HTTPError as error:
+            if _is_refusal(error) or time.monotonic() - start > PATIENCE_S:
+                raise
+            if not told:
+                get_run_logger().warning("the Prefect server is away: %r", error)
+                told = True
+        time.sleep(AWAY_S)
+
+
+def _is_refusal(error: httpx.HTTPError) -> bool:
+    """Say whether the server answered, and it is the question that was wrong."""
+    return (
+        isinstance(error, httpx.HTTPStatusError)
+        and error.response.status_code < SERVER_ERROR
+    )

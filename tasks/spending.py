@@ -11,7 +11,7 @@ from prefect.artifacts import create_markdown_artifact
 
 from fire_core.records import Decided, LabelState
 from fire_core.spending import HOUR, Spent, allow, estimate_core_seconds, must_ask
-from fire_core.storage.approvals import ApprovalState
+from fire_core.storage.approvals import BUDGET, ApprovalState
 from fire_core.storage.label_queries import Choice
 from tasks.context import CampaignRef, open_campaign
 from tasks.explore import TEST
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from fire_core.storage.approvals import ApprovalRow
     from fire_core.storage.store import Store
 
-BUDGET: Final = "budget"
 ODDEST: Final = 5
 
 
@@ -86,33 +85,36 @@ def price_labels(ref: CampaignRef, round_: int, purpose: str) -> Terms:
         reserve = 0 if purpose == TEST else config.evaluate.n
         spent = Spent(price.spent_labels, price.spent_core_hours * HOUR)
         allowed = allow(price.missing, seconds, spent, config.budget, reserve)
-        if allowed.reason is not None:
-            first = _prefix(sizes, allowed.n)
-            decided = Decided(first, BUDGET, allowed.reason)
-            row = store.cut_labels(ref.name, round_, purpose, price.chosen, decided)
-            get_run_logger().warning("%s", terms_of(row).cut)
+        first = _prefix(sizes, allowed.n)
+        if allowed.n and must_ask(config.approval, purpose, seconds):
+            text = json.dumps(asdict(price) | {"budget": allowed.reason})
+            row = store.ask_approval(ref.name, round_, purpose, first, text)
+            _show(ref, (round_, purpose), price, first, allowed.reason)
             return terms_of(row)
-        if known is not None:  # the budget has grown since it cut
-            decided = Decided(price.chosen, BUDGET, "")
-            row = store.cut_labels(ref.name, round_, purpose, price.chosen, decided)
-            return terms_of(row)
-        if price.missing and must_ask(config.approval, purpose, seconds):
-            text = json.dumps(asdict(price))
-            row = store.ask_approval(ref.name, round_, purpose, price.chosen, text)
-            _show(ref, round_, purpose, price)
-            return terms_of(row)
-        return Terms(ApprovalState.APPROVED, None, None)
+        if allowed.reason is None and known is None:
+            return Terms(ApprovalState.APPROVED, None, None)
+        # The budget cuts, or has grown since it did.
+        decided = Decided(first, BUDGET, allowed.reason or "")
+        row = store.cut_labels(ref.name, round_, purpose, price.chosen, decided)
+        terms = terms_of(row)
+        if terms.cut is not None:
+            get_run_logger().warning("%s", terms.cut)
+        return terms
 
 
 def terms_of(row: ApprovalRow) -> Terms:
     """Return what a request allows."""
+    if row.state is ApprovalState.PENDING:
+        return Terms(row.state, None, None)
+    whys = [row.reason, json.loads(row.price_json).get("budget")]
+    why = "; ".join(text for text in whys if text)
     cut = None
-    if row.state is not ApprovalState.PENDING and row.n_approved != row.n_asked:
+    if row.state is ApprovalState.REJECTED:
+        cut = f"{row.n_asked} labels were rejected by {row.actor}"
+    elif row.n_approved != row.n_asked or whys[1]:
         cut = f"{row.n_approved} of {row.n_asked} labels were approved by {row.actor}"
-        if row.state is ApprovalState.REJECTED:
-            cut = f"{row.n_asked} labels were rejected by {row.actor}"
-        if row.reason:
-            cut += f" ({row.reason})"
+    if cut is not None and why:
+        cut += f" ({why})"
     return Terms(row.state, row.n_approved, cut)
 
 
@@ -208,32 +210,39 @@ def _oddest(
     ]
 
 
-def _show(ref: CampaignRef, round_: int, purpose: str, price: Price) -> None:
+def _show(
+    ref: CampaignRef,
+    which: tuple[int, str],
+    price: Price,
+    first: int,
+    cut: str | None,
+) -> None:
     """Show the price on the run's page, with the command that approves it."""
+    round_, purpose = which
     cost = "unknown: no label of this theory was paid for yet"
     if price.core_hours is not None:
         cost = f"{price.core_hours:.3g} core-hours, from {price.based_on} past labels"
+    title = f"{price.missing} labels of {purpose}, round {round_}, wait for approval"
     lines = [
-        f"## {price.missing} labels of {purpose}, round {round_}, wait for approval",
-        f"- estimated cost: {cost}",
+        f"## {title}",
+        f"- estimated cost of all: {cost}",
         f"- spent so far: {price.spent_labels} labels, "
         f"{price.spent_core_hours:.3g} core-hours",
-        f"- approve with `fire campaign approve {ref.name}`, or resume this run with "
-        "the number of labels",
     ]
+    if cut is not None:
+        lines.append(f"- asked for are the first {first} structures only: {cut}")
+    lines.append(
+        f"- approve with `fire campaign approve {ref.name}`, or resume this run with "
+        "the number of labels"
+    )
     if price.oddest:
         lines += [
-            "",
-            "The oddest structures, which stand for the fewest candidates:",
-            "",
-        ]
-        lines += [
-            "| structure | stands for | distance to its centre |",
-            "|---|---|---|",
+            *("", "The oddest structures, which stand for the fewest candidates:", ""),
+            *("| structure | stands for | distance to centre |", "|---|---|---|"),
         ]
         lines += [
             f"| {o['structure'][:12]} | {o['stands_for']} | {o['distance']} |"
             for o in price.oddest
         ]
     create_markdown_artifact("\n".join(lines), key=f"approval-{ref.name}")
-    get_run_logger().info("%s", lines[0].lstrip("# "))
+    get_run_logger().info("%s", title)

@@ -30,6 +30,7 @@ SILENCE_S: Final = 3 * HEARTBEAT_S
 RESTART_TAG: Final = "fire-restart"
 STUCK_S: Final = {"process": 120, "docker": 600, "kubernetes": 1200}
 """Seconds between taking a run and its start, images and nodes fetched included."""
+BEAT: Final = "prefect.flow-run.heartbeat"
 ANY_RUN: Final = {"prefect.resource.id": ["prefect.flow-run.*"]}
 ENDED: Final = {
     f"prefect.flow-run.{state}"
@@ -39,27 +40,12 @@ ENDED: Final = {
 
 def crash_silent_runs() -> AutomationCore:
     """Return the automation that declares a silent run crashed."""
-    beat = "prefect.flow-run.heartbeat"
-    return AutomationCore(
-        name="fire: crash silent runs",
-        description=f"A run that says nothing for {SILENCE_S} s has lost its process.",
-        trigger=EventTrigger(
-            after={beat},
-            expect={beat, *ENDED},
-            match=ResourceSpecification(
-                {"prefect.resource.id": ["prefect.flow-run.*"]}
-            ),
-            for_each={"prefect.resource.id"},
-            posture=Posture.Proactive,
-            threshold=1,
-            within=timedelta(seconds=SILENCE_S),
-        ),
-        actions=[
-            ChangeFlowRunState(
-                state=StateType.CRASHED,
-                message=f"silent for {SILENCE_S} s: its process or worker is gone",
-            )
-        ],
+    return _crash_without(
+        "fire: crash silent runs",
+        f"silent for {SILENCE_S} s: its process or worker is gone",
+        after={BEAT},
+        expect={BEAT},
+        within_s=SILENCE_S,
     )
 
 
@@ -69,24 +55,32 @@ def crash_stuck_runs(pool_type: str) -> AutomationCore:
     A worker that dies between taking a run and starting its process leaves it pending.
     """
     patience_s = STUCK_S[pool_type]
+    return _crash_without(
+        "fire: crash stuck runs",
+        f"not started after {patience_s} s: its worker is gone",
+        after={"prefect.flow-run.Pending", "prefect.flow-run.Submitting"},
+        expect={"prefect.flow-run.Running"},
+        within_s=patience_s,
+    )
+
+
+def _crash_without(
+    name: str, message: str, *, after: set[str], expect: set[str], within_s: int
+) -> AutomationCore:
+    """Crash a run of which nothing that is expected comes in time, nor its end."""
     return AutomationCore(
-        name="fire: crash stuck runs",
-        description=f"A run whose process has not started after {patience_s} s.",
+        name=name,
+        description=message,
         trigger=EventTrigger(
-            after={"prefect.flow-run.Pending", "prefect.flow-run.Submitting"},
-            expect={"prefect.flow-run.Running", *ENDED},
+            after=after,
+            expect={*expect, *ENDED},
             match=ResourceSpecification(ANY_RUN),
             for_each={"prefect.resource.id"},
             posture=Posture.Proactive,
             threshold=1,
-            within=timedelta(seconds=patience_s),
+            within=timedelta(seconds=within_s),
         ),
-        actions=[
-            ChangeFlowRunState(
-                state=StateType.CRASHED,
-                message=f"not started after {patience_s} s: its worker is gone",
-            )
-        ],
+        actions=[ChangeFlowRunState(state=StateType.CRASHED, message=message)],
     )
 
 

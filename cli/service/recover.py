@@ -19,23 +19,14 @@ def crash_lost_runs() -> list[FlowRun]:
     Crashed campaigns are scheduled again by an automation; steps by their campaigns.
     """
     from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import (
-        FlowRunFilter,
-        FlowRunFilterState,
-        FlowRunFilterStateType,
-    )
     from prefect.client.schemas.objects import StateType
     from prefect.states import Crashed
 
-    lost = FlowRunFilter(
-        state=FlowRunFilterState(
-            type=FlowRunFilterStateType(
-                any_=[StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
-            )
-        )
-    )
+    from tasks.runs import find_runs
+
+    lost = (StateType.RUNNING, StateType.PENDING, StateType.CANCELLING)
     with get_client(sync_client=True) as client:
-        runs = client.read_flow_runs(flow_run_filter=lost, limit=200)
+        runs = find_runs(client, lost)
         for run in runs:
             state: State[Any] = Crashed(message="the service was stopped while it ran")
             client.set_flow_run_state(run.id, state, force=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
+from cli.prefect_run import PREFECT_DEFAULTS
 from fire_core.config import environment
 
 if TYPE_CHECKING:
@@ -13,9 +14,7 @@ if TYPE_CHECKING:
 HEARTBEAT_S: Final = 30
 
 SERVER: Final = {
-    # With analytics a fresh server fails on locks more often than not.
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "DO_NOT_TRACK": "1",
+    **PREFECT_DEFAULTS,
     # Slots of limits that live in memory are lost when the server restarts.
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": (
         "prefect.server.concurrency.lease_storage.filesystem"
@@ -30,7 +29,6 @@ CLIENT: Final = {
     "PREFECT_WORKER_QUERY_SECONDS": "2",
     # OpenMP threads that spin for long starve each other on a shared machine.
     "GOMP_SPINCOUNT": "3000",
-    "DO_NOT_TRACK": "1",
 }
 
 

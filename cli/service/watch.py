@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from prefect.client.orchestration import SyncPrefectClient
-    from prefect.client.schemas.objects import FlowRun, State, StateType
+    from prefect.client.schemas.objects import FlowRun, State
 
 LOOK_S: Final = 10.0
 LATE_S: Final = 30.0
@@ -68,8 +68,10 @@ def look(client: SyncPrefectClient, stuck_s: float) -> list[str]:
     from prefect.client.schemas.objects import StateType
     from prefect.states import AwaitingRetry, Crashed
 
+    from tasks.runs import find_runs
+
     lines: list[str] = []
-    for run in _runs(client, StateType.CRASHED, tags=["fire-restart"]):
+    for run in find_runs(client, [StateType.CRASHED], ["fire-restart"]):
         crashes = [
             s
             for s in client.read_flow_run_states(run.id)
@@ -80,12 +82,13 @@ def look(client: SyncPrefectClient, stuck_s: float) -> list[str]:
         message = "its process was lost; it goes on from the store"
         _set(client, run.id, AwaitingRetry(message=message))
         lines.append(f"{run.name} had crashed; scheduled again")
-    for run in _runs(client, StateType.PENDING):
+    for run in find_runs(client, [StateType.PENDING]):
         if _age(run) > stuck_s:
             message = f"not started after {stuck_s:.0f} s: its worker is gone"
             _set(client, run.id, Crashed(message=message))
             lines.append(f"{run.name} never started; declared crashed")
-    old = [r for r in _runs(client, StateType.RUNNING) if _age(r) > SILENCE_S]
+    running = find_runs(client, [StateType.RUNNING])
+    old = [run for run in running if _age(run) > SILENCE_S]
     beating = _beating(client, [run.id for run in old])
     for run in old:
         if run.id not in beating:
@@ -93,25 +96,6 @@ def look(client: SyncPrefectClient, stuck_s: float) -> list[str]:
             _set(client, run.id, Crashed(message=message))
             lines.append(f"{run.name} is silent; declared crashed")
     return lines
-
-
-def _runs(
-    client: SyncPrefectClient, state: StateType, tags: list[str] | None = None
-) -> list[FlowRun]:
-    from prefect.client.schemas.filters import (
-        FlowRunFilter,
-        FlowRunFilterState,
-        FlowRunFilterStateType,
-        FlowRunFilterTags,
-    )
-
-    return client.read_flow_runs(
-        flow_run_filter=FlowRunFilter(
-            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[state])),
-            tags=None if tags is None else FlowRunFilterTags(all_=tags),
-        ),
-        limit=200,
-    )
 
 
 def _age(run: FlowRun) -> float:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from fire_core.errors import StoreError
 from fire_core.storage.campaigns import campaign_lock
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from fire_core.records import Decided
+
+BUDGET: Final = "budget"
+"""The actor that decides what nobody was asked for."""
 
 
 class ApprovalState(StrEnum):
@@ -66,8 +69,19 @@ class ApprovalTables:
     def ask_approval(
         self, campaign: str, round_: int, purpose: str, n: int, price_json: str
     ) -> ApprovalRow:
-        """Ask for labels, or return the request as it was made before."""
+        """Ask for labels, or return the request as it was made before.
+
+        What only a budget decided gives way to the question.
+        """
         with writing(self.engine, campaign_lock(campaign)) as connection:
+            connection.execute(
+                delete(ApprovalTable).where(
+                    ApprovalTable.campaign == campaign,
+                    ApprovalTable.round == round_,
+                    ApprovalTable.purpose == purpose,
+                    ApprovalTable.actor == BUDGET,
+                )
+            )
             row = {
                 "campaign": campaign,
                 "round": round_,

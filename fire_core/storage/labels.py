@@ -44,7 +44,7 @@ class LabelTables(ClaimTables):
         """
         with writing(self.engine, _queue(theory)) as connection:
             known = _known(connection, list(labels), theory)
-            done = [k for k in labels if known.get(k) == LabelState.DONE]
+            done = {k for k in labels if known.get(k) == LabelState.DONE}
             settled = {
                 "state": LabelState.DONE.value,
                 "owner": None,
@@ -70,7 +70,7 @@ class LabelTables(ClaimTables):
                     )
                     .values(rows[key])
                 )
-            return list(rows), done
+            return list(rows), [key for key in labels if key in done]
 
     def retry_labels(self, theory: str, kind: str | None = None) -> int:
         """Make failed labels wanted again, all or of one kind; return how many."""

@@ -212,9 +212,11 @@ def test_a_person_sees_it_in_the_browser(
         page.get_by_text("served-report").first.wait_for(timeout=30_000)
         page.get_by_text("Artifacts", exact=True).first.click()
         page.get_by_text("approval-served").first.wait_for(timeout=30_000)
+        assert "control-pool" in page.inner_text("body")
         page.screenshot(path=tmp_path / "run.png")
         page.goto(f"{address}/deployments/deployment/{deployment['id']}/run")
         page.get_by_text("Rounds of explore").first.wait_for(timeout=30_000)
+        assert "Labelling processes at once on a machine." in page.inner_text("body")
         page.screenshot(path=tmp_path / "form.png")
         browser.close()
 
