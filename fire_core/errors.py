@@ -58,7 +58,14 @@ class LabellingError(FireError):
         One sentence for a person.
     log_tail
         Last lines of the code's output; empty when it wrote none.
+
+    Attributes
+    ----------
+    workdir
+        Folder that holds what the calculation left; None: nothing was kept.
     """
+
+    workdir: str | None = None
 
     def __init__(self, kind: str, reason: str, log_tail: str = "") -> None:
         super().__init__(f"{kind}: {reason}")

@@ -40,6 +40,8 @@ class FailureKind(StrEnum):
     ABSURD_FORCES = "absurd_forces"
     TIMEOUT = "timeout"
     CRASHED = "crashed"
+    OUT_OF_MEMORY = "out_of_memory"
+    MISSING_POTENTIAL = "missing_potential"
     TOO_MANY_ATTEMPTS = "too_many_attempts"
 
 

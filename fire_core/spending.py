@@ -145,8 +145,7 @@ def must_ask(
 def batch_size(core_seconds_each: float | None, aim_s: float = 120.0) -> int:
     """Return how many labels make one task: about `aim_s` of work, 1 to 1000.
 
-    A task costs the orchestrator some 40 ms and starts a process of some seconds;
-    25 where nothing is known.
+    A process takes some seconds to start; 25 where nothing is known.
     """
     if core_seconds_each is None:
         return 25

@@ -248,7 +248,10 @@ def _start_worker(
         *("--workdir", str(folder), "--lease", str(config.label.lease)),
         *("--max-attempts", str(config.label.max_attempts)),
         *("--timeout", str(config.label.timeout)),
+        *("--cores", str(config.label.cores)),
     ]
+    if config.label.restart:
+        command += ["--shelf", str(ref.workdir.parent / "shelf")]
     if choice.first is not None:
         command += ["--first", str(choice.first)]
     log = folder / "worker.log"

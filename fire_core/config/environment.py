@@ -16,6 +16,8 @@ GPUS: Final = "FIRE_GPUS"
 DFT_LICENCES: Final = "FIRE_DFT_LICENCES"
 NOTIFY: Final = "FIRE_NOTIFY_URL"
 DASHBOARD_AUTH: Final = "FIRE_DASHBOARD_AUTH"
+PSEUDOPOTENTIALS: Final = "FIRE_PSEUDOPOTENTIALS"
+CP2K_DATA: Final = "CP2K_DATA_DIR"  # CP2K's own
 
 
 def default_database() -> str:
@@ -46,6 +48,24 @@ def dft_licences() -> int | None:
 def notify_url() -> str | None:
     """Return the web hook that hears of failed labels; None where there is none."""
     return os.environ.get(NOTIFY) or None
+
+
+def program_command(name: str, default: str) -> str:
+    """Return the command line of an electronic-structure code.
+
+    `name` is an environment variable, such as FIRE_CP2K; `{cores}` in it is replaced.
+    """
+    return os.environ.get(name) or default
+
+
+def pseudopotential_folder() -> str | None:
+    """Return the folder of this machine's pseudopotentials; None: nobody said."""
+    return os.environ.get(PSEUDOPOTENTIALS) or None
+
+
+def cp2k_data_folder() -> str:
+    """Return the folder of CP2K's basis sets and pseudopotentials."""
+    return os.environ.get(CP2K_DATA) or "/usr/share/cp2k"
 
 
 def _number(name: str) -> int | None:

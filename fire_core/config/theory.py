@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from fire_core.config.base import Count, Part, Positive
+from fire_core.config.dft import Cp2kTheory, EspressoTheory
 
 
 class XtbTheory(Part):
@@ -47,7 +48,8 @@ class LennardJonesTheory(Part):
 
 
 TheoryConfig = Annotated[
-    XtbTheory | TeacherTheory | LennardJonesTheory, Field(discriminator="kind")
+    XtbTheory | TeacherTheory | LennardJonesTheory | Cp2kTheory | EspressoTheory,
+    Field(discriminator="kind"),
 ]
 
 
@@ -67,3 +69,8 @@ class LabelConfig(Part):
     """Claims of one label before it is given up as failed."""
     timeout: Positive = 600.0
     """Wall-clock seconds that one structure may take."""
+    cores: Count = 1
+    """Cores of each labelling process's electronic-structure code (MPI ranks)."""
+    restart: bool = True
+    """Start a calculation from the wave functions or the density of the nearest
+    finished structure of the same atoms on this machine."""

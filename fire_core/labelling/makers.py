@@ -6,30 +6,37 @@ labels one structure at a time; see `tasks.label_worker`.
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import warnings
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from ase import Atoms
 
+from fire_core.config.dft import DftTheory
 from fire_core.config.theory import LennardJonesTheory, XtbTheory
 from fire_core.errors import LabellingError
 from fire_core.labelling.codes import lennard_jones, teacher, xtb
+from fire_core.labelling.codes.registry import program_of
+from fire_core.labelling.program import Machine, check_program, compute
 from fire_core.labelling.triage import check_label, classify
 from fire_core.records import FailureKind, Label
 from fire_core.structures.sanity import find_problems
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from fire_core.config.theory import TheoryConfig
 
 JsonDict = dict[str, Any]
+EVIDENCE_BYTES: Final = 2_000_000
+"""Largest file that is kept of a failed calculation."""
 
 
 def known_elements(theory: TheoryConfig) -> frozenset[str]:
     """Return the elements that a theory level can label."""
+    if isinstance(theory, DftTheory):
+        return program_of(theory).elements(theory)
     if isinstance(theory, XtbTheory):
         return xtb.ELEMENTS
     if isinstance(theory, LennardJonesTheory):
@@ -37,15 +44,29 @@ def known_elements(theory: TheoryConfig) -> frozenset[str]:
     return teacher.elements(theory)
 
 
-def compute_label(theory_json: JsonDict, structure: JsonDict) -> JsonDict:
-    """Compute a label from and to plain JSON: the body of every labelling job."""
+def check_ready(theory: TheoryConfig) -> None:
+    """Raise ConfigError unless this machine can compute labels of a theory."""
+    if isinstance(theory, DftTheory):
+        check_program(program_of(theory), theory)
+
+
+def compute_label(
+    theory_json: JsonDict, structure: JsonDict, cores: int = 1, shelf: str | None = None
+) -> JsonDict:
+    """Compute a label from and to plain JSON: the body of every labelling job.
+
+    It runs in the working directory, which jobflow makes for each job.
+    """
     from pydantic import TypeAdapter
 
     from fire_core.config.theory import TheoryConfig as AnyTheory
 
     theory = TypeAdapter(AnyTheory).validate_python(theory_json)
     atoms = dict_to_atoms(structure)
-    if isinstance(theory, XtbTheory):
+    if isinstance(theory, DftTheory):
+        machine = Machine(cores, None if shelf is None else Path(shelf))
+        label = compute(program_of(theory), theory, atoms, Path.cwd(), machine)
+    elif isinstance(theory, XtbTheory):
         label = xtb.compute(theory, atoms)
     elif isinstance(theory, LennardJonesTheory):
         label = lennard_jones.compute(theory, atoms)
@@ -54,8 +75,8 @@ def compute_label(theory_json: JsonDict, structure: JsonDict) -> JsonDict:
     return label_to_dict(label)
 
 
-def label_maker(theory: TheoryConfig) -> Any:
-    """Return the jobflow Maker of a theory level.
+def label_maker(theory: TheoryConfig, machine: Machine | None = None) -> Any:
+    """Return the jobflow Maker of a theory level, for a machine (None: one core).
 
     Its `make(structure)` takes the dictionary of `atoms_to_dict` and gives a job
     whose output is the dictionary of a label (eV, eV/Å, eV/Å³).
@@ -63,6 +84,9 @@ def label_maker(theory: TheoryConfig) -> Any:
     from dataclasses import dataclass
 
     from jobflow import Job, Maker
+
+    here = machine or Machine()
+    shelf = None if here.shelf is None else str(here.shelf)
 
     @dataclass
     class LabelMaker(Maker):  # type: ignore[misc]
@@ -74,14 +98,19 @@ def label_maker(theory: TheoryConfig) -> Any:
             return Job(
                 compute_label,
                 function_args=(theory.model_dump(mode="json"), structure),
+                function_kwargs={"cores": here.cores, "shelf": shelf},
                 name=self.name,
             )
 
     return LabelMaker()
 
 
-def run_label(theory: TheoryConfig, atoms: Atoms, *, workdir: Path) -> Label:
+def run_label(
+    theory: TheoryConfig, atoms: Atoms, *, workdir: Path, machine: Machine | None = None
+) -> Label:
     """Label one structure through its Maker, in a fresh folder of `workdir`.
+
+    The folder of a failed calculation is kept, without its large files.
 
     Raises
     ------
@@ -93,26 +122,38 @@ def run_label(theory: TheoryConfig, atoms: Atoms, *, workdir: Path) -> Label:
     from maggma.stores import MemoryStore
 
     _refuse_unfit(theory, atoms)
-    job = label_maker(theory).make(atoms_to_dict(atoms))
-    with tempfile.TemporaryDirectory(dir=workdir, prefix="label-") as folder:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                outputs = run_locally(
-                    job,
-                    store=JobStore(MemoryStore()),
-                    raise_immediately=True,
-                    root_dir=folder,
-                    log=False,
-                )
-        except Exception as error:  # any error of a code becomes a record
-            failure = classify(error)
-            raise LabellingError(
-                failure.kind, failure.reason, failure.log_tail
-            ) from error
-    label = dict_to_label(outputs[job.uuid][1].output)
-    check_label(label)
+    job = label_maker(theory, machine).make(atoms_to_dict(atoms))
+    folder = Path(tempfile.mkdtemp(dir=workdir, prefix="label-"))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            outputs = run_locally(
+                job,
+                store=JobStore(MemoryStore()),
+                raise_immediately=True,
+                root_dir=folder,
+                log=False,
+            )
+        label = dict_to_label(outputs[job.uuid][1].output)
+        check_label(label)
+    except Exception as error:  # any error of a code becomes a record
+        failure = classify(error)
+        failed = LabellingError(failure.kind, failure.reason, failure.log_tail)
+        failed.workdir = _keep_evidence(folder)
+        raise failed from error
+    shutil.rmtree(folder)
     return label
+
+
+def _keep_evidence(folder: Path) -> str | None:
+    """Drop large files of a failed calculation; None where nothing is left."""
+    for path in folder.rglob("*"):
+        if path.is_file() and path.stat().st_size > EVIDENCE_BYTES:
+            path.unlink()
+    if any(path.is_file() for path in folder.rglob("*")):
+        return str(folder)
+    shutil.rmtree(folder)
+    return None
 
 
 def _refuse_unfit(theory: TheoryConfig, atoms: Atoms) -> None:

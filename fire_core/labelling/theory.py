@@ -9,6 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fire_core.config.dft import NOT_IN_FINGERPRINT, DftTheory
+
 if TYPE_CHECKING:
     from fire_core.config.theory import TheoryConfig
 
@@ -55,6 +57,9 @@ def theory_from_config(config: TheoryConfig) -> Theory:
             # The iteration limit decides whether a label exists, never its value.
         }
         return Theory("tblite", version("tblite"), _canonical(settings))
+    if isinstance(config, DftTheory):
+        settings = config.model_dump(mode="json", exclude=set(NOT_IN_FINGERPRINT))
+        return Theory(config.kind, config.release, _canonical(settings))
     if config.kind == "lennard_jones":
         settings = config.model_dump(mode="json", exclude={"kind"})
         return Theory("ase/lj", version("ase"), _canonical(settings))

@@ -11,10 +11,33 @@ from fire_core.errors import LabellingError, UnknownElementError
 from fire_core.records import Failure, FailureKind
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fire_core.records import Label
 
 MAX_FORCE: Final = 100.0
 """eV/Å; beyond it a structure is broken, whatever the code says."""
+
+TAIL: Final = 30
+"""Lines of a code's output that a failure keeps."""
+
+FIXES: Final = {
+    FailureKind.NOT_CONVERGED: "raise theory.max_iterations, or "
+    "theory.electronic_temperature where a metal is near (another theory)",
+    FailureKind.UNKNOWN_ELEMENT: "choose a theory that knows the element",
+    FailureKind.BAD_GEOMETRY: "leave it: the structure is not physical",
+    FailureKind.NOT_FINITE: "look at its work folder; often atoms that coincide",
+    FailureKind.ABSURD_FORCES: "leave it: the structure is not physical",
+    FailureKind.TIMEOUT: "raise label.timeout or label.cores, then `fire label retry`",
+    FailureKind.CRASHED: "look at its work folder, then `fire label retry`",
+    FailureKind.OUT_OF_MEMORY: "lower label.workers or raise label.cores on more "
+    "memory, then `fire label retry`",
+    FailureKind.MISSING_POTENTIAL: "install the potential on every machine of the "
+    "pool, then `fire label retry`",
+    FailureKind.TOO_MANY_ATTEMPTS: "its labelling process died each time: look for "
+    "its log, mostly memory, then `fire label retry`",
+}
+"""What a person can do about each kind of failure."""
 
 # Messages of tblite 0.8, read off real failures.
 PATTERNS: Final = (
@@ -26,9 +49,10 @@ PATTERNS: Final = (
 
 def classify(error: BaseException, log: str = "") -> Failure:
     """Return the failure record of an exception and the code's output."""
-    tail = "\n".join(log.strip().splitlines()[-20:])
+    tail = tail_of(log)
     if isinstance(error, LabellingError):
-        return Failure(FailureKind(error.kind), error.reason, error.log_tail or tail)
+        kind = FailureKind(error.kind)
+        return Failure(kind, error.reason, error.log_tail or tail, error.workdir)
     if isinstance(error, UnknownElementError):
         return Failure(FailureKind.UNKNOWN_ELEMENT, str(error), tail)
     text = f"{error}\n{log}"
@@ -36,6 +60,25 @@ def classify(error: BaseException, log: str = "") -> Failure:
         if re.search(pattern, text):
             return Failure(kind, _first_line(error), tail)
     return Failure(FailureKind.CRASHED, _first_line(error), tail)
+
+
+def find_cause(
+    output: str, causes: Sequence[tuple[FailureKind, str]]
+) -> tuple[FailureKind, str] | None:
+    """Return the first cause whose pattern a code's output has, and its line."""
+    for kind, pattern in causes:
+        match = re.search(pattern, output, re.IGNORECASE)
+        if match:
+            start = output.rfind("\n", 0, match.start()) + 1
+            end = output.find("\n", match.end())
+            line = output[start : end if end > 0 else None]
+            return kind, " ".join(line.replace("*", " ").split())[:300]
+    return None
+
+
+def tail_of(output: str) -> str:
+    """Return the last lines that a code wrote."""
+    return "\n".join(output.strip().splitlines()[-TAIL:])
 
 
 def check_label(label: Label) -> None:

@@ -1,0 +1,188 @@
+"""Quantum ESPRESSO's pw.x: input by ASE, output of release 6.7.
+
+Giannozzi et al., J. Phys.: Condens. Matter 29 (2017) 465901.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from ase.units import Bohr, Ry, kB
+
+from fire_core.config.environment import PSEUDOPOTENTIALS, pseudopotential_folder
+from fire_core.errors import LabellingError
+from fire_core.labelling.codes.gth import VALENCE, read_gth, write_hgh
+from fire_core.labelling.kpoints import monkhorst_pack
+from fire_core.labelling.program import Effort, Program
+from fire_core.labelling.triage import tail_of
+from fire_core.records import FailureKind, Label
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from fire_core.config.dft import EspressoTheory
+
+CAUSES: Final = (
+    (FailureKind.MISSING_POTENTIAL, r"file .{0,200}\.(?:upf|gth).{0,40} not found"),
+    (FailureKind.NOT_CONVERGED, r"convergence NOT achieved"),
+    (FailureKind.BAD_GEOMETRY, r"atoms .{0,40}(?:overlap|too close)|check_atoms"),
+    (FailureKind.OUT_OF_MEMORY, r"bad_alloc|out of memory|cannot allocate memory"),
+)
+FUNCTIONALS: Final = {"PBE": "PBE", "r2SCAN": "R2SCAN"}
+DISPERSIONS: Final = {"D3": 3, "D3(BJ)": 4}
+NUMBER: Final = r"([-+]?\d+\.\d+)"
+
+
+def write(theory: EspressoTheory, atoms: Atoms, folder: Path, effort: Effort) -> None:
+    """Write label.in and the pseudopotentials."""
+    from ase.io.espresso import write_espresso_in
+
+    mesh = monkhorst_pack(atoms, theory.k_spacing)
+    path = folder / "label.in"
+    with path.open("w", encoding="utf-8") as file:
+        write_espresso_in(
+            file,
+            atoms,
+            input_data=_namelists(theory, atoms, effort),
+            pseudopotentials=_place_potentials(theory, atoms, folder),
+            kpts=mesh,
+            # pw.x counts its mesh from Γ; Monkhorst and Pack's even one is shifted
+            koffset=tuple(int(n % 2 == 0) for n in mesh),
+        )
+
+
+def _namelists(theory: EspressoTheory, atoms: Atoms, effort: Effort) -> dict[str, Any]:
+    system: dict[str, Any] = {
+        "ecutwfc": theory.cutoff,
+        "ecutrho": theory.density_cutoff,
+        "input_dft": FUNCTIONALS[theory.functional],
+        "occupations": "fixed",
+    }
+    if theory.electronic_temperature > 0:
+        degauss = theory.electronic_temperature * kB / Ry
+        system |= {"occupations": "smearing", "smearing": "fd", "degauss": degauss}
+    if theory.dispersion != "none":
+        system |= {
+            "vdw_corr": "dft-d3",
+            "dftd3_version": DISPERSIONS[theory.dispersion],
+        }
+    if theory.spin_polarised:
+        system["nspin"] = 2
+        for number, symbol in enumerate(dict.fromkeys(atoms.symbols), start=1):
+            # pw.x wants a fraction of the valence electrons
+            moment = theory.initial_moments.get(symbol, 0.0) / VALENCE.get(symbol, 1)
+            system[f"starting_magnetization({number})"] = moment
+    electrons: dict[str, Any] = {
+        "conv_thr": theory.scf_tolerance * len(atoms),
+        "electron_maxstep": effort.iterations,
+        "mixing_beta": 0.2 if effort.careful else 0.7,
+        # Thomas–Fermi screening by the local density suits cells of metal and insulator
+        "mixing_mode": "local-TF" if effort.careful else "plain",
+    }
+    if effort.restart:
+        electrons |= {"startingpot": "file"}
+    control = {
+        "calculation": "scf",
+        "prefix": "label",
+        "outdir": "./out",
+        "pseudo_dir": "./pseudopotentials",
+        "tprnfor": True,
+        "tstress": True,
+        "disk_io": "low",
+    }
+    return {"control": control, "system": system, "electrons": electrons}
+
+
+def _place_potentials(
+    theory: EspressoTheory, atoms: Atoms, folder: Path
+) -> dict[str, str]:
+    """Put the pseudopotentials of the elements into the folder; return their names."""
+    place = folder / "pseudopotentials"
+    place.mkdir(exist_ok=True)
+    names: dict[str, str] = {}
+    for symbol in sorted(set(atoms.symbols)):
+        if theory.pseudopotentials == "GTH-PBE":
+            names[symbol] = f"{symbol}.gth"
+            write_hgh(read_gth(symbol), place / names[symbol])
+        else:
+            names[symbol] = _fetch(theory.pseudopotentials[symbol], place)
+    return names
+
+
+def _fetch(entry: str, place: Path) -> str:
+    """Copy `FILE sha256:DIGEST` from this machine's folder, if it is that file."""
+    name, _, digest = entry.partition(" sha256:")
+    root = pseudopotential_folder()
+    source = None if root is None else Path(root) / name
+    if source is None or not source.is_file():
+        msg = (
+            f"pseudopotential {name} is not in {root or 'any folder'}: set "
+            f"{PSEUDOPOTENTIALS} to the folder that holds it"
+        )
+        raise LabellingError(FailureKind.MISSING_POTENTIAL, msg)
+    found = hashlib.sha256(source.read_bytes()).hexdigest()
+    if not digest or not found.startswith(digest):
+        msg = (
+            f"{source} is another file than the theory names (sha256 {found[:16]}, "
+            f"expected {digest or 'a digest'})"
+        )
+        raise LabellingError(FailureKind.MISSING_POTENTIAL, msg)
+    shutil.copyfile(source, place / name)
+    return name
+
+
+def read(_theory: EspressoTheory, atoms: Atoms, _folder: Path, output: str) -> Label:
+    """Return the label that the output holds, if it says that the SCF converged."""
+    if "convergence has been achieved" not in output:
+        reason = "pw.x does not say that the SCF converged"
+        raise LabellingError(FailureKind.NOT_CONVERGED, reason, tail_of(output))
+    energy = re.search(rf"^! +total energy += +{NUMBER} Ry", output, re.M)
+    _, _, after = output.partition("Forces acting on atoms")
+    total, _, _ = after.partition("Total force")
+    rows = [line for line in total.splitlines() if "force =" in line][: len(atoms)]
+    forces = [[float(x) for x in row.split("=")[1].split()] for row in rows]
+    stress = re.search(r"total +stress .*\n" + rf"( +{NUMBER}.*\n){{3}}", output)
+    if energy is None or len(forces) != len(atoms) or stress is None:
+        got = int(energy is not None), len(forces), int(stress is not None)
+        reason = (
+            f"expected an energy, {len(atoms)} forces and a stress in pw.x's output, "
+            "got {}, {} and {} of them".format(*got)
+        )
+        raise LabellingError(FailureKind.CRASHED, reason, tail_of(output))
+    lines = stress.group(0).splitlines()[1:]
+    tensor = np.array([[float(x) for x in line.split()[:3]] for line in lines])
+    tensor *= -Ry / Bohr**3  # pw.x: positive when squeezed
+    return Label(
+        float(energy.group(1)) * Ry,
+        np.array(forces, dtype=np.float64) * (Ry / Bohr),
+        tensor[(0, 1, 2, 1, 0, 0), (0, 1, 2, 2, 2, 1)],
+    )
+
+
+def elements(theory: EspressoTheory) -> frozenset[str]:
+    """Return the elements that have a pseudopotential."""
+    if theory.pseudopotentials == "GTH-PBE":
+        return frozenset(VALENCE)
+    return frozenset(theory.pseudopotentials)
+
+
+PROGRAM: Final = Program(
+    name="Quantum ESPRESSO",
+    variable="FIRE_ESPRESSO",
+    command="pw.x",
+    arguments=("-in", "label.in"),
+    probe=(),
+    release=r"Program PWSCF v\.(\d+(?:\.\d+)*)",
+    install="install it (Debian: apt install quantum-espresso)",
+    write=write,
+    read=read,
+    causes=CAUSES,
+    state=("out/label.save/charge-density.dat", "out/label.save/data-file-schema.xml"),
+    same_cell=True,
+    elements=elements,
+)
