@@ -2,71 +2,28 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from ase.data import chemical_symbols
 from rich.console import Console
 from rich.table import Table
 
 from cli.db_backup import backup, restore
+from cli.db_import import import_files
 from cli.options import DEFAULT_BLOBS, DEFAULT_DB, AsJson, Blobs, Database
 from fire_core.errors import StoreError
-from fire_core.labelling.theory import Theory
 from fire_core.records import LabelState
 from fire_core.storage.copying import copy_blobs, copy_store
-from fire_core.storage.exchange import export_extxyz, import_extxyz
+from fire_core.storage.exchange import export_extxyz
 from fire_core.storage.store import Store
-from fire_core.structures.sanity import find_problems
 
 app = typer.Typer(no_args_is_help=True)
 app.command()(backup)
 app.command()(restore)
-
-OVERLAP = 0.4  # of the sum of covalent radii
-
-
-@app.command("import")
-def import_file(
-    file: Annotated[Path, typer.Argument(help="extxyz with energies and forces.")],
-    theory: Annotated[
-        str, typer.Option(help="Name of the theory level, or its fingerprint.")
-    ],
-    code: Annotated[
-        str, typer.Option(help="Code and version of a new theory level.")
-    ] = "unknown",
-    db: Database = DEFAULT_DB,
-    blobs: Blobs = DEFAULT_BLOBS,
-) -> None:
-    """Import labelled structures; say which frames were refused, and why."""
-    with Store.open(db, blobs) as store:
-        known = {row[0] for row in store.list_theories()}
-        fingerprint = theory
-        if theory not in known:
-            level = Theory(code, "imported", json.dumps({"name": theory}))
-            fingerprint = level.fingerprint
-            store.add_theory(
-                fingerprint, level.code, level.version, level.settings_json
-            )
-        check = functools.partial(
-            find_problems,
-            min_distance_factor=OVERLAP,
-            known_elements=frozenset(chemical_symbols[1:]),
-        )
-        report = import_extxyz(store, file, fingerprint, check)
-    typer.echo(
-        f"{file}: {len(report.accepted)} labels imported, {len(report.duplicates)} "
-        f"known already, {len(report.refused)} refused (theory {fingerprint})"
-    )
-    for refusal in report.refused:
-        problem = refusal.problem
-        typer.echo(f"refused frame {refusal.frame}: {problem.kind}: {problem.detail}")
-    if report.refused and not report.accepted and not report.duplicates:
-        raise typer.Exit(1)
+app.command("import")(import_files)
 
 
 @app.command("export")

@@ -20,7 +20,7 @@ PACKAGES = (
 )
 STEPS = {
     "structures", "exploration", "selection", "labelling", "training", "evaluation",
-    "report", "backbones",
+    "report", "backbones", "importing",
 }  # fmt: skip
 VOCABULARY = {"config", "records", "errors", "files"}
 # Who may import which vendor (a room of fire_core, or a package).
@@ -34,6 +34,7 @@ DOORS = {
     "sklearn": {"selection"},
     "jobflow": {"labelling"},
     "tblite": {"labelling"},
+    "pymatgen": {"structures", "backbones", "importing"},
     "sqlalchemy": {"storage"},
     "alembic": {"storage"},
     "matplotlib": {"report"},
@@ -53,6 +54,8 @@ ALLOWED = {
     "training": {"training", "backbones", "structures", "evaluation", "selection"},
     # gates judge survival by the guarded dynamics that campaigns explore with
     "evaluation": {"evaluation", "backbones", "structures", "exploration"},
+    # theory levels are read from files
+    "importing": {"importing", "labelling", "structures"},
     "study": {"study", "structures", "selection", "campaign"},
     "report": {"report", "study"},  # a study's points, plain numbers
     "storage": {"storage", "structures"},

@@ -1,0 +1,1 @@
+"""Finished calculations of others: their structures, labels and theory levels."""
