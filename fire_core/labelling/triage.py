@@ -39,6 +39,7 @@ FIXES: Final = {
 }
 """What a person can do about each kind of failure."""
 
+FRAME: Final = re.compile(r"^[|/\\_O\s]+")  # what CP2K draws beside an error
 # Messages of tblite 0.8, read off real failures.
 PATTERNS: Final = (
     (FailureKind.NOT_CONVERGED, r"SCF not converged"),
@@ -71,8 +72,9 @@ def find_cause(
         if match:
             start = output.rfind("\n", 0, match.start()) + 1
             end = output.find("\n", match.end())
-            line = output[start : end if end > 0 else None]
-            return kind, " ".join(line.replace("*", " ").split())[:300]
+            lines = output[start : end if end > 0 else None].splitlines()
+            words = (FRAME.sub("", line.strip(" *")) for line in lines)
+            return kind, " ".join(" ".join(words).split())[:300]
     return None
 
 

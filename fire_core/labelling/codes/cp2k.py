@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Tree = dict[str, Any]
 
 CAUSES: Final = (
-    (FailureKind.MISSING_POTENTIAL, r"(?:potential|basis set) .{0,99}not found"),
+    (FailureKind.MISSING_POTENTIAL, r"The requested [\s\S]{0,160}not found"),
     (FailureKind.NOT_CONVERGED, r"SCF run NOT converged"),
     (FailureKind.BAD_GEOMETRY, r"atoms? (?:too close|on top)|overlapping atoms"),
     (FailureKind.OUT_OF_MEMORY, r"bad_alloc|out of memory|cannot allocate memory"),
