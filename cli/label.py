@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.options import DEFAULT_BLOBS, DEFAULT_DB, AsJson, Blobs, Database
+from fire_core.labelling.triage import FIXES
+from fire_core.records import FailureKind
 from fire_core.storage.store import Store
 
 app = typer.Typer(no_args_is_help=True)
@@ -30,9 +32,11 @@ def failures(
     if as_json:
         typer.echo(json.dumps([asdict(row) for row in rows]))
         return
-    table = Table("structure", "theory", "cause", "attempts", "reason")
+    table = Table("structure", "theory", "cause", "attempts", "reason", "what to do")
     for row in rows:
-        table.add_row(row.key[:12], row.theory, row.kind, str(row.attempts), row.reason)
+        fix = FIXES[FailureKind(row.kind)] if row.kind else ""
+        facts = (row.key[:12], row.theory, row.kind, str(row.attempts), row.reason)
+        table.add_row(*facts, fix)
     Console().print(table if rows else "no label has failed")
 
 

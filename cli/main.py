@@ -20,6 +20,7 @@ from cli.service.serve import serve
 from cli.service.watch import watch
 from cli.study import app as study
 from cli.system import app as system
+from cli.theory import app as theory
 from fire_core.errors import FireError
 
 app = typer.Typer(
@@ -34,6 +35,7 @@ app.add_typer(label, name="label", help="Look at failed labels; try them again."
 app.add_typer(model, name="model", help="Check, promote, roll back, export models.")
 app.add_typer(study, name="study", help="Compare trainings over sizes and seeds.")
 app.add_typer(system, name="system", help="Crystals and interfaces.")
+app.add_typer(theory, name="theory", help="Theory levels and their convergence.")
 app.command(name="doctor")(doctor)
 app.command(name="serve")(serve)
 app.command(name="dashboard")(dashboard)

@@ -34,7 +34,7 @@ DOORS = {
     "sklearn": {"selection"},
     "jobflow": {"labelling"},
     "tblite": {"labelling"},
-    "pymatgen": {"structures", "backbones", "importing"},
+    "pymatgen": {"structures", "backbones", "importing", "labelling"},
     "sqlalchemy": {"storage"},
     "alembic": {"storage"},
     "matplotlib": {"report"},

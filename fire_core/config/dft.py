@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from ase.data import chemical_symbols
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from fire_core.config.base import Count, NonNegative, Part, Positive
 
@@ -82,3 +82,76 @@ class EspressoTheory(DftTheory):
     """Of density and potential, Ry; four times `cutoff` for norm-conserving ones."""
     scf_tolerance: Positive = 1e-9
     """conv_thr for each atom, Ry."""
+
+
+class AbinitTheory(DftTheory):
+    """Plane waves by ABINIT with norm-conserving pseudopotentials.
+
+    No r2SCAN, at which ABINIT 9.6 stops with these pseudopotentials; no D3 with zero
+    damping, where it gave three times the energy of CP2K and Quantum ESPRESSO.
+    """
+
+    kind: Literal["abinit"] = "abinit"
+    release: str = "9.6.2"
+    functional: Literal["PBE"] = "PBE"
+    """ABINIT 9.6 computes no meta-GGA with these pseudopotentials."""
+    dispersion: Literal["none", "D3(BJ)"] = "none"
+    """With Becke–Johnson damping only: for LiH ABINIT 9.6's D3 with zero damping gave
+    three times the energy that CP2K and Quantum ESPRESSO agree on."""
+    pseudopotentials: Literal["GTH-PBE"] | dict[str, str] = "GTH-PBE"
+    """`GTH-PBE` takes those that CP2K ships; else for each element
+    `FILE sha256:DIGEST`, as `fire theory pseudopotentials FOLDER` writes them."""
+    cutoff: Positive = 50.0
+    """Of the wave functions, hartree; half of Quantum ESPRESSO's number in Ry."""
+    scf_tolerance: Positive = 1e-10
+    """tolvrs, squared residual of the potential."""
+
+
+class GpawTheory(DftTheory):
+    """Projector-augmented waves by GPAW, in its plane-wave mode.
+
+    PBE without dispersion only: GPAW 22.8 has no stress of a meta-GGA and no D3.
+    """
+
+    kind: Literal["gpaw"] = "gpaw"
+    release: str = "22.8.0"
+    functional: Literal["PBE"] = "PBE"
+    """GPAW 22.8 has no stress of a meta-GGA."""
+    dispersion: Literal["none"] = "none"
+    """GPAW has no D3 of its own."""
+    setups: Literal["0.9.20000"] = "0.9.20000"
+    """Release of the PAW datasets; a machine with others is refused."""
+    cutoff: Positive = 520.0
+    """Of the wave functions, eV."""
+    scf_tolerance: Positive = 1e-6
+    """Convergence of the density, electrons for each valence electron."""
+
+
+class VaspTheory(DftTheory):
+    """Projector-augmented waves by VASP, set as the Materials Project sets it."""
+
+    kind: Literal["vasp"] = "vasp"
+    release: str = "6.4.3"
+    potentials: Literal["MPRelaxSet"] | dict[str, str] = "MPRelaxSet"
+    """`MPRelaxSet` takes the POTCARs of the Materials Project; else one for each
+    element, such as `Li_sv`."""
+    potential_family: Literal["PBE", "PBE_52", "PBE_54", "PBE_64"] = "PBE"
+    """Set of POTCARs, as pymatgen names it; the Materials Project takes `PBE`, and
+    `PBE_54` with r2SCAN."""
+    potential_digests: dict[str, str] = Field(default_factory=dict)
+    """First digits of the sha256 of an element's POTCAR; others are refused."""
+    cutoff: Positive = 520.0
+    """ENCUT, eV; the Materials Project takes 680 with r2SCAN."""
+    scf_tolerance: Positive = 1e-6
+    """EDIFF for each atom, eV; the Materials Project's 5e-5 is too coarse for
+    forces."""
+
+    @model_validator(mode="after")
+    def _has_kinetic_energy(self) -> VaspTheory:
+        if self.functional == "r2SCAN" and self.potential_family == "PBE":
+            msg = (
+                "potential_family PBE_52 or newer with r2SCAN, as the older POTCARs "
+                "lack the kinetic energy density of the core"
+            )
+            raise ValueError(msg)
+        return self

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from fire_core.config.campaign import CampaignConfig
+from fire_core.config.presets import expand_theory
 from fire_core.config.study import StudyConfig
 from fire_core.errors import ConfigError
 
@@ -67,6 +68,8 @@ def parse_campaign(
     raw: dict[str, Any], *, origin: str = "campaign", base: Path | None = None
 ) -> CampaignConfig:
     """Validate a mapping; see `load_campaign`."""
+    if "theory" in raw:
+        raw = raw | {"theory": expand_theory(raw["theory"])}
     config = _validate(CampaignConfig, raw, origin)
     return config if base is None else _resolve_campaign(config, base)
 

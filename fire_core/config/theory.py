@@ -7,7 +7,13 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from fire_core.config.base import Count, Part, Positive
-from fire_core.config.dft import Cp2kTheory, EspressoTheory
+from fire_core.config.dft import (
+    AbinitTheory,
+    Cp2kTheory,
+    EspressoTheory,
+    GpawTheory,
+    VaspTheory,
+)
 
 
 class XtbTheory(Part):
@@ -47,8 +53,9 @@ class LennardJonesTheory(Part):
     """Where the smoothed potential ends, Å."""
 
 
+AnyDft = Cp2kTheory | EspressoTheory | AbinitTheory | GpawTheory | VaspTheory
 TheoryConfig = Annotated[
-    XtbTheory | TeacherTheory | LennardJonesTheory | Cp2kTheory | EspressoTheory,
+    XtbTheory | TeacherTheory | LennardJonesTheory | AnyDft,
     Field(discriminator="kind"),
 ]
 

@@ -86,7 +86,8 @@ class Program:
         Added to the command.
     probe, release
         Arguments that make it say its release (`probe`), and the pattern that finds
-        it there and at the top of every output.
+        it there and at the top of every output. No probe: the code tells its release
+        only in a result, where `read` compares it.
     install
         How to come by it.
     write
@@ -108,7 +109,7 @@ class Program:
     variable: str
     command: str
     arguments: tuple[str, ...]
-    probe: tuple[str, ...]
+    probe: tuple[str, ...] | None
     release: str
     install: str
     write: Callable[[Any, Atoms, Path, Effort], None]
@@ -134,12 +135,15 @@ def check_program(program: Program, theory: DftTheory) -> None:
             f"{program.install}, or set {program.variable} to its command line"
         )
         raise ConfigError(msg)
+    if program.probe is None:
+        return
     found = _release(tuple(command), program.probe, program.release)
     if found != theory.release:
+        change = f", or theory.release to {found}, which is another theory"
         msg = (
             f"the theory asks for {program.name} {theory.release}, but {command[0]} is "
             f"{found or 'of a release that it does not tell'}: set {program.variable} "
-            f"to another one, or theory.release to {found}, which is another theory"
+            f"to another one{change if found else ''}"
         )
         raise ConfigError(msg)
 

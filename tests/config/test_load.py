@@ -41,7 +41,7 @@ def write(tmp_path: Path, **changes: object) -> Path:
             {"explore": {"steps": 7}},
             r"steps must be a multiple of save_every = 5, got 7",
         ),
-        ({"theory": {"kind": "vasp"}}, r"theory: expected `kind` to be one of 'xtb'"),
+        ({"theory": {"kind": "castep"}}, r"theory: expected `kind` to be one of 'xtb'"),
         ({"name": "My Campaign"}, r"name: expected text that matches"),
         (
             {"perturb": {"rattle": [0.2, 0.1]}},

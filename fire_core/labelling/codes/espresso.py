@@ -5,24 +5,23 @@ Giannozzi et al., J. Phys.: Condens. Matter 29 (2017) 465901.
 
 from __future__ import annotations
 
-import hashlib
 import re
-import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from ase.units import Bohr, Ry, kB
 
-from fire_core.config.environment import PSEUDOPOTENTIALS, pseudopotential_folder
 from fire_core.errors import LabellingError
-from fire_core.labelling.codes.gth import VALENCE, read_gth, write_hgh
+from fire_core.labelling.codes.gth import VALENCE
+from fire_core.labelling.codes.pseudopotentials import place_potentials
 from fire_core.labelling.kpoints import monkhorst_pack
 from fire_core.labelling.program import Effort, Program
 from fire_core.labelling.triage import tail_of
 from fire_core.records import FailureKind, Label
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ase import Atoms
 
     from fire_core.config.dft import EspressoTheory
@@ -49,7 +48,9 @@ def write(theory: EspressoTheory, atoms: Atoms, folder: Path, effort: Effort) ->
             file,
             atoms,
             input_data=_namelists(theory, atoms, effort),
-            pseudopotentials=_place_potentials(theory, atoms, folder),
+            pseudopotentials=place_potentials(
+                theory.pseudopotentials, atoms, folder / "pseudopotentials"
+            ),
             kpts=mesh,
             # pw.x counts its mesh from Γ; Monkhorst and Pack's even one is shifted
             koffset=tuple(int(n % 2 == 0) for n in mesh),
@@ -96,44 +97,6 @@ def _namelists(theory: EspressoTheory, atoms: Atoms, effort: Effort) -> dict[str
         "disk_io": "low",
     }
     return {"control": control, "system": system, "electrons": electrons}
-
-
-def _place_potentials(
-    theory: EspressoTheory, atoms: Atoms, folder: Path
-) -> dict[str, str]:
-    """Put the pseudopotentials of the elements into the folder; return their names."""
-    place = folder / "pseudopotentials"
-    place.mkdir(exist_ok=True)
-    names: dict[str, str] = {}
-    for symbol in sorted(set(atoms.symbols)):
-        if theory.pseudopotentials == "GTH-PBE":
-            names[symbol] = f"{symbol}.gth"
-            write_hgh(read_gth(symbol), place / names[symbol])
-        else:
-            names[symbol] = _fetch(theory.pseudopotentials[symbol], place)
-    return names
-
-
-def _fetch(entry: str, place: Path) -> str:
-    """Copy `FILE sha256:DIGEST` from this machine's folder, if it is that file."""
-    name, _, digest = entry.partition(" sha256:")
-    root = pseudopotential_folder()
-    source = None if root is None else Path(root) / name
-    if source is None or not source.is_file():
-        msg = (
-            f"pseudopotential {name} is not in {root or 'any folder'}: set "
-            f"{PSEUDOPOTENTIALS} to the folder that holds it"
-        )
-        raise LabellingError(FailureKind.MISSING_POTENTIAL, msg)
-    found = hashlib.sha256(source.read_bytes()).hexdigest()
-    if not digest or not found.startswith(digest):
-        msg = (
-            f"{source} is another file than the theory names (sha256 {found[:16]}, "
-            f"expected {digest or 'a digest'})"
-        )
-        raise LabellingError(FailureKind.MISSING_POTENTIAL, msg)
-    shutil.copyfile(source, place / name)
-    return name
 
 
 def read(_theory: EspressoTheory, atoms: Atoms, _folder: Path, output: str) -> Label:

@@ -114,7 +114,7 @@ def write_hgh(gth: Gth, path: Path) -> None:
         f"{atomic_numbers[gth.element]} {gth.electrons} 0  znucl zion pspdat",
         f"10 {PBE} {lmax} 0 2002 0  pspcod pspxc lmax lloc mmax r2well",
         _row([gth.local_radius], len(gth.local), gth.local),
-        str(len(gth.channels)),
+        str(max(len(gth.channels), 1)),  # ABINIT wants lmax + 1 of them, empty or not
     ]
     for number, channel in enumerate(gth.channels or [Channel(gth.local_radius, [])]):
         first, *rest = channel.h or [[]]

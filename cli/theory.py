@@ -1,0 +1,207 @@
+"""`fire theory`: theory levels by name, their differences, their convergence."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+import yaml
+from pydantic import TypeAdapter, ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from cli.options import DEFAULT_BLOBS, DEFAULT_DB, AsJson, Blobs, Database
+from fire_core.config.dft import NOT_IN_FINGERPRINT, DftTheory
+from fire_core.config.presets import PRESETS, expand_theory
+from fire_core.config.theory import TheoryConfig
+from fire_core.errors import ConfigError
+from fire_core.labelling.converge import (
+    ENERGY_MEV,
+    FORCE_MEV,
+    coarsest_enough,
+    judge_scan,
+    scan_theory,
+)
+from fire_core.labelling.makers import check_ready, run_label
+from fire_core.labelling.theory import theory_from_config
+from fire_core.report.convergence import draw_convergence
+from fire_core.storage.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ase import Atoms
+
+    from fire_core.config.theory import AnyDft
+    from fire_core.records import Label
+
+app = typer.Typer(no_args_is_help=True)
+Which = Annotated[
+    str, typer.Argument(help="A preset (`fire theory list`), or a campaign's file.")
+]
+
+
+@app.command("list")
+def list_presets() -> None:
+    """List the named theory levels."""
+    table = Table("name", "code", "functional", "dispersion", "fingerprint")
+    for name, theory in PRESETS.items():
+        level = theory_from_config(theory)
+        code = f"{level.code} {level.version}"
+        functional = (theory.functional, theory.dispersion)
+        table.add_row(name, code, *functional, level.fingerprint)
+    Console().print(table)
+
+
+@app.command()
+def show(which: Which, as_json: AsJson = False) -> None:
+    """Print every setting of a theory level, and its fingerprint."""
+    theory = _find(which)
+    level = theory_from_config(theory)
+    settings = theory.model_dump(mode="json")
+    if as_json:
+        typer.echo(json.dumps({"fingerprint": level.fingerprint, "theory": settings}))
+        return
+    table = Table("setting", "value", "changes a label")
+    for key, value in settings.items():
+        fixed = key in NOT_IN_FINGERPRINT - {"kind", "release"}
+        table.add_row(key, json.dumps(value), "no" if fixed else "yes")
+    Console().print(table)
+    typer.echo(f"fingerprint {level.fingerprint}")
+
+
+@app.command()
+def diff(first: Which, second: Which) -> None:
+    """Print the settings in which two theory levels differ."""
+    theories = [_find(first), _find(second)]
+    one, other = (theory.model_dump(mode="json") for theory in theories)
+    table = Table("setting", first, second)
+    for key in [*one, *(key for key in other if key not in one)]:
+        values = one.get(key), other.get(key)
+        if values[0] != values[1]:
+            table.add_row(key, *(json.dumps(value) for value in values))
+    prints = [theory_from_config(theory).fingerprint for theory in theories]
+    if table.row_count:
+        Console().print(table)
+    same = prints[0] == prints[1]
+    typer.echo("labels of one are labels of the other" if same else "labels differ")
+
+
+@app.command()
+def converge(
+    which: Which,
+    structure: Annotated[Path, typer.Argument(help="Any file that ASE reads.")],
+    scan: Annotated[
+        list[str], typer.Option(help="SETTING=VALUE,VALUE,…; may be repeated.")
+    ],
+    figure: Annotated[Path, typer.Option(help="Picture.")] = Path("convergence.png"),
+    db: Database = DEFAULT_DB,
+    blobs: Blobs = DEFAULT_BLOBS,
+) -> None:
+    """Say which settings reach 1 meV/atom and 5 meV/Å on a structure.
+
+    Every label goes into the store, and one that is there is not computed again.
+    """
+    theory = _find(which)
+    if not isinstance(theory, DftTheory):
+        msg = f"{which} is no density-functional theory level"
+        raise ConfigError(msg)
+    check_ready(theory)
+    atoms = _read_structure(structure)
+    asked = dict(_parse_scan(text) for text in scan)
+    scans = {name: scan_theory(theory, name, values) for name, values in asked.items()}
+    table = Table("setting", "value", "ΔE, meV/atom", "max ΔF, meV/Å", "enough", "s")
+    results = []
+    with Store.open(db, blobs) as store:
+        for name, theories in scans.items():
+            labels, seconds = _label_all(store, theories, atoms)
+            steps = judge_scan(name, labels)
+            results.append(steps)
+            for step in steps:
+                is_reference = step is steps[-1]
+                table.add_row(
+                    name,
+                    f"{step.value:g}",
+                    "reference" if is_reference else f"{step.energy_mev:.3f}",
+                    "" if is_reference else f"{step.force_mev:.2f}",
+                    "" if is_reference else ("yes" if step.is_enough else "no"),
+                    seconds[step.value],
+                )
+    Console().print(table)
+    for steps in results:
+        found = coarsest_enough(steps)
+        if found is None:
+            typer.echo(f"{steps[0].setting}: no value is enough; scan finer ones")
+        else:
+            typer.echo(f"{steps[0].setting} = {found.value:g} is enough")
+    draw_convergence(results, (ENERGY_MEV, FORCE_MEV), figure)
+    typer.echo(f"picture: {figure}")
+
+
+def _label_all(
+    store: Store, theories: Mapping[float, AnyDft], atoms: Atoms
+) -> tuple[dict[float, Label], dict[float, str]]:
+    """Return the label of each value, from the store or computed, and its seconds."""
+    (key,) = store.add_structures([atoms], source="fire theory converge")
+    labels: dict[float, Label] = {}
+    seconds: dict[float, str] = {}
+    for value, theory in theories.items():
+        level = theory_from_config(theory)
+        facts = (level.code, level.version, level.settings_json)
+        store.add_theory(level.fingerprint, *facts)
+        known = store.get_labels([key], level.fingerprint)
+        seconds[value] = "stored"
+        if key not in known:
+            start = time.monotonic()
+            with tempfile.TemporaryDirectory() as folder:
+                label = run_label(theory, atoms, workdir=Path(folder))
+            store.add_labels({key: label}, level.fingerprint)
+            known = {key: label}
+            seconds[value] = f"{time.monotonic() - start:.0f}"
+        labels[value] = known[key]
+    return labels, seconds
+
+
+def _find(which: str) -> TheoryConfig:
+    """Return a preset, or the theory of a campaign's file or of a file of its own."""
+    path = Path(which)
+    if not path.is_file():
+        raw: Any = expand_theory(which)
+    else:
+        read = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = expand_theory(
+            read.get("theory", read) if isinstance(read, dict) else read
+        )
+    try:
+        found: TheoryConfig = TypeAdapter(TheoryConfig).validate_python(raw)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()
+        )
+        msg = f"{which} holds no theory level: {problems}"
+        raise ConfigError(msg) from error
+    return found
+
+
+def _read_structure(path: Path) -> Atoms:
+    from ase.io import read
+
+    if not path.is_file():
+        msg = f"there is no structure file {path}"
+        raise ConfigError(msg)
+    atoms: Atoms = read(path)
+    atoms.calc = None
+    return atoms
+
+
+def _parse_scan(text: str) -> tuple[str, list[float]]:
+    name, _, values = text.partition("=")
+    try:
+        return name.strip(), [float(value) for value in values.split(",")]
+    except ValueError as error:
+        msg = f"expected a scan such as cutoff=300,400,500, got {text!r}"
+        raise ConfigError(msg) from error

@@ -1,0 +1,111 @@
+"""Convergence of a theory level: which settings reach a wanted precision.
+
+One setting is scanned at a time, the others stay; the finest value is the reference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import numpy as np
+
+from fire_core.config.dft import DftTheory
+from fire_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from fire_core.records import Label
+
+Dft = TypeVar("Dft", bound=DftTheory)
+
+ENERGY_MEV: Final = 1.0
+FORCE_MEV: Final = 5.0
+FINER_UPWARDS: Final = {
+    "cutoff": True,
+    "relative_cutoff": True,
+    "density_cutoff": True,
+    "k_spacing": False,
+    "electronic_temperature": False,
+    "scf_tolerance": False,
+}
+"""Settings that can be scanned; whether a larger value is the finer one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One value of a scan.
+
+    Attributes
+    ----------
+    energy_mev
+        |E − E of the finest| for each atom, meV.
+    force_mev
+        Largest |F − F of the finest| of a component, meV/Å.
+    """
+
+    setting: str
+    value: float
+    energy_mev: float
+    force_mev: float
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether both are within `ENERGY_MEV` and `FORCE_MEV`."""
+        return self.energy_mev <= ENERGY_MEV and self.force_mev <= FORCE_MEV
+
+
+def scan_theory(theory: Dft, setting: str, values: Sequence[float]) -> dict[float, Dft]:
+    """Return the theory with each value of a setting, coarsest first.
+
+    ESPRESSO's density cutoff keeps its ratio to a scanned `cutoff`.
+
+    Raises
+    ------
+    ConfigError
+        The theory has no such setting that can be scanned, or one value is no scan.
+    """
+    known = [name for name in FINER_UPWARDS if name in type(theory).model_fields]
+    if setting not in known:
+        msg = f"expected a setting out of {', '.join(known)}, got {setting!r}"
+        raise ConfigError(msg)
+    ordered = sorted(set(values), reverse=not FINER_UPWARDS[setting])
+    if len(ordered) < 2:
+        msg = f"expected at least two values of {setting}, got {list(values)}"
+        raise ConfigError(msg)
+    return {value: _with(theory, setting, value) for value in ordered}
+
+
+def _with(theory: Dft, setting: str, value: float) -> Dft:
+    changed = theory.model_dump() | {setting: value}
+    if setting == "cutoff" and "density_cutoff" in changed:
+        changed["density_cutoff"] *= value / theory.model_dump()["cutoff"]
+    return type(theory).model_validate(changed)
+
+
+def judge_scan(setting: str, labels: Mapping[float, Label]) -> list[Step]:
+    """Compare each value's label with the finest one, the last of the mapping."""
+    finest = list(labels.values())[-1]
+    return [
+        Step(
+            setting,
+            value,
+            1e3 * abs(label.energy - finest.energy) / len(finest.forces),
+            1e3 * float(np.abs(label.forces - finest.forces).max()),
+        )
+        for value, label in labels.items()
+    ]
+
+
+def coarsest_enough(steps: Sequence[Step]) -> Step | None:
+    """Return the coarsest value from which on every finer one is enough.
+
+    None where only the finest itself is, which proves nothing.
+    """
+    found: Step | None = None
+    for step in reversed(steps[:-1]):
+        if not step.is_enough:
+            break
+        found = step
+    return found

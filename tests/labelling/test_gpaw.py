@@ -1,0 +1,135 @@
+"""GPAW, the real one, in a Python of its own; without it these tests skip."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from ase import Atoms
+from pydantic import ValidationError
+
+from fire_core.config.dft import GpawTheory
+from fire_core.errors import ConfigError, LabellingError
+from fire_core.labelling import program as programs
+from fire_core.labelling.codes import gpaw
+from fire_core.labelling.makers import check_ready, run_label
+from fire_core.labelling.program import Machine, compute
+from fire_core.records import FailureKind
+from tests.labelling.derivatives import check_derivatives, silicon
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+COARSE = GpawTheory(cutoff=200.0, k_spacing=1.1)
+
+
+@pytest.fixture(scope="module")
+def gpaw_here() -> None:
+    try:
+        check_ready(COARSE)
+    except ConfigError as error:
+        pytest.skip(f"{error}; apt install --no-install-recommends gpaw gpaw-data")
+
+
+needs_gpaw = pytest.mark.usefixtures("gpaw_here")
+
+
+def steps(folder: Path) -> int:
+    """SCF steps that the output tells."""
+    return len(re.findall(r"^iter:", (folder / "label.out").read_text(), re.M))
+
+
+@needs_gpaw
+@pytest.mark.slow
+def test_forces_and_stress_are_derivatives(tmp_path: Path) -> None:
+    check_derivatives(GpawTheory(cutoff=250.0, k_spacing=1.1), silicon(), tmp_path)
+
+
+@needs_gpaw
+@pytest.mark.slow
+def test_a_restart_gives_the_same_label_in_fewer_steps(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("first", "fresh", "again")]
+    for folder in folders:
+        folder.mkdir()
+    machine = Machine(shelf=tmp_path / "shelf")
+    near = silicon()
+    near.positions[0] += 0.01
+    compute(gpaw.PROGRAM, COARSE, silicon(), folders[0], machine)
+    fresh = compute(gpaw.PROGRAM, COARSE, near, folders[1], Machine())
+    again = compute(gpaw.PROGRAM, COARSE, near, folders[2], machine)
+    assert again.energy == pytest.approx(fresh.energy, abs=1e-6)
+    assert again.forces == pytest.approx(fresh.forces, abs=1e-3)
+    assert steps(folders[2]) < steps(folders[1])
+
+
+@needs_gpaw
+def test_atoms_of_hydrogen_are_magnetic(tmp_path: Path) -> None:
+    atom = Atoms("H", cell=[4, 4, 4], pbc=True)
+    spins = GpawTheory(
+        cutoff=200.0, k_spacing=9.0, spin_polarised=True, initial_moments={"H": 1.0}
+    )
+    bare = spins.model_copy(update={"spin_polarised": False})
+    magnetic, not_magnetic = (
+        run_label(t, atom, workdir=tmp_path).energy for t in (spins, bare)
+    )
+    assert not_magnetic - magnetic > 0.3  # eV
+
+
+@needs_gpaw
+@pytest.mark.slow
+def test_the_remedy_goes_on_from_where_it_was(tmp_path: Path) -> None:
+    few = COARSE.model_copy(update={"max_iterations": 8})
+    label = compute(gpaw.PROGRAM, few, silicon(), tmp_path, Machine())
+    sure = run_label(COARSE, silicon(), workdir=tmp_path)
+    assert label.energy == pytest.approx(sure.energy, abs=1e-6)
+
+
+@needs_gpaw
+def test_too_few_steps_are_not_converged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(programs, "REMEDY_ITERATIONS", 1)
+    theory = COARSE.model_copy(update={"max_iterations": 2})
+    with pytest.raises(LabellingError, match=r"Did not converge!") as caught:
+        run_label(theory, silicon(), workdir=tmp_path)
+    assert caught.value.kind == FailureKind.NOT_CONVERGED
+    assert caught.value.workdir is not None
+
+
+@needs_gpaw
+def test_a_missing_dataset_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GPAW_SETUP_PATH", str(tmp_path))
+    with pytest.raises(LabellingError, match=r"PAW dataset file .Si\.PBE") as caught:
+        run_label(COARSE, silicon(), workdir=tmp_path)
+    assert caught.value.kind == FailureKind.MISSING_POTENTIAL
+
+
+def test_another_dataset_is_refused(tmp_path: Path) -> None:
+    found = {"converged": True, "setups": {"Si": "0" * 32}}
+    (tmp_path / "result.json").write_text(json.dumps(found))
+    with pytest.raises(LabellingError, match=r"dataset of Si is not that of release"):
+        gpaw.read(COARSE, silicon(), tmp_path, "")
+
+
+def test_no_result_is_no_label(tmp_path: Path) -> None:
+    with pytest.raises(LabellingError, match=r"does not say that the SCF converged"):
+        gpaw.read(COARSE, silicon(), tmp_path, "")
+
+
+@needs_gpaw
+def test_another_release_is_refused() -> None:
+    other = COARSE.model_copy(update={"release": "25.1.0"})
+    with pytest.raises(ConfigError, match=r"asks for GPAW 25\.1\.0, but .* 2\d\."):
+        check_ready(other)
+
+
+@pytest.mark.parametrize(
+    "wanted", [{"functional": "r2SCAN"}, {"dispersion": "D3(BJ)"}], ids=str
+)
+def test_what_gpaw_cannot_do_is_refused(wanted: dict[str, str]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(wanted))):
+        GpawTheory.model_validate(wanted)
