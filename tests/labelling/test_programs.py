@@ -139,6 +139,19 @@ def test_a_restart_saves_iterations_and_changes_no_label(
     assert restarted[1] < fresh[1]
 
 
+def test_dispersion_is_the_pair_term_of_its_authors_program(tmp_path: Path) -> None:
+    if shutil.which("pw.x") is None:
+        pytest.skip("pw.x is not here: apt install quantum-espresso")
+    coarse = EspressoTheory(k_spacing=3.0, cutoff=20.0, density_cutoff=80.0)
+    dispersive = coarse.model_copy(update={"dispersion": "D3(BJ)"})
+    plain, with_d3 = (
+        run_label(theory, soft(), workdir=tmp_path).energy
+        for theory in (coarse, dispersive)
+    )
+    # simple-dftd3, PBE-D3(BJ) without the three-body term, the same cell
+    assert with_d3 - plain == pytest.approx(-0.60124, abs=1e-3)
+
+
 def failure(case: Case, folder: Path, **changes: object) -> LabellingError:
     theory = type(case.theory).model_validate(case.theory.model_dump() | changes)
     with pytest.raises(LabellingError, match=program_of(theory).name) as caught:

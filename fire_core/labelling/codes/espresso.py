@@ -71,6 +71,7 @@ def _namelists(theory: EspressoTheory, atoms: Atoms, effort: Effort) -> dict[str
         system |= {
             "vdw_corr": "dft-d3",
             "dftd3_version": DISPERSIONS[theory.dispersion],
+            "dftd3_threebody": False,  # as CP2K, ABINIT and VASP have it
         }
     if theory.spin_polarised:
         system["nspin"] = 2
