@@ -176,19 +176,27 @@ def test_a_missing_potential_is_told(case: Case, tmp_path: Path) -> None:
         run_label(theory, case.atoms, workdir=tmp_path)
 
 
+def programs(folder: Path) -> list[int]:
+    """Return the processes of codes that run below a folder."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            name, cwd = process.name(), process.cwd()
+        except psutil.Error:
+            continue
+        if name.startswith(("cp2k", "pw.x")) and cwd.startswith(str(folder)):
+            found.append(process.pid)
+    return found
+
+
 def kill_programs(folder: Path, times: int, done: list[int]) -> None:
     """Kill the first `times` programs that run below a folder, with -9."""
     while len(done) < times:
-        for process in psutil.process_iter():
-            try:
-                name, cwd = process.name(), process.cwd()
-            except psutil.Error:
-                continue
-            is_program = name.startswith(("cp2k", "pw.x"))
-            if is_program and cwd.startswith(str(folder)) and process.pid not in done:
+        for pid in programs(folder):
+            if pid not in done:
                 time.sleep(0.5)
-                os.kill(process.pid, signal.SIGKILL)
-                done.append(process.pid)
+                os.kill(pid, signal.SIGKILL)
+                done.append(pid)
         time.sleep(0.05)
 
 
@@ -209,6 +217,25 @@ def test_a_killed_program_is_run_once_more(
             run_label(case.theory, case.atoms, workdir=tmp_path)
     killer.join(timeout=5)
     assert len(done) == times
+
+
+def test_a_time_out_leaves_no_program_behind(case: Case, tmp_path: Path) -> None:
+    def ring(_signal: int, _frame: object) -> None:
+        raise LabellingError(FailureKind.TIMEOUT, "too late")
+
+    def wait_and_ring() -> None:
+        while not programs(tmp_path):
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, ring)
+    try:
+        threading.Thread(target=wait_and_ring, daemon=True).start()
+        with pytest.raises(LabellingError, match="timeout: too late"):
+            run_label(case.theory, case.atoms, workdir=tmp_path)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert programs(tmp_path) == []
 
 
 def test_atoms_on_top_of_each_other_are_no_label(case: Case, tmp_path: Path) -> None:
