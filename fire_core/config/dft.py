@@ -73,6 +73,8 @@ class EspressoTheory(DftTheory):
 
     kind: Literal["espresso"] = "espresso"
     release: str = "6.7"
+    functional: Literal["PBE"] = "PBE"
+    """pw.x 6.7 stops at r2SCAN."""
     pseudopotentials: Literal["GTH-PBE"] | dict[str, str] = "GTH-PBE"
     """`GTH-PBE` takes those that CP2K ships; else for each element
     `FILE sha256:DIGEST`, as `fire theory pseudopotentials FOLDER` writes them."""

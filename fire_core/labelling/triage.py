@@ -39,6 +39,10 @@ FIXES: Final = {
 }
 """What a person can do about each kind of failure."""
 
+OUT_OF_MEMORY: Final = (
+    FailureKind.OUT_OF_MEMORY,
+    r"bad_alloc|out of memory|cannot allocate memory",
+)
 FRAME: Final = re.compile(r"^[|/\\_O\s]+")  # what CP2K draws beside an error
 # Messages of tblite 0.8, read off real failures.
 PATTERNS: Final = (

@@ -268,8 +268,9 @@ def test_what_changes_no_label_changes_no_fingerprint(case: Case) -> None:
     changes: list[dict[str, object]] = [
         {"cutoff": 111.0}, {"k_spacing": 0.31}, {"dispersion": "D3(BJ)"},
         {"electronic_temperature": 100.0}, {"spin_polarised": True},
-        {"scf_tolerance": 1e-5}, {"release": "1"}, {"functional": "r2SCAN"},
-        {"initial_moments": {"Li": 1.0}},
+        {"scf_tolerance": 1e-5}, {"release": "1"}, {"initial_moments": {"Li": 1.0}},
     ]  # fmt: skip
+    if isinstance(case.theory, Cp2kTheory):  # pw.x 6.7 has no other functional
+        changes.append({"functional": "r2SCAN"})
     others = {fingerprint(**change) for change in changes}
     assert len(others | {same}) == len(changes) + 1

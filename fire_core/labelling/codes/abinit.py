@@ -13,11 +13,14 @@ from ase.data import atomic_numbers
 from ase.units import Bohr, Hartree, kB
 
 from fire_core.errors import LabellingError
-from fire_core.labelling.codes.gth import PBE, VALENCE
-from fire_core.labelling.codes.pseudopotentials import place_potentials
+from fire_core.labelling.codes.gth import PBE
+from fire_core.labelling.codes.pseudopotentials import (
+    place_potentials,
+    potential_elements,
+)
 from fire_core.labelling.kpoints import monkhorst_pack
 from fire_core.labelling.program import Effort, Program
-from fire_core.labelling.triage import tail_of
+from fire_core.labelling.triage import OUT_OF_MEMORY, tail_of
 from fire_core.records import FailureKind, Label
 
 if TYPE_CHECKING:
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
 CAUSES: Final = (
     (FailureKind.MISSING_POTENTIAL, r"Cannot open file '[^']*pseudopotentials/"),
     (FailureKind.NOT_CONVERGED, r"was not enough scf cycles to converge"),
-    (FailureKind.OUT_OF_MEMORY, r"bad_alloc|out of memory|cannot allocate memory"),
+    OUT_OF_MEMORY,
 )
 BECKE_JOHNSON: Final = 7
 DISPERSION_TOLERANCE: Final = 1e-10  # Ha; pairs that give less are left out
@@ -127,9 +130,7 @@ def read(_theory: AbinitTheory, atoms: Atoms, folder: Path, output: str) -> Labe
 
 def elements(theory: AbinitTheory) -> frozenset[str]:
     """Return the elements that have a pseudopotential."""
-    if theory.pseudopotentials == "GTH-PBE":
-        return frozenset(VALENCE)
-    return frozenset(theory.pseudopotentials)
+    return potential_elements(theory.pseudopotentials)
 
 
 PROGRAM: Final = Program(

@@ -16,7 +16,7 @@ from fire_core.errors import LabellingError
 from fire_core.labelling.codes.gth import FILE, VALENCE
 from fire_core.labelling.kpoints import monkhorst_pack
 from fire_core.labelling.program import Effort, Program
-from fire_core.labelling.triage import tail_of
+from fire_core.labelling.triage import OUT_OF_MEMORY, tail_of
 from fire_core.records import FailureKind, Label
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ CAUSES: Final = (
     (FailureKind.MISSING_POTENTIAL, r"The requested [\s\S]{0,160}not found"),
     (FailureKind.NOT_CONVERGED, r"SCF run NOT converged"),
     (FailureKind.BAD_GEOMETRY, r"atoms? (?:too close|on top)|overlapping atoms"),
-    (FailureKind.OUT_OF_MEMORY, r"bad_alloc|out of memory|cannot allocate memory"),
+    OUT_OF_MEMORY,
 )
 D3_CUTOFF: Final = 16.0  # Å
 LANTHANIDES: Final = frozenset({"La"})  # their basis set is in another file

@@ -13,10 +13,13 @@ from ase.units import Bohr, Ry, kB
 
 from fire_core.errors import LabellingError
 from fire_core.labelling.codes.gth import VALENCE
-from fire_core.labelling.codes.pseudopotentials import place_potentials
+from fire_core.labelling.codes.pseudopotentials import (
+    place_potentials,
+    potential_elements,
+)
 from fire_core.labelling.kpoints import monkhorst_pack
 from fire_core.labelling.program import Effort, Program
-from fire_core.labelling.triage import tail_of
+from fire_core.labelling.triage import OUT_OF_MEMORY, tail_of
 from fire_core.records import FailureKind, Label
 
 if TYPE_CHECKING:
@@ -30,9 +33,8 @@ CAUSES: Final = (
     (FailureKind.MISSING_POTENTIAL, r"file .{0,200}\.(?:upf|gth).{0,40} not found"),
     (FailureKind.NOT_CONVERGED, r"convergence NOT achieved"),
     (FailureKind.BAD_GEOMETRY, r"atoms .{0,40}(?:overlap|too close)|check_atoms"),
-    (FailureKind.OUT_OF_MEMORY, r"bad_alloc|out of memory|cannot allocate memory"),
+    OUT_OF_MEMORY,
 )
-FUNCTIONALS: Final = {"PBE": "PBE", "r2SCAN": "R2SCAN"}
 DISPERSIONS: Final = {"D3": 3, "D3(BJ)": 4}
 NUMBER: Final = r"([-+]?\d+\.\d+)"
 
@@ -61,7 +63,7 @@ def _namelists(theory: EspressoTheory, atoms: Atoms, effort: Effort) -> dict[str
     system: dict[str, Any] = {
         "ecutwfc": theory.cutoff,
         "ecutrho": theory.density_cutoff,
-        "input_dft": FUNCTIONALS[theory.functional],
+        "input_dft": theory.functional,
         "occupations": "fixed",
     }
     if theory.electronic_temperature > 0:
@@ -130,9 +132,7 @@ def read(_theory: EspressoTheory, atoms: Atoms, _folder: Path, output: str) -> L
 
 def elements(theory: EspressoTheory) -> frozenset[str]:
     """Return the elements that have a pseudopotential."""
-    if theory.pseudopotentials == "GTH-PBE":
-        return frozenset(VALENCE)
-    return frozenset(theory.pseudopotentials)
+    return potential_elements(theory.pseudopotentials)
 
 
 PROGRAM: Final = Program(

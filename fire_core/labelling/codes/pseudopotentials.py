@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from fire_core.config.environment import PSEUDOPOTENTIALS, pseudopotential_folder
 from fire_core.errors import LabellingError
-from fire_core.labelling.codes.gth import read_gth, write_hgh
+from fire_core.labelling.codes.gth import VALENCE, read_gth, write_hgh
 from fire_core.records import FailureKind
 
 if TYPE_CHECKING:
@@ -46,6 +46,11 @@ def place_potentials(
         else:
             names[symbol] = _fetch(named[symbol], place)
     return names
+
+
+def potential_elements(named: str | Mapping[str, str]) -> frozenset[str]:
+    """Return the elements of such a choice of pseudopotentials."""
+    return frozenset(VALENCE if isinstance(named, str) else named)
 
 
 def _fetch(entry: str, place: Path) -> str:
