@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,10 +13,12 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.options import DEFAULT_BLOBS, DEFAULT_DB, AsJson, Blobs, Database
+from cli.theory_labels import label_once
 from fire_core.config.dft import NOT_IN_FINGERPRINT, DftTheory
 from fire_core.config.presets import PRESETS, expand_theory
 from fire_core.config.theory import TheoryConfig
 from fire_core.errors import ConfigError
+from fire_core.labelling.codes.pseudopotentials import name_potentials
 from fire_core.labelling.converge import (
     ENERGY_MEV,
     FORCE_MEV,
@@ -26,18 +26,15 @@ from fire_core.labelling.converge import (
     judge_scan,
     scan_theory,
 )
-from fire_core.labelling.makers import check_ready, run_label
+from fire_core.labelling.isolated import atom_theory, isolated_atoms
+from fire_core.labelling.makers import check_ready, known_elements
 from fire_core.labelling.theory import theory_from_config
 from fire_core.report.convergence import draw_convergence
 from fire_core.storage.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ase import Atoms
 
-    from fire_core.config.theory import AnyDft
-    from fire_core.records import Label
 
 app = typer.Typer(no_args_is_help=True)
 Which = Annotated[
@@ -92,6 +89,43 @@ def diff(first: Which, second: Which) -> None:
 
 
 @app.command()
+def pseudopotentials(
+    folder: Annotated[Path, typer.Argument(help="UPF, psp8 or GTH files.")],
+) -> None:
+    """Print the files of a folder as a theory names them, with their sha256."""
+    named = name_potentials(folder)
+    typer.echo(yaml.safe_dump({"pseudopotentials": named}, width=200), nl=False)
+
+
+@app.command()
+def atoms(
+    which: Which,
+    symbols: Annotated[list[str], typer.Argument(help="Such as Li F Cl.")],
+    db: Database = DEFAULT_DB,
+    blobs: Blobs = DEFAULT_BLOBS,
+) -> None:
+    """Compute the energies of isolated atoms, each once; the store keeps them.
+
+    Campaigns of the theory level with `references.method: isolated_atoms` take them
+    from there.
+    """
+    theory = _find(which)
+    unknown = sorted(set(symbols) - known_elements(theory))
+    if unknown:
+        msg = f"{which} does not label {', '.join(unknown)}"
+        raise ConfigError(msg)
+    check_ready(theory)
+    level = atom_theory(theory)
+    table = Table("atom", "energy, eV", "s")
+    with Store.open(db, blobs) as store:
+        for symbol, atom in isolated_atoms(symbols).items():
+            label, seconds = label_once(store, level, atom, source="isolated atom")
+            table.add_row(symbol, f"{label.energy:.6f}", seconds)
+    Console().print(table)
+    typer.echo(f"theory of the atoms: {theory_from_config(level).fingerprint}")
+
+
+@app.command()
 def converge(
     which: Which,
     structure: Annotated[Path, typer.Argument(help="Any file that ASE reads.")],
@@ -118,7 +152,11 @@ def converge(
     results = []
     with Store.open(db, blobs) as store:
         for name, theories in scans.items():
-            labels, seconds = _label_all(store, theories, atoms)
+            labels, seconds = {}, {}
+            for value, changed in theories.items():
+                labels[value], seconds[value] = label_once(
+                    store, changed, atoms, source="fire theory converge"
+                )
             steps = judge_scan(name, labels)
             results.append(steps)
             for step in steps:
@@ -140,30 +178,6 @@ def converge(
             typer.echo(f"{steps[0].setting} = {found.value:g} is enough")
     draw_convergence(results, (ENERGY_MEV, FORCE_MEV), figure)
     typer.echo(f"picture: {figure}")
-
-
-def _label_all(
-    store: Store, theories: Mapping[float, AnyDft], atoms: Atoms
-) -> tuple[dict[float, Label], dict[float, str]]:
-    """Return the label of each value, from the store or computed, and its seconds."""
-    (key,) = store.add_structures([atoms], source="fire theory converge")
-    labels: dict[float, Label] = {}
-    seconds: dict[float, str] = {}
-    for value, theory in theories.items():
-        level = theory_from_config(theory)
-        facts = (level.code, level.version, level.settings_json)
-        store.add_theory(level.fingerprint, *facts)
-        known = store.get_labels([key], level.fingerprint)
-        seconds[value] = "stored"
-        if key not in known:
-            start = time.monotonic()
-            with tempfile.TemporaryDirectory() as folder:
-                label = run_label(theory, atoms, workdir=Path(folder))
-            store.add_labels({key: label}, level.fingerprint)
-            known = {key: label}
-            seconds[value] = f"{time.monotonic() - start:.0f}"
-        labels[value] = known[key]
-    return labels, seconds
 
 
 def _find(which: str) -> TheoryConfig:

@@ -30,6 +30,7 @@ from flows.select import select_flow
 from flows.train import train_flow
 from tasks.committee import list_members
 from tasks.explore import EXPLORE, TEST
+from tasks.label import ATOMS
 from tasks.missing import is_chosen, is_labelled, is_trained, summarise_round
 from tasks.prepare import PERTURB, register_campaign
 from tasks.report import report_folder
@@ -64,6 +65,8 @@ def _pre_fine_tune(ref: CampaignRef, config: CampaignConfig) -> RoundSummary:
     """Round 0: perturb, label, pre-fine-tune."""
     if not is_chosen(ref, 0, PERTURB):
         run_step(perturb_flow, ref)
+    if is_chosen(ref, 0, ATOMS):
+        _label(ref, config, 0, ATOMS)
     summary = summarise_round(ref, 0, _label(ref, config, 0, PERTURB))
     if summary.labels_done:
         _train(ref, 0, PRE_FINE_TUNED)

@@ -13,6 +13,7 @@ from prefect.concurrency.sync import concurrency
 from prefect.events import emit_event
 
 from fire_core.errors import LabellingError, StoreError
+from fire_core.labelling.isolated import atom_theory
 from fire_core.labelling.theory import theory_from_config
 from fire_core.records import FailureKind, LabelState
 from fire_core.spending import batch_size, estimate_core_seconds
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fire_core.config.campaign import CampaignConfig
+    from fire_core.config.theory import TheoryConfig
     from fire_core.storage.store import Store
 
+ATOMS = "isolated_atoms"
 LICENCES = "fire-dft"
 FAILED_LABELS = "fire.labels.failed"
 OPEN = (LabelState.WANTED, LabelState.CLAIMED)
@@ -65,9 +68,14 @@ def chosen_keys(store: Store, ref: CampaignRef, round_: int, purpose: str) -> li
     return list(row.keys)
 
 
-def theory_fingerprint(store: Store, config: CampaignConfig) -> str:
-    """Enter the campaign's theory level in the store; return its fingerprint."""
-    theory = theory_from_config(config.theory)
+def label_theory(config: CampaignConfig, purpose: str = "") -> TheoryConfig:
+    """Return the theory level at which a choice of structures is labelled."""
+    return atom_theory(config.theory) if purpose == ATOMS else config.theory
+
+
+def theory_fingerprint(store: Store, config: CampaignConfig, purpose: str = "") -> str:
+    """Enter a choice's theory level in the store; return its fingerprint."""
+    theory = theory_from_config(label_theory(config, purpose))
     store.add_theory(
         theory.fingerprint, theory.code, theory.version, theory.settings_json
     )
@@ -85,7 +93,7 @@ def want_missing(
     store: Store, config: CampaignConfig, choice: Choice
 ) -> tuple[str, int, int]:
     """Ask for the labels of a choice; return (theory, structures, labels open)."""
-    theory = theory_fingerprint(store, config)
+    theory = theory_fingerprint(store, config, choice.purpose)
     row = store.get_selection(choice.campaign, choice.round, choice.purpose)
     keys = [] if row is None else row.keys[: choice.first]
     store.want_labels(keys, theory)
@@ -147,7 +155,7 @@ def label_lane(
     logger = get_run_logger()
     with open_campaign(ref) as (store, config):
         choice = paid_choice(store, ref, round_, purpose)
-        theory = theory_fingerprint(store, config)
+        theory = theory_fingerprint(store, config, purpose)
         total = sum(store.label_counts(theory, choice).values())
         progress = Progress(
             f"label-{ref.name}", f"Labels of {purpose}, round {round_}", total
@@ -187,7 +195,7 @@ def summarise_labels(
     """Count the labels by state, the cost of the owners' ones, and show failures."""
     with open_campaign(ref) as (store, config):
         keys = chosen_keys(store, ref, round_, purpose)
-        rows = store.label_rows(theory_fingerprint(store, config), keys)
+        rows = store.label_rows(theory_fingerprint(store, config, purpose), keys)
         fresh = [row for row in rows if row.owner in owners]
         if fresh:
             store.add_usage(
@@ -242,7 +250,7 @@ def _start_worker(
     command = [
         *(sys.executable, "-m", "tasks.label_worker"),
         *("--db", ref.db, "--blobs", ref.blobs, "--owner", owner),
-        *("--theory-json", config.theory.model_dump_json()),
+        *("--theory-json", label_theory(config, choice.purpose).model_dump_json()),
         *("--campaign", choice.campaign, "--round", str(choice.round)),
         *("--purpose", choice.purpose, "--most", str(most)),
         *("--workdir", str(folder), "--lease", str(config.label.lease)),

@@ -34,7 +34,7 @@ def is_labelled(ref: CampaignRef, round_: int, purpose: str) -> bool:
         if row is None:
             return False
         choice = paid_choice(store, ref, round_, purpose)
-        counts = store.label_counts(theory_fingerprint(store, config), choice)
+        counts = store.label_counts(theory_fingerprint(store, config, purpose), choice)
         settled = counts.get(LabelState.DONE, 0) + counts.get(LabelState.FAILED, 0)
         return settled == len(set(row.keys[: choice.first]))
 

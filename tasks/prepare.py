@@ -15,12 +15,15 @@ from fire_core.campaign import sub_seed
 from fire_core.config.campaign import CampaignConfig
 from fire_core.config.load import config_to_json
 from fire_core.errors import ConfigError, UnknownElementError
+from fire_core.labelling.isolated import isolated_atoms
 from fire_core.labelling.makers import known_elements
 from fire_core.storage.campaigns import SelectionRow
 from fire_core.storage.store import Store
 from fire_core.structures.interfaces import build_system
 from fire_core.structures.perturb import perturb
 from tasks.context import PATIENCE_S, CampaignRef, hold_step, open_campaign
+from tasks.label import ATOMS
+from tasks.references import find_wanted_atoms
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -80,6 +83,12 @@ def perturb_structures(ref: CampaignRef) -> int:
                 atoms, config.perturb.model_copy(update={"n": share}), rng
             )
         ]
+        atoms_alone = isolated_atoms(find_wanted_atoms(config, start))
+        if atoms_alone:
+            keys = store.add_structures(
+                list(atoms_alone.values()), source="isolated atom"
+            )
+            store.save_selection(ref.name, 0, ATOMS, SelectionRow("elements", keys))
         keys = store.add_structures(copies, source=f"{ref.name}: perturb")
         store.save_selection(ref.name, 0, PERTURB, SelectionRow("perturb", keys))
         return len(keys)

@@ -15,13 +15,14 @@ from fire_core.storage.approvals import BUDGET, ApprovalState
 from fire_core.storage.label_queries import Choice
 from tasks.context import CampaignRef, open_campaign
 from tasks.explore import TEST
-from tasks.label import chosen_keys, theory_fingerprint
+from tasks.label import ATOMS, chosen_keys, theory_fingerprint
 from tasks.prepare import PERTURB
 from tasks.select import SELECTED
 
 if TYPE_CHECKING:
     from fire_core.config.campaign import CampaignConfig
     from fire_core.storage.approvals import ApprovalRow
+    from fire_core.storage.label_queries import LabelSpending
     from fire_core.storage.store import Store
 
 ODDEST: Final = 5
@@ -148,7 +149,7 @@ def _price(
 ) -> tuple[Price, list[int]]:
     """Return the price and, for each chosen structure, 1 if its label is missing."""
     keys = chosen_keys(store, ref, round_, purpose)
-    theory = theory_fingerprint(store, config)
+    theory = theory_fingerprint(store, config, purpose)
     settled = {
         row.key
         for row in store.label_rows(theory, keys)
@@ -158,25 +159,31 @@ def _price(
     history = store.label_costs(theory)
     sizes = [len(atoms) for atoms in store.get_structures(missing)]
     seconds = estimate_core_seconds(history, sizes)
-    spent = store.label_spending(theory, _choices(ref, round_))
+    spent = _spent(store, config, ref, round_)
     price = Price(
         chosen=len(keys),
         missing=len(missing),
         core_hours=None if seconds is None else seconds / HOUR,
         based_on=sum(cost.count for cost in history),
-        spent_labels=spent.labels,
-        spent_core_hours=spent.core_seconds / HOUR,
+        spent_labels=sum(part.labels for part in spent),
+        spent_core_hours=sum(part.core_seconds for part in spent) / HOUR,
         oddest=_oddest(store, ref, (round_, purpose), set(missing)),
     )
     return price, [int(key not in settled) for key in keys]
 
 
-def _choices(ref: CampaignRef, round_: int) -> list[Choice]:
-    """Return every choice of structures that a campaign may have paid for so far."""
+def _spent(
+    store: Store, config: CampaignConfig, ref: CampaignRef, round_: int
+) -> list[LabelSpending]:
+    """Return what every choice that a campaign made so far has cost."""
     choices = [Choice(ref.name, 0, PERTURB)]
     for number in range(1, round_ + 1):
         choices += [Choice(ref.name, number, p) for p in (SELECTED, TEST)]
-    return choices
+    paid = {PERTURB: choices, ATOMS: [Choice(ref.name, 0, ATOMS)]}
+    return [
+        store.label_spending(theory_fingerprint(store, config, purpose), made)
+        for purpose, made in paid.items()
+    ]
 
 
 def _prefix(missing: list[int], n: int) -> int:

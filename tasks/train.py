@@ -28,6 +28,7 @@ from tasks.explore import model_name
 from tasks.label import chosen_keys, theory_fingerprint
 from tasks.prepare import PERTURB
 from tasks.progress import Progress
+from tasks.references import fill_references
 from tasks.replay import read_replay
 from tasks.select import SELECTED
 from tasks.train_child import count_devices, train_in_child
@@ -116,6 +117,7 @@ def _train(
     group = current_group()
     name, settings = model_name(kind, round_), training_of(config, kind)
     parts = _dataset(store, config, ref, round_, kind)
+    settings = fill_references(store, config, settings, parts[Split.TRAIN])
     if group.leads:
         _enter_dataset(store, ref, name, parts)
     foundation = load_configured(config.backbone, config.threads)

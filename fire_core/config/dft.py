@@ -6,12 +6,15 @@ is not part of a fingerprint; see `NOT_IN_FINGERPRINT`.
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from ase.data import chemical_symbols
 from pydantic import Field, field_validator, model_validator
 
 from fire_core.config.base import Count, NonNegative, Part, Positive
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 NOT_IN_FINGERPRINT: Final = frozenset({"kind", "release", "max_iterations"})
 """Settings that change no label, or that a fingerprint holds elsewhere."""
@@ -37,7 +40,8 @@ class DftTheory(Part):
     spin_polarised: bool = False
     """Separate densities for the two spins."""
     initial_moments: dict[str, float] = Field(default_factory=dict)
-    """Magnetic moment that an element's atoms start with, Bohr magnetons."""
+    """Magnetic moment that an element's atoms start with, Bohr magnetons. With fixed
+    occupations their sum is the moment of the cell."""
     max_iterations: Count = 80
     """SCF iterations before the remedy is tried, which takes four times as many."""
 
@@ -49,6 +53,12 @@ class DftTheory(Part):
             msg = f"chemical symbols, got {', '.join(unknown)}"
             raise ValueError(msg)
         return moments
+
+    def fixed_moment(self, symbols: Iterable[str]) -> float | None:
+        """Return the moment that fixed occupations need; None where it is free."""
+        if not self.spin_polarised or self.electronic_temperature > 0:
+            return None
+        return sum(self.initial_moments.get(symbol, 0.0) for symbol in symbols)
 
 
 class Cp2kTheory(DftTheory):

@@ -43,16 +43,14 @@ class ReferenceConfig(Part):
     """Fit a constant for each element to the foundation model's residual; take the
     difference of isolated atoms; or leave the energies as they are."""
     isolated_atoms: dict[str, float] = Field(default_factory=dict)
-    """Energy of each isolated atom at the target's theory level, eV."""
+    """Energy of each isolated atom at the target's theory level, eV. A campaign labels
+    those that are left out, once for each theory level."""
     under_determined: Literal["shift_determined", "refuse"] = "shift_determined"
     """What to do when the compositions cannot tell elements apart: shift only what
     they determine (smallest shift that fits), or stop."""
 
     @model_validator(mode="after")
     def _atoms_given(self) -> Self:
-        if self.method == "isolated_atoms" and not self.isolated_atoms:
-            msg = "method isolated_atoms needs isolated_atoms, such as {Li: -0.3, …}"
-            raise ValueError(msg)
         unknown = sorted(set(self.isolated_atoms) - set(chemical_symbols[1:]))
         if unknown:
             msg = f"isolated_atoms: {', '.join(unknown)} is no chemical symbol"

@@ -12,6 +12,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import tempfile
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 PROBE_S: Final = 60
 REMEDY_ITERATIONS: Final = 4
+MPI: Final = ("mpirun", "--bind-to", "none", "-np")
+"""Of one machine; two labels at once would be bound to the same cores."""
 WORTH_ANOTHER: Final = {FailureKind.NOT_CONVERGED, FailureKind.CRASHED}
 
 
@@ -150,14 +153,16 @@ def check_program(program: Program, theory: DftTheory) -> None:
 
 @lru_cache(maxsize=8)
 def _release(command: tuple[str, ...], probe: tuple[str, ...], pattern: str) -> str:
-    done = subprocess.run(
-        [*command, *probe],
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        timeout=PROBE_S,
-        check=False,
-    )
+    with tempfile.TemporaryDirectory() as folder:  # pw.x leaves files when it stops
+        done = subprocess.run(
+            [*command, *probe],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=PROBE_S,
+            check=False,
+        )
     match = re.search(pattern, done.stdout + done.stderr)
     return match.group(1) if match else ""
 
@@ -220,9 +225,7 @@ def _command(program: Program, cores: int) -> list[str]:
     if "{cores}" in text:
         return shlex.split(text.replace("{cores}", str(cores)))
     words = shlex.split(text)
-    # Two labels at once would be bound to the same cores.
-    mpi = ["mpirun", "--bind-to", "none", "-np", str(cores)]
-    return words if cores == 1 else mpi + words
+    return words if cores == 1 else [*MPI, str(cores), *words]
 
 
 def _execute(command: list[str], folder: Path, log: Path) -> int:
@@ -231,16 +234,15 @@ def _execute(command: list[str], folder: Path, log: Path) -> int:
     Where util-linux is there, the command also dies with this process: its label is
     then somebody else's, who would compute it beside a ghost.
     """
-    if shutil.which("setpriv"):
-        command = ["setpriv", "--pdeathsig", "TERM", *command]
+    guard = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
     with log.open("wb") as out:
         child = subprocess.Popen(
-            command,
+            [*guard, *command],
             cwd=folder,
             stdout=out,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            env=_environment(command),
             start_new_session=True,
         )
     try:
@@ -249,6 +251,17 @@ def _execute(command: list[str], folder: Path, log: Path) -> int:
         if child.poll() is None:
             os.killpg(child.pid, signal.SIGKILL)
             child.wait()
+
+
+def _environment(command: list[str]) -> dict[str, str]:
+    """Return a code's environment: one thread for each rank.
+
+    Our mpirun counts the cores itself. Slurm would tell it of the tasks of its job,
+    and a worker is one task, whatever the cores that it may use.
+    """
+    hidden = "SLURM_" if tuple(command[: len(MPI)]) == MPI else "\0"
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(hidden)}
+    return kept | {"OMP_NUM_THREADS": "1"}
 
 
 def _say_status(status: int) -> str:

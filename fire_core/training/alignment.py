@@ -81,8 +81,9 @@ def _isolated(
     if missing:
         msg = (
             f"references.isolated_atoms lacks {', '.join(missing)}; give the energy "
-            "of each isolated atom at the target's theory level, in eV, or set "
-            "references.method: least_squares"
+            "of each isolated atom at the target's theory level, in eV (`fire theory "
+            "atoms` computes it; `fire label failures` says why a campaign could not), "
+            "or set references.method: least_squares"
         )
         raise TrainingError(msg)
     return {s: given[s] - backbone.atomic_energies[s] for s in sorted(present)}

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 from ase.build import bulk
 from typer.testing import CliRunner
 
 from cli.main import app
+from fire_core.config.dft import EspressoTheory
 from fire_core.config.presets import PRESETS
 from fire_core.errors import ConfigError
+from fire_core.labelling.codes.registry import program_of
 from fire_core.labelling.theory import theory_from_config
 
 if TYPE_CHECKING:
@@ -82,3 +86,32 @@ def test_a_scan_says_what_is_enough_and_pays_once(
         fire("converge", *scan[:2], "--scan", "cutof=20,30")
     with pytest.raises(ConfigError, match="expected a scan such as"):
         fire("converge", *scan[:2], "--scan", "cutoff=20,x")
+
+
+def test_atoms_are_computed_once_and_kept(tmp_path: Path) -> None:
+    level = tmp_path / "level.yaml"
+    level.write_text("theory: {kind: xtb}")
+    where = ["--db", f"sqlite:///{tmp_path}/fire.db", "--blobs", str(tmp_path / "b")]
+    first = fire("atoms", str(level), "Li", "Cl", *where)
+    assert "stored" not in first
+    assert fire("atoms", str(level), "Cl", "Li", *where).count("stored") == 2
+    with pytest.raises(ConfigError, match="does not label Pu"):
+        fire("atoms", str(level), "Pu", *where)
+
+
+def test_pseudopotentials_are_named_with_what_is_in_them(tmp_path: Path) -> None:
+    upf = '<UPF version="2.0.1">\n<PP_HEADER author="x"\n element="Li"\n z="3"/>'
+    (tmp_path / "anything.upf").write_text(upf)
+    (tmp_path / "Cl-low.psp8").write_text("Cl  ONCVPSP\n  17.0000  7.0  1 zatom,zion\n")
+    (tmp_path / "README").write_text("element of surprise")
+    named = yaml.safe_load(fire("pseudopotentials", str(tmp_path)))
+    digest = hashlib.sha256(upf.encode()).hexdigest()
+    assert named["pseudopotentials"]["Li"] == f"anything.upf sha256:{digest[:16]}"
+    assert set(named["pseudopotentials"]) == {"Li", "Cl"}
+    theory = EspressoTheory.model_validate(named)
+    assert program_of(theory).elements(theory) == {"Li", "Cl"}
+    (tmp_path / "Li.UPF").write_text(upf)
+    with pytest.raises(ConfigError, match=r"got Li.UPF, anything.upf for Li"):
+        fire("pseudopotentials", str(tmp_path))
+    with pytest.raises(ConfigError, match="got none"):
+        fire("pseudopotentials", str(tmp_path / "nowhere"))

@@ -85,8 +85,8 @@ def _variables(theory: AbinitTheory, atoms: Atoms, effort: Effort) -> dict[str, 
     if theory.electronic_temperature > 0:
         smearing = theory.electronic_temperature * kB
         variables |= {"occopt": 3, "tsmear": smearing}
-    elif theory.spin_polarised:
-        moment = sum(theory.initial_moments.get(symbol, 0) for symbol in atoms.symbols)
+    moment = theory.fixed_moment(atoms.symbols)
+    if moment is not None:
         variables["spinmagntarget"] = moment
     if theory.dispersion != "none":
         variables |= {

@@ -70,6 +70,9 @@ def _dft(theory: Cp2kTheory, atoms: Atoms, effort: Effort) -> Tree:
         "SCF": _scf(theory, atoms, effort, is_gamma=mesh == (1, 1, 1)),
         "XC": _functional(theory),
     }
+    moment = theory.fixed_moment(atoms.symbols)
+    if moment is not None:
+        tree["MULTIPLICITY"] = round(moment) + 1
     if effort.restart:
         name = "label-RESTART.wfn" if mesh == (1, 1, 1) else "label-RESTART.kp"
         tree["WFN_RESTART_FILE_NAME"] = name

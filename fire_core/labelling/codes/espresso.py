@@ -77,6 +77,9 @@ def _namelists(theory: EspressoTheory, atoms: Atoms, effort: Effort) -> dict[str
         }
     if theory.spin_polarised:
         system["nspin"] = 2
+        total = theory.fixed_moment(atoms.symbols)
+        if total is not None:
+            system["tot_magnetization"] = total
         for number, symbol in enumerate(dict.fromkeys(atoms.symbols), start=1):
             # pw.x wants a fraction of the valence electrons
             moment = theory.initial_moments.get(symbol, 0.0) / VALENCE.get(symbol, 1)

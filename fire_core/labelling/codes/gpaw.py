@@ -81,6 +81,7 @@ def _settings(theory: GpawTheory, atoms: Atoms) -> dict[str, Any]:
         "occupations": {
             "name": "fermi-dirac",
             "width": theory.electronic_temperature * kB,
+            "fixmagmom": theory.fixed_moment(atoms.symbols) is not None,
         },
         # A snapshot has no symmetry, and a mesh must not break that of a crystal.
         "symmetry": {"point_group": False},

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from ase.data import atomic_numbers, chemical_symbols
 
 from fire_core.config.environment import PSEUDOPOTENTIALS, pseudopotential_folder
-from fire_core.errors import LabellingError
+from fire_core.errors import ConfigError, LabellingError
 from fire_core.labelling.codes.gth import VALENCE, read_gth, write_hgh
 from fire_core.records import FailureKind
 
@@ -16,6 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ase import Atoms
+
+
+HEADER_BYTES: Final = 20_000  # of a UPF file, past its comments
+DIGITS: Final = 16
 
 
 def place_potentials(
@@ -53,6 +60,51 @@ def potential_elements(named: str | Mapping[str, str]) -> frozenset[str]:
     return frozenset(VALENCE if isinstance(named, str) else named)
 
 
+def name_potentials(folder: Path) -> dict[str, str]:
+    """Return `FILE sha256:DIGEST` for each element that has a file in a folder.
+
+    The element is read from a UPF header (both versions) or from the second line of
+    ABINIT's formats, where the atomic number stands.
+
+    Raises
+    ------
+    ConfigError
+        There is no pseudopotential, or an element has several.
+    """
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir() if folder.is_dir() else []):
+        symbol = _element_of(path) if path.is_file() else None
+        if symbol is not None:
+            found.setdefault(symbol, []).append(path)
+    several = {s: paths for s, paths in found.items() if len(paths) > 1}
+    if several or not found:
+        symbol, paths = next(iter(several.items()), ("", []))
+        names = ", ".join(path.name for path in paths)
+        what = f"expected one pseudopotential (UPF, psp8, GTH) an element in {folder}"
+        msg = f"{what}, got {f'{names} for {symbol}' if several else 'none'}"
+        raise ConfigError(msg)
+    return {
+        symbol: f"{path.name} sha256:{_digest(path)[:DIGITS]}"
+        for symbol, (path,) in sorted(found.items())
+    }
+
+
+def _element_of(path: Path) -> str | None:
+    with path.open("rb") as file:
+        text = file.read(HEADER_BYTES).decode("utf-8", errors="replace")
+    match = re.search(r'element\s*=\s*"\s*([A-Z][a-z]?)\s*"', text) or re.search(
+        r"^\s*([A-Z][a-z]?)\s+Element\s*$", text, re.M
+    )
+    if match is not None:
+        return match.group(1) if match.group(1) in atomic_numbers else None
+    number = re.match(r"[^\n]*\n\s*(\d+)(?:\.\d*)?\s[^\n]*(?:zatom|znucl)", text)
+    return None if number is None else chemical_symbols[int(number.group(1))]
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def _fetch(entry: str, place: Path) -> str:
     """Copy `FILE sha256:DIGEST` from this machine's folder, if it is that file."""
     name, _, digest = entry.partition(" sha256:")
@@ -64,7 +116,7 @@ def _fetch(entry: str, place: Path) -> str:
             f"{PSEUDOPOTENTIALS} to the folder that holds it"
         )
         raise LabellingError(FailureKind.MISSING_POTENTIAL, msg)
-    found = hashlib.sha256(source.read_bytes()).hexdigest()
+    found = _digest(source)
     if not digest or not found.startswith(digest):
         msg = (
             f"{source} is another file than the theory names (sha256 {found[:16]}, "

@@ -105,6 +105,9 @@ def _incar(theory: VaspTheory, atoms: Atoms, effort: Effort) -> dict[str, Any]:
     if theory.spin_polarised:
         moments = theory.initial_moments
         incar["MAGMOM"] = [moments.get(symbol, 0.0) for symbol in atoms.symbols]
+        moment = theory.fixed_moment(atoms.symbols)
+        if moment is not None:
+            incar["NUPDOWN"] = moment
     if effort.careful:
         # The wiki's advice for a density that oscillates: short, linear steps
         incar |= {"AMIX": 0.2, "BMIX": 1e-4}

@@ -1,0 +1,260 @@
+"""Two codes at one level: how far their labels agree, and whether forces are slopes.
+
+``python -m benchmarks.dft_codes [--folder FOLDER] [--pool] [--quick]``. The cells are
+the components of LiCl/GaF3, Li2CO3/LiF and Li/Li6PS5Cl, displaced and strained. CP2K
+and pw.x take the same GTH pseudopotentials and k-points; what is left between them are
+the Gaussian basis and the cutoffs. With ``--pool`` the labels are computed by the
+workers of the service at PREFECT_API_URL, else here. Labels that the folder's store
+has are not computed again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from ase import Atoms
+from prefect.deployments import run_deployment
+
+from fire_core.config.campaign import CampaignConfig
+from fire_core.config.dft import Cp2kTheory, DftTheory, EspressoTheory
+from fire_core.config.load import config_to_json
+from fire_core.labelling.theory import theory_from_config
+from fire_core.storage.campaigns import SelectionRow
+from fire_core.storage.store import Store
+from fire_core.structures.crystals import build_crystal
+from flows.label import label_flow
+from tasks.context import CampaignRef
+from tasks.prepare import PERTURB
+
+if TYPE_CHECKING:
+    from fire_core.records import Label
+
+GAMMA: Final = 2.0  # 1/Å: the Γ point alone, the same for both codes
+THEORIES: Final[dict[str, DftTheory]] = {
+    "cp2k": Cp2kTheory(k_spacing=GAMMA, cutoff=600.0, scf_tolerance=1e-7),
+    "espresso": EspressoTheory(
+        k_spacing=GAMMA, cutoff=200.0, density_cutoff=800.0, scf_tolerance=1e-10
+    ),
+}
+QUICK: Final[dict[str, DftTheory]] = {
+    "cp2k": Cp2kTheory(k_spacing=9.0, cutoff=300.0),
+    "espresso": EspressoTheory(k_spacing=9.0, cutoff=80.0, density_cutoff=320.0),
+}
+SHAPES: Final = ((0.00, 11), (0.02, 12), (-0.02, 13))  # strain of all axes, seed
+RATTLE: Final = 0.08  # Å
+PAIR: Final = ((3.0, 3.0, 2.0), (3.2, 3.1, 4.2))  # Å
+STEP: Final = 0.01  # Å
+STRAIN: Final = 5e-3  # less, and the plane waves that come and go are felt
+TENSOR: Final = np.array([[1.0, 0.5, 0.0], [0.5, 0.0, 0.0], [0.0, 0.0, 0.0]])
+GPA: Final = 160.21766  # in an eV/Å³
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell, and whether its first frame's derivatives are looked at."""
+
+    atoms: Atoms
+    is_differentiated: bool = False
+
+
+def primitive(name: str) -> Atoms:
+    """Return the primitive cell of a built-in crystal."""
+    from pymatgen.io.ase import AseAtomsAdaptor
+
+    structure = AseAtomsAdaptor.get_structure(build_crystal(name))
+    found: Atoms = AseAtomsAdaptor.get_atoms(structure.get_primitive_structure())
+    return found
+
+
+def build_cells() -> dict[str, Cell]:
+    """Return the cells by name, family after family."""
+    return {
+        "LiCl": Cell(build_crystal("LiCl")),
+        "GaF3": Cell(primitive("GaF3"), is_differentiated=True),
+        "LiF": Cell(build_crystal("LiF")),
+        "Li2CO3": Cell(primitive("Li2CO3"), is_differentiated=True),
+        "Li": Cell(build_crystal("Li").repeat(2)),
+        "Li6PS5Cl": Cell(primitive("Li6PS5Cl"), is_differentiated=True),
+    }
+
+
+def distort(atoms: Atoms) -> list[Atoms]:
+    """Return a cell strained and rattled, one frame for each of `SHAPES`."""
+    frames = []
+    for strain, seed in SHAPES:
+        frame = atoms.copy()
+        frame.set_cell((1 + strain) * frame.cell.array, scale_atoms=True)
+        frame.rattle(RATTLE, seed=seed)
+        frames.append(frame)
+    return frames
+
+
+def differences(atoms: Atoms) -> list[Atoms]:
+    """Return an atom moved up and down, and the cell strained both ways."""
+    frames = []
+    for sign in (1, -1):
+        moved = atoms.copy()
+        moved.positions[0, 1] += sign * STEP
+        frames.append(moved)
+    for sign in (1, -1):
+        strained = atoms.copy()
+        tensor = np.eye(3) + sign * STRAIN * TENSOR
+        strained.set_cell(strained.cell.array @ tensor, scale_atoms=True)
+        frames.append(strained)
+    return frames
+
+
+def frames_of(cell: Cell) -> list[Atoms]:
+    """Return every frame of a cell."""
+    frames = distort(cell.atoms)
+    return frames + (differences(frames[0]) if cell.is_differentiated else [])
+
+
+def label_frames(
+    store: Store, where: dict[str, str], name: str, theory: DftTheory, keys: list[str]
+) -> CampaignRef:
+    """Enter the frames as a campaign's, which the flow that labels asks for."""
+    config = CampaignConfig.model_validate(
+        {
+            "name": f"codes-{name}",
+            "system": {"kind": "file", "path": "none"},
+            "theory": theory,
+            "label": {"workers": 2, "timeout": 7200},
+            "store": where,
+        }
+    )
+    store.open_campaign(config.name, config_to_json(config))
+    if store.get_selection(config.name, 0, PERTURB) is None:
+        row = SelectionRow("benchmark", keys)
+        store.save_selection(config.name, 0, PERTURB, row)
+    return CampaignRef(name=config.name, db=where["url"], blobs=where["blobs"])
+
+
+def label(ref: CampaignRef, *, pool: bool) -> None:
+    """Run the labelling flow here or on its pool."""
+    if not pool:
+        label_flow(ref, 0, PERTURB)
+        return
+    parameters = {"ref": ref.model_dump(), "round_": 0, "purpose": PERTURB}
+    run: Any = run_deployment("fire-label/label", parameters=parameters, timeout=None)
+    assert run.state.is_completed(), run.state
+
+
+def compare(first: list[Label], second: list[Label], n_atoms: int) -> dict[str, float]:
+    """Return how two codes differ on the distorted frames of a cell.
+
+    Energies are relative to the first frame, meV/atom; forces in meV/Å, stress in GPa.
+    """
+    n = len(SHAPES)
+    relative = [
+        np.array([item.energy - labels[0].energy for item in labels[1:n]])
+        for labels in (first, second)
+    ]
+    forces = [
+        np.stack([item.forces for item in labels[:n]]) for labels in (first, second)
+    ]
+    stress = [
+        np.stack([item.stress for item in labels[:n]]) for labels in (first, second)
+    ]
+    gap = forces[0] - forces[1]
+    return {
+        "energy_mev_per_atom": 1e3
+        * float(np.abs(relative[0] - relative[1]).max())
+        / n_atoms,
+        "energy_span_mev_per_atom": 1e3 * float(np.abs(relative[1]).max()) / n_atoms,
+        "force_rmse_mev_per_angstrom": 1e3 * float(np.sqrt((gap**2).mean())),
+        "force_rms_mev_per_angstrom": 1e3 * float(np.sqrt((forces[1] ** 2).mean())),
+        "stress_gpa": GPA * float(np.abs(stress[0] - stress[1]).max()),
+    }
+
+
+def slopes(labels: list[Label], volume: float) -> dict[str, float]:
+    """Return a force and a stress less the central differences of the energy."""
+    here, (up, down, wide, narrow) = labels[0], labels[len(SHAPES) :]
+    force = -(up.energy - down.energy) / (2 * STEP)
+    strain = (wide.energy - narrow.energy) / (2 * STRAIN * volume)
+    assert here.stress is not None
+    along = here.stress[0] + here.stress[5]  # both off-diagonal halves
+    return {
+        "force_mev_per_angstrom": 1e3 * float(here.forces[0, 1] - force),
+        "stress_gpa": GPA * float(along - strain),
+    }
+
+
+def run(
+    folder: Path, cells: dict[str, Cell], theories: dict[str, DftTheory], *, pool: bool
+) -> dict[str, Any]:
+    """Label what is missing and return the figures."""
+    where = {"url": f"sqlite:///{folder}/fire.db", "blobs": str(folder / "blobs")}
+    frames = {name: frames_of(cell) for name, cell in cells.items()}
+    found: dict[str, dict[str, list[Label]]] = {name: {} for name in cells}
+    seconds: dict[str, float] = {}
+    with Store.open(where["url"], where["blobs"]) as store:
+        keys = {n: store.add_structures(f, source="codes") for n, f in frames.items()}
+        every = [key for part in keys.values() for key in part]
+        for code, theory in theories.items():
+            label(label_frames(store, where, code, theory, every), pool=pool)
+            level = theory_from_config(theory).fingerprint
+            for name, part in keys.items():
+                labels = store.get_labels(part, level)
+                found[name][code] = [labels[key] for key in part]
+            rows = store.label_rows(level, every)
+            seconds[code] = sum(row.core_seconds for row in rows)
+    figures: dict[str, Any] = {"core_seconds": seconds, "cells": {}, "slopes": {}}
+    for name, cell in cells.items():
+        first, second = (found[name][code] for code in theories)
+        figures["cells"][name] = compare(first, second, len(cell.atoms))
+        if cell.is_differentiated:
+            volume = frames[name][0].get_volume()
+            figures["slopes"][name] = {
+                code: slopes(found[name][code], volume) for code in theories
+            }
+    return figures
+
+
+def show(figures: dict[str, Any]) -> None:
+    """Print the tables."""
+    for name, row in figures["cells"].items():
+        print(
+            f"{name:9s} ΔE {row['energy_mev_per_atom']:7.2f} of "
+            f"{row['energy_span_mev_per_atom']:7.1f} meV/atom   forces "
+            f"{row['force_rmse_mev_per_angstrom']:6.1f} of "
+            f"{row['force_rms_mev_per_angstrom']:6.0f} meV/Å   stress "
+            f"{row['stress_gpa']:6.3f} GPa"
+        )
+    for name, codes in figures["slopes"].items():
+        for code, row in codes.items():
+            print(
+                f"{name:9s} {code:9s} force − slope "
+                f"{row['force_mev_per_angstrom']:7.2f} meV/Å   stress − slope "
+                f"{row['stress_gpa']:7.3f} GPa"
+            )
+
+
+def main() -> None:
+    """Print tables and, as the last line, one JSON object."""
+    parser = argparse.ArgumentParser(prog="benchmarks.dft_codes", description=__doc__)
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--pool", action="store_true")
+    parser.add_argument("--quick", action="store_true", help="under a minute")
+    given = parser.parse_args()
+    cells, theories = build_cells(), THEORIES
+    if given.quick:
+        cells = {"LiCl pair": Cell(Atoms("LiCl", PAIR, cell=[6.0] * 3, pbc=True))}
+        theories = QUICK
+    with tempfile.TemporaryDirectory() as name:
+        folder = (given.folder or Path(name)).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        figures = run(folder, cells, theories, pool=given.pool)
+    show(figures)
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()
