@@ -106,6 +106,8 @@ class Program:
         Whether a restart needs the very same cell.
     elements
         What it can label.
+    wrap
+        Puts a command line under another program that looks after it.
     """
 
     name: str
@@ -121,6 +123,7 @@ class Program:
     state: tuple[str, ...] = ()
     same_cell: bool = False
     elements: Callable[[Any], frozenset[str]] = field(default=lambda _: frozenset())
+    wrap: Callable[[list[str]], list[str]] = list
 
 
 def check_program(program: Program, theory: DftTheory) -> None:
@@ -210,7 +213,8 @@ def _run(
     """Run the program once; return the label that its output holds."""
     command = [*_command(program, cores), *program.arguments]
     log = folder / "label.out"
-    status = _execute(command, folder, log)
+    variables = _environment(command)
+    status = _execute(program.wrap(command), folder, log, variables)
     output = log.read_text(encoding="utf-8", errors="replace")
     cause = find_cause(output, program.causes)
     if cause is None and status == 0:
@@ -228,7 +232,9 @@ def _command(program: Program, cores: int) -> list[str]:
     return words if cores == 1 else [*MPI, str(cores), *words]
 
 
-def _execute(command: list[str], folder: Path, log: Path) -> int:
+def _execute(
+    command: list[str], folder: Path, log: Path, variables: dict[str, str]
+) -> int:
     """Run a command to its end; an exception on the way kills all that it started.
 
     Where util-linux is there, the command also dies with this process: its label is
@@ -242,7 +248,7 @@ def _execute(command: list[str], folder: Path, log: Path) -> int:
             stdout=out,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            env=_environment(command),
+            env=variables,
             start_new_session=True,
         )
     try:

@@ -23,8 +23,9 @@ from fire_core.config.dft import VaspTheory
 from fire_core.errors import ConfigError, LabellingError
 from fire_core.labelling.codes import vasp
 from fire_core.labelling.codes.potcars import MP_POTENTIALS
+from fire_core.labelling.codes.registry import program_of
 from fire_core.labelling.makers import check_ready, known_elements
-from fire_core.labelling.program import Effort
+from fire_core.labelling.program import Effort, Machine, compute
 from fire_core.records import FailureKind
 
 EXAMPLE = Path(ase.test.__file__).parent / "testdata" / "vasp" / "vasprun_pstress.xml"
@@ -42,11 +43,11 @@ def salt() -> Atoms:
     )
 
 
-def name_potcar(folder: Path, name: str) -> None:
+def name_potcar(folder: Path, name: str, header: str = "") -> None:
     place = folder / "POT_GGA_PAW_PBE"
     place.mkdir(exist_ok=True)
     with gzip.open(place / f"POTCAR.{name}.gz", "wt") as file:
-        file.write(f"  PAW_PBE {name} 01Jan2000\nEnd of Dataset\n")
+        file.write(f"  PAW_PBE {name} 01Jan2000\n{header}End of Dataset\n")
 
 
 @pytest.fixture
@@ -203,3 +204,53 @@ def test_a_machine_without_vasp_is_told(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("FIRE_VASP", "no-vasp-here")
     with pytest.raises(ConfigError, match=r"no VASP .* it needs a licence"):
         check_ready(THEORY)
+
+
+HEADER = """\
+   4.00000000000000
+ parameters from PSCTR are:
+   VRHFIN =C: s2p2
+   LEXCH  = PE
+   TITEL  = PAW_PBE C 08Apr2002
+   ZVAL   =    4.000    mass and valenz
+   ENMAX  =  400.000; ENMIN  =  300.000 eV
+END of PSCTR-controll parameters
+ local part
+   1.0 2.0 3.0
+"""
+FAKE = """#!/bin/sh
+# Stands in for VASP: fails as it does, once, then leaves the output of a real run.
+if [ ! -e failed ]; then
+    touch failed
+    echo ' BRMIX: very serious problems'
+    exit 0
+fi
+cp {example} vasprun.xml
+"""
+
+
+@pytest.mark.parametrize("touches", ["", "ISMEAR = 0"])
+def test_custodian_mends_the_way_and_never_the_label(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, touches: str
+) -> None:
+    """custodian itself; only VASP is a stand-in, for its licence's sake."""
+    pytest.importorskip("custodian", reason="pip install fire-mlip[vasp]")
+    fake = tmp_path / "vasp"
+    text = FAKE.format(example=EXAMPLE)
+    fake.write_text(f"{text}echo '{touches}' >>INCAR" if touches else text)
+    fake.chmod(0o755)
+    monkeypatch.setenv("FIRE_VASP", str(fake))
+    monkeypatch.setenv("FIRE_PSEUDOPOTENTIALS", str(tmp_path))
+    name_potcar(tmp_path, "C", HEADER)
+    folder = tmp_path / "label"
+    folder.mkdir()
+    atoms = ase_read(EXAMPLE)
+    if touches:
+        with pytest.raises(LabellingError, match="another theory: ISMEAR -1 → 0"):
+            compute(program_of(THEORY), THEORY, atoms, folder, Machine())
+        return
+    label = compute(program_of(THEORY), THEORY, atoms, folder, Machine())
+    assert label.forces == pytest.approx(atoms.get_forces(), abs=1e-9)
+    output = (folder / "label.out").read_text()
+    assert "custodian: ['brmix'] → " in output
+    assert Incar.from_file(folder / "INCAR")["IMIX"] == 1

@@ -8,6 +8,8 @@ pymatgen's MPStaticSet, but for these:
 - the theory's own, tighter EDIFF, its mesh of k-points, and no spin unless it asks;
 - no +U, which the Materials Project puts on some oxides and fluorides;
 - ISYM 0: a snapshot has no symmetry, and a mesh must not break that of a crystal.
+
+Where custodian is installed it runs VASP; see `vasp_custodian`.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from ase.units import GPa, kB
 
 from fire_core.errors import ConfigError, LabellingError
 from fire_core.labelling.codes.potcars import potential_names, write_potcar
+from fire_core.labelling.codes.vasp_custodian import find_changes, under_custodian
 from fire_core.labelling.kpoints import monkhorst_pack
 from fire_core.labelling.program import Effort, Program
 from fire_core.labelling.triage import tail_of
@@ -45,6 +48,7 @@ DISPERSIONS: Final = {"D3": 11, "D3(BJ)": 12}
 KILOBAR: Final = 0.1 * GPa
 NARROW: Final = 1e-3  # eV, where occupations are to be fixed; VASP wants some width
 OUTPUT: Final = "vasprun.xml"
+AS_EVER: Final = Effort(0)  # effort sets none of the tags that make a label
 
 
 def write(theory: VaspTheory, atoms: Atoms, folder: Path, effort: Effort) -> None:
@@ -126,6 +130,13 @@ def read(theory: VaspTheory, atoms: Atoms, folder: Path, output: str) -> Label:
             "one, which is another theory"
         )
         raise ConfigError(msg)
+    changes = find_changes(_incar(theory, atoms[_order(atoms)], AS_EVER), folder)
+    if changes or not _has_mesh(theory, atoms, folder):
+        reason = (
+            "custodian got VASP to its end with settings of another theory: "
+            f"{', '.join(changes) or 'other k-points'}"
+        )
+        raise LabellingError(FailureKind.CRASHED, reason, tail_of(output))
     if not run.converged_electronic:
         reason = "VASP's vasprun.xml does not say that the SCF converged"
         raise LabellingError(FailureKind.NOT_CONVERGED, reason, tail_of(output))
@@ -138,6 +149,18 @@ def read(theory: VaspTheory, atoms: Atoms, folder: Path, output: str) -> Label:
         forces,
         tensor[(0, 1, 2, 1, 0, 0), (0, 1, 2, 2, 2, 1)],
     )
+
+
+def _has_mesh(theory: VaspTheory, atoms: Atoms, folder: Path) -> bool:
+    """Say whether the k-points are still those that were written."""
+    from pymatgen.io.vasp.inputs import Kpoints
+
+    path = folder / "KPOINTS"
+    if not path.is_file():
+        return True
+    meant = Kpoints.monkhorst_automatic(monkhorst_pack(atoms, theory.k_spacing))
+    there = Kpoints.from_file(path)
+    return (there.kpts, there.style) == (meant.kpts, meant.style)
 
 
 def _parse(path: Path, output: str) -> Any:
@@ -173,4 +196,5 @@ PROGRAM: Final = Program(
     state=("WAVECAR", "CHGCAR"),
     same_cell=True,
     elements=elements,
+    wrap=under_custodian,
 )
