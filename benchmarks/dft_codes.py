@@ -50,7 +50,7 @@ SHAPES: Final = ((0.00, 11), (0.02, 12), (-0.02, 13))  # strain of all axes, see
 RATTLE: Final = 0.08  # Å
 PAIR: Final = ((3.0, 3.0, 2.0), (3.2, 3.1, 4.2))  # Å
 STEP: Final = 0.01  # Å
-STRAIN: Final = 5e-3  # less, and the plane waves that come and go are felt
+STRAIN: Final = 5e-3
 TENSOR: Final = np.array([[1.0, 0.5, 0.0], [0.5, 0.0, 0.0], [0.0, 0.0, 0.0]])
 GPA: Final = 160.21766  # in an eV/Å³
 

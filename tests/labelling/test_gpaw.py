@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 from ase import Atoms
@@ -12,12 +11,11 @@ from pydantic import ValidationError
 
 from fire_core.config.dft import GpawTheory
 from fire_core.errors import ConfigError, LabellingError
-from fire_core.labelling import program as programs
 from fire_core.labelling.codes import gpaw
 from fire_core.labelling.makers import check_ready, run_label
 from fire_core.labelling.program import Machine, compute
 from fire_core.records import FailureKind
-from tests.labelling.derivatives import check_derivatives, silicon
+from tests.labelling.contract import DftContract, silicon
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,35 +31,23 @@ def gpaw_here() -> None:
         pytest.skip(f"{error}; apt install --no-install-recommends gpaw gpaw-data")
 
 
+class TestGpaw(DftContract):
+    theory = GpawTheory(cutoff=250.0, k_spacing=1.1)
+    changes: ClassVar = [
+        {"cutoff": 210.0}, {"k_spacing": 0.9}, {"electronic_temperature": 100.0},
+        {"spin_polarised": True}, {"scf_tolerance": 1e-4}, {"release": "1"},
+        {"initial_moments": {"Si": 1.0}},
+    ]  # fmt: skip
+    install = "apt install --no-install-recommends gpaw gpaw-data"
+    iterations = r"^iter:"
+    says = r"Did not converge!"
+
+    @staticmethod
+    def cell() -> Atoms:
+        return silicon()
+
+
 needs_gpaw = pytest.mark.usefixtures("gpaw_here")
-
-
-def steps(folder: Path) -> int:
-    """SCF steps that the output tells."""
-    return len(re.findall(r"^iter:", (folder / "label.out").read_text(), re.M))
-
-
-@needs_gpaw
-@pytest.mark.slow
-def test_forces_and_stress_are_derivatives(tmp_path: Path) -> None:
-    check_derivatives(GpawTheory(cutoff=250.0, k_spacing=1.1), silicon(), tmp_path)
-
-
-@needs_gpaw
-@pytest.mark.slow
-def test_a_restart_gives_the_same_label_in_fewer_steps(tmp_path: Path) -> None:
-    folders = [tmp_path / name for name in ("first", "fresh", "again")]
-    for folder in folders:
-        folder.mkdir()
-    machine = Machine(shelf=tmp_path / "shelf")
-    near = silicon()
-    near.positions[0] += 0.01
-    compute(gpaw.PROGRAM, COARSE, silicon(), folders[0], machine)
-    fresh = compute(gpaw.PROGRAM, COARSE, near, folders[1], Machine())
-    again = compute(gpaw.PROGRAM, COARSE, near, folders[2], machine)
-    assert again.energy == pytest.approx(fresh.energy, abs=1e-6)
-    assert again.forces == pytest.approx(fresh.forces, abs=1e-3)
-    assert steps(folders[2]) < steps(folders[1])
 
 
 @needs_gpaw
@@ -87,18 +73,6 @@ def test_the_remedy_goes_on_from_where_it_was(tmp_path: Path) -> None:
 
 
 @needs_gpaw
-def test_too_few_steps_are_not_converged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(programs, "REMEDY_ITERATIONS", 1)
-    theory = COARSE.model_copy(update={"max_iterations": 2})
-    with pytest.raises(LabellingError, match=r"Did not converge!") as caught:
-        run_label(theory, silicon(), workdir=tmp_path)
-    assert caught.value.kind == FailureKind.NOT_CONVERGED
-    assert caught.value.workdir is not None
-
-
-@needs_gpaw
 def test_a_missing_dataset_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,13 +92,6 @@ def test_another_dataset_is_refused(tmp_path: Path) -> None:
 def test_no_result_is_no_label(tmp_path: Path) -> None:
     with pytest.raises(LabellingError, match=r"does not say that the SCF converged"):
         gpaw.read(COARSE, silicon(), tmp_path, "")
-
-
-@needs_gpaw
-def test_another_release_is_refused() -> None:
-    other = COARSE.model_copy(update={"release": "25.1.0"})
-    with pytest.raises(ConfigError, match=r"asks for GPAW 25\.1\.0, but .* 2\d\."):
-        check_ready(other)
 
 
 @pytest.mark.parametrize(

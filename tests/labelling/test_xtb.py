@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 from ase.build import bulk
-from pydantic import TypeAdapter
 
-from fire_core.config.theory import TheoryConfig, XtbTheory
+from fire_core.config.theory import TeacherTheory, XtbTheory
 from fire_core.errors import LabellingError
 from fire_core.labelling.codes.xtb import compute
 from fire_core.labelling.makers import (
@@ -18,61 +18,32 @@ from fire_core.labelling.makers import (
     label_to_dict,
     run_label,
 )
-from fire_core.labelling.theory import theory_from_config
 from fire_core.labelling.triage import check_label, classify
 from fire_core.records import FailureKind, Label
-
-TIGHT = XtbTheory(accuracy=0.01)
-FORCE = 5e-3  # eV/Å
-STRESS = 0.1 / 160.21766  # 0.1 GPa in eV/Å³
+from tests.labelling.contract import LabellerContract, rattled_salt
 
 
-@pytest.fixture
-def salt() -> object:
-    atoms = bulk("LiCl", "rocksalt", a=5.1, cubic=True)
-    atoms.positions += np.random.default_rng(0).normal(0, 0.08, atoms.positions.shape)
-    return atoms
+class TestXtb(LabellerContract):
+    theory = XtbTheory(accuracy=0.01)
+    changes: ClassVar = [
+        {"method": "GFN2-xTB"},
+        {"accuracy": 0.1},
+        {"electronic_temperature": 1000.0},
+    ]
+    harmless: ClassVar = {"max_iterations": 50}
+    step = strain = 5e-3
 
 
-def test_forces_and_stress_are_derivatives_of_the_energy(salt: object) -> None:
-    atoms = salt
-    label = compute(TIGHT, atoms)  # type: ignore[arg-type]
-    step = 5e-3
-
-    def energy(change: object) -> float:
-        copy = atoms.copy()  # type: ignore[attr-defined]
-        change(copy)  # type: ignore[operator]
-        return compute(TIGHT, copy).energy
-
-    def moved(sign: float) -> object:
-        def change(copy: object) -> None:
-            copy.positions[2, 1] += sign * step  # type: ignore[attr-defined]
-
-        return change
-
-    slope = (energy(moved(1)) - energy(moved(-1))) / (2 * step)
-    assert label.forces[2, 1] == pytest.approx(-slope, abs=FORCE)
-
-    def strained(sign: float) -> object:
-        def change(copy: object) -> None:
-            strain = np.eye(3)
-            strain[0, 0] += sign * step
-            copy.set_cell(copy.cell.array @ strain, scale_atoms=True)  # type: ignore[attr-defined]
-
-        return change
-
-    slope = (energy(strained(1)) - energy(strained(-1))) / (2 * step)
-    assert label.stress is not None
-    volume = atoms.get_volume()  # type: ignore[attr-defined]
-    assert label.stress[0] == pytest.approx(slope / volume, abs=STRESS)
+class TestTeacher(LabellerContract):
+    theory = TeacherTheory(backbone="fire-mini")
+    changes: ClassVar = [{"backbone": "chgnet"}]
+    step = strain = 1e-3
 
 
-def test_a_label_through_its_maker_is_the_codes_own(
-    salt: object, tmp_path: Path
-) -> None:
+def test_a_label_through_its_maker_is_the_codes_own(tmp_path: Path) -> None:
     before = Path.cwd()
-    label = run_label(XtbTheory(), salt, workdir=tmp_path)  # type: ignore[arg-type]
-    direct = compute(XtbTheory(), salt)  # type: ignore[arg-type]
+    label = run_label(XtbTheory(), rattled_salt(), workdir=tmp_path)
+    direct = compute(XtbTheory(), rattled_salt())
     assert label.energy == direct.energy
     assert np.array_equal(label.forces, direct.forces)
     assert Path.cwd() == before
@@ -125,25 +96,6 @@ def test_absurd_and_undefined_numbers_are_no_labels() -> None:
         check_label(Label(-1.0, forces + 150.0))
 
 
-def test_the_fingerprint_changes_exactly_with_what_changes_a_label() -> None:
-    base = theory_from_config(XtbTheory()).fingerprint
-    assert theory_from_config(XtbTheory()).fingerprint == base
-    assert theory_from_config(XtbTheory(max_iterations=50)).fingerprint == base
-    different = (
-        {"method": "GFN2-xTB"},
-        {"accuracy": 0.1},
-        {"electronic_temperature": 1000.0},
-    )
-    others = {
-        theory_from_config(XtbTheory(**change)).fingerprint for change in different
-    }
-    teacher = TypeAdapter(TheoryConfig).validate_python(
-        {"kind": "teacher", "backbone": "fire-mini"}
-    )
-    others.add(theory_from_config(teacher).fingerprint)
-    assert len(others | {base}) == 5
-
-
 def test_labels_pass_through_json_exactly() -> None:
     label = Label(-1 / 3, np.array([[5e-324, -0.0, 1e300]]), np.arange(6) / 7)
     back = dict_to_label(label_to_dict(label))
@@ -157,9 +109,7 @@ def test_a_teacher_labels_as_its_backbone_predicts(tmp_path: Path) -> None:
     from fire_core.backbones.registry import load_backbone
 
     atoms = bulk("LiCl", "rocksalt", a=5.2)
-    theory = TypeAdapter(TheoryConfig).validate_python(
-        {"kind": "teacher", "backbone": "fire-mini"}
-    )
+    theory = TeacherTheory(backbone="fire-mini")
     label = run_label(theory, atoms, workdir=tmp_path)
     expected = load_backbone("fire-mini", device="cpu", dtype="float64").predict(
         [atoms]

@@ -51,7 +51,7 @@ def write(theory: EspressoTheory, atoms: Atoms, folder: Path, effort: Effort) ->
             atoms,
             input_data=_namelists(theory, atoms, effort),
             pseudopotentials=place_potentials(
-                theory.pseudopotentials, atoms, folder / "pseudopotentials"
+                theory.pseudopotentials, atoms, folder / "pseudopotentials", ".upf"
             ),
             kpts=mesh,
             # pw.x counts its mesh from Γ; Monkhorst and Pack's even one is shifted
@@ -65,6 +65,9 @@ def _namelists(theory: EspressoTheory, atoms: Atoms, effort: Effort) -> dict[str
         "ecutrho": theory.density_cutoff,
         "input_dft": theory.functional,
         "occupations": "fixed",
+        # With it pw.x would add k-points where the lattice has symmetry, and a strain
+        # that breaks it would change the mesh.
+        "nosym": True,
     }
     if theory.electronic_temperature > 0:
         degauss = theory.electronic_temperature * kB / Ry

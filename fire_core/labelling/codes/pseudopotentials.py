@@ -13,6 +13,7 @@ from ase.data import atomic_numbers, chemical_symbols
 from fire_core.config.environment import PSEUDOPOTENTIALS, pseudopotential_folder
 from fire_core.errors import ConfigError, LabellingError
 from fire_core.labelling.codes.gth import VALENCE, read_gth, write_hgh
+from fire_core.labelling.codes.upf import write_upf
 from fire_core.records import FailureKind
 
 if TYPE_CHECKING:
@@ -23,10 +24,14 @@ if TYPE_CHECKING:
 
 HEADER_BYTES: Final = 20_000  # of a UPF file, past its comments
 DIGITS: Final = 16
+WRITERS: Final = {".gth": write_hgh, ".upf": write_upf}
 
 
 def place_potentials(
-    named: str | Mapping[str, str], atoms: Atoms, place: Path
+    named: str | Mapping[str, str],
+    atoms: Atoms,
+    place: Path,
+    suffix: str = ".gth",
 ) -> dict[str, str]:
     """Put the pseudopotentials of the elements into a folder; return their names.
 
@@ -38,6 +43,8 @@ def place_potentials(
         Whose elements are needed.
     place
         The folder; made if need be.
+    suffix
+        Format of a GTH pseudopotential: `.gth` (ABINIT's 10) or `.upf`.
 
     Raises
     ------
@@ -48,8 +55,8 @@ def place_potentials(
     names: dict[str, str] = {}
     for symbol in sorted(set(atoms.symbols)):
         if isinstance(named, str):
-            names[symbol] = f"{symbol}.gth"
-            write_hgh(read_gth(symbol), place / names[symbol])
+            names[symbol] = f"{symbol}{suffix}"
+            WRITERS[suffix](read_gth(symbol), place / names[symbol])
         else:
             names[symbol] = _fetch(named[symbol], place)
     return names
