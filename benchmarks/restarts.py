@@ -1,8 +1,8 @@
 """Labels per core-hour with and without a start from a neighbour's density.
 
-``python -m benchmarks.restarts [--quick]``. The same frames, as molecular dynamics
-gives them, labelled twice in one run by CP2K and by pw.x, first afresh, then from the
-nearest finished frame; the two take turns, so that a busy machine slows both.
+``python -m benchmarks.restarts [--frames N] [--quick]``. The same frames, as molecular
+dynamics gives them, labelled twice in one run by CP2K and by pw.x, first afresh, then
+from the nearest finished frame; the two take turns, so that a busy machine slows both.
 """
 
 from __future__ import annotations
@@ -103,6 +103,7 @@ def main() -> None:
     """Print a table and, as the last line, one JSON object."""
     parser = argparse.ArgumentParser(prog="benchmarks.restarts", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="under a minute")
+    parser.add_argument("--frames", type=int, default=8)
     given = parser.parse_args()
     cases = {"pw.x, AlP": CASES["pw.x, AlP"]} if given.quick else CASES
     figures = {}
@@ -111,7 +112,7 @@ def main() -> None:
         if shutil.which(program.command) is None:
             print(f"{name}: {program.name} is not here: {program.install}")
             continue
-        found = figures[name] = measure(case, 2 if given.quick else 8)
+        found = figures[name] = measure(case, 2 if given.quick else given.frames)
         for way in ("afresh", "restarted"):
             row = found[way]
             print(

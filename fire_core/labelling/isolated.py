@@ -23,6 +23,8 @@ BOX: Final = (12.0, 12.4, 12.8)
 """Edges of the periodic cell, Å; unequal, as an open shell breaks the symmetry. In
 GFN1-xTB the images lower Li by 2 and Na by 14 meV, in a cell of 10 Å by 19 and 108."""
 GAMMA: Final = 1.0  # 1/Å, wider than 2π over any edge
+LOOSER: Final = 100.0
+"""An energy is of second order in what is left of an SCF, and an atom has no forces."""
 HUND: Final = {
     symbol: float(moment)
     for symbol, moment in zip(
@@ -52,13 +54,15 @@ def atom_theory(theory: TheoryConfig) -> TheoryConfig:
     if not isinstance(theory, DftTheory):
         return theory
     moments = HUND | theory.initial_moments
+    fields = theory.model_dump()
     changes = {
+        "scf_tolerance": LOOSER * fields["scf_tolerance"],
         "k_spacing": GAMMA,
         "electronic_temperature": 0.0,
         "spin_polarised": True,
         "initial_moments": moments,
     }
-    return type(theory).model_validate(theory.model_dump() | changes)
+    return type(theory).model_validate(fields | changes)
 
 
 def isolated_atoms(symbols: Iterable[str]) -> dict[str, Atoms]:
