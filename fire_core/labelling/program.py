@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fire_core.config.environment import program_command
 from fire_core.errors import ConfigError, LabellingError
-from fire_core.labelling.shelf import Shelf
+from fire_core.labelling.shelf import FARTHEST, Shelf
 from fire_core.labelling.triage import find_cause, tail_of
 from fire_core.records import FailureKind
 
@@ -104,6 +104,8 @@ class Program:
         Names (globs) of the files that a restart needs.
     same_cell
         Whether a restart needs the very same cell.
+    farthest
+        Root mean square displacement beyond which a restart saves nothing, Å.
     elements
         What it can label.
     wrap
@@ -122,6 +124,7 @@ class Program:
     causes: tuple[tuple[FailureKind, str], ...]
     state: tuple[str, ...] = ()
     same_cell: bool = False
+    farthest: float = FARTHEST
     elements: Callable[[Any], frozenset[str]] = field(default=lambda _: frozenset())
     wrap: Callable[[list[str]], list[str]] = list
 
@@ -183,7 +186,7 @@ def compute(
     LabellingError
         With the cause, its evidence and the end of the output.
     """
-    shelf = Shelf(machine.shelf, program.state, same_cell=program.same_cell)
+    shelf = Shelf(machine.shelf, program.state, program.same_cell, program.farthest)
     effort = Effort(theory.max_iterations, restart=shelf.fetch(theory, atoms, folder))
     for is_last in (False, True):
         program.write(theory, atoms, folder, effort)

@@ -34,6 +34,7 @@ class Shelf:
     root: Path | None
     state: tuple[str, ...]
     same_cell: bool = False
+    farthest: float = FARTHEST
 
     def fetch(self, theory: DftTheory, atoms: Atoms, folder: Path) -> bool:
         """Copy the files of the nearest structure of the same atoms; False: none."""
@@ -42,7 +43,7 @@ class Shelf:
         ranked = sorted(
             (distance, entry)
             for entry in self._place(theory, atoms).glob("*-*")
-            if (distance := self._distance(entry, atoms)) <= FARTHEST
+            if (distance := self._distance(entry, atoms)) <= self.farthest
         )
         for _, entry in ranked:
             try:
