@@ -6,7 +6,7 @@ is not part of a fingerprint; see `NOT_IN_FINGERPRINT`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 from ase.data import chemical_symbols
 from pydantic import Field, field_validator, model_validator
@@ -23,6 +23,9 @@ NOT_IN_FINGERPRINT: Final = frozenset({"kind", "release", "max_iterations"})
 class DftTheory(Part):
     """What every code is told."""
 
+    revision: ClassVar[int] = 1
+    """Of the input that FIRE writes: raised where the same settings give other labels,
+    so that old and new ones are not mixed."""
     kind: str
     """Which code."""
     release: str
@@ -81,6 +84,7 @@ class Cp2kTheory(DftTheory):
 class EspressoTheory(DftTheory):
     """Plane waves by Quantum ESPRESSO's pw.x."""
 
+    revision: ClassVar[int] = 2  # GTH as UPF, no symmetry
     kind: Literal["espresso"] = "espresso"
     release: str = "6.7"
     functional: Literal["PBE"] = "PBE"

@@ -59,6 +59,8 @@ def theory_from_config(config: TheoryConfig) -> Theory:
         return Theory("tblite", version("tblite"), _canonical(settings))
     if isinstance(config, DftTheory):
         settings = config.model_dump(mode="json", exclude=set(NOT_IN_FINGERPRINT))
+        if config.revision > 1:
+            settings["revision"] = config.revision
         return Theory(config.kind, config.release, _canonical(settings))
     if config.kind == "lennard_jones":
         settings = config.model_dump(mode="json", exclude={"kind"})
