@@ -145,6 +145,20 @@ class StudyConfig(Part):
         }
         return raw | {"variants": complete}
 
+    @model_validator(mode="after")
+    def _atoms_given(self) -> Self:
+        """Refuse isolated atoms without numbers: a study has no code to label them."""
+        for name, variant in self.variants.items():
+            references = variant.references
+            wants = references.method == "isolated_atoms"
+            if wants and not references.isolated_atoms:
+                msg = (
+                    f"variant {name}: references.method isolated_atoms needs "
+                    "isolated_atoms in a study, such as {Li: -0.3, …}"
+                )
+                raise ValueError(msg)
+        return self
+
     @field_validator("sizes", "selection", "seeds")
     @classmethod
     def _without_repeats(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -120,3 +120,14 @@ def test_the_schema_describes_every_key() -> None:
     assert schema["additionalProperties"] is False
     undescribed = [k for k, v in schema["properties"].items() if "description" not in v]
     assert not undescribed
+
+
+def test_isolated_atoms_are_given_in_a_study() -> None:
+    def study(**references: object) -> StudyConfig:
+        asked = {"references": {"method": "isolated_atoms"} | references}
+        return parse_study(MINIMAL | {"variants": {"bare": asked}})
+
+    with pytest.raises(ConfigError, match="variant bare: .* needs isolated_atoms"):
+        study()
+    given = study(isolated_atoms={"Li": -7.3}).variants["bare"].references
+    assert given.isolated_atoms == {"Li": -7.3}
