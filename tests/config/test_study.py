@@ -127,7 +127,7 @@ def test_isolated_atoms_are_given_in_a_study() -> None:
         asked = {"references": {"method": "isolated_atoms"} | references}
         return parse_study(MINIMAL | {"variants": {"bare": asked}})
 
-    with pytest.raises(ConfigError, match="variant bare: .* needs isolated_atoms"):
+    with pytest.raises(ConfigError, match=r"variant bare: .* needs isolated_atoms"):
         study()
     given = study(isolated_atoms={"Li": -7.3}).variants["bare"].references
     assert given.isolated_atoms == {"Li": -7.3}
