@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 import yaml
@@ -22,6 +22,8 @@ from fire_core.labelling.codes.pseudopotentials import name_potentials
 from fire_core.labelling.converge import (
     ENERGY_MEV,
     FORCE_MEV,
+    STRESS_GPA,
+    Step,
     coarsest_enough,
     judge_scan,
     scan_theory,
@@ -36,6 +38,15 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 
+CONVERGENCE: Final = (
+    "setting",
+    "value",
+    "ΔE, meV/atom",
+    "max ΔF, meV/Å",
+    "max Δσ, GPa",
+    "enough for",
+    "s",
+)
 app = typer.Typer(no_args_is_help=True)
 Which = Annotated[
     str, typer.Argument(help="A preset (`fire theory list`), or a campaign's file.")
@@ -136,7 +147,7 @@ def converge(
     db: Database = DEFAULT_DB,
     blobs: Blobs = DEFAULT_BLOBS,
 ) -> None:
-    """Say which settings reach 1 meV/atom and 5 meV/Å on a structure.
+    """Say which settings reach 1 meV/atom, 5 meV/Å and 0.1 GPa on a structure.
 
     Every label goes into the store, and one that is there is not computed again.
     """
@@ -148,7 +159,7 @@ def converge(
     atoms = _read_structure(structure)
     asked = dict(_parse_scan(text) for text in scan)
     scans = {name: scan_theory(theory, name, values) for name, values in asked.items()}
-    table = Table("setting", "value", "ΔE, meV/atom", "max ΔF, meV/Å", "enough", "s")
+    table = Table(*CONVERGENCE)
     results = []
     with Store.open(db, blobs) as store:
         for name, theories in scans.items():
@@ -160,24 +171,35 @@ def converge(
             steps = judge_scan(name, labels)
             results.append(steps)
             for step in steps:
-                is_reference = step is steps[-1]
-                table.add_row(
-                    name,
-                    f"{step.value:g}",
-                    "reference" if is_reference else f"{step.energy_mev:.3f}",
-                    "" if is_reference else f"{step.force_mev:.2f}",
-                    "" if is_reference else ("yes" if step.is_enough else "no"),
-                    seconds[step.value],
-                )
+                cells = _row(step, is_reference=step is steps[-1])
+                table.add_row(name, f"{step.value:g}", *cells, seconds[step.value])
     Console().print(table)
     for steps in results:
-        found = coarsest_enough(steps)
-        if found is None:
-            typer.echo(f"{steps[0].setting}: no value is enough; scan finer ones")
-        else:
-            typer.echo(f"{steps[0].setting} = {found.value:g} is enough")
-    draw_convergence(results, (ENERGY_MEV, FORCE_MEV), figure)
+        typer.echo(_verdict(steps))
+    draw_convergence(results, (ENERGY_MEV, FORCE_MEV, STRESS_GPA), figure)
     typer.echo(f"picture: {figure}")
+
+
+def _row(step: Step, *, is_reference: bool) -> tuple[str, ...]:
+    if is_reference:
+        return "reference", "", "", ""
+    stress = "" if step.stress_gpa is None else f"{step.stress_gpa:.3f}"
+    enough = "energy, forces" if step.fails_by_stress_alone else "nothing"
+    return (
+        f"{step.energy_mev:.3f}",
+        f"{step.force_mev:.2f}",
+        stress,
+        "all" if step.is_enough else enough,
+    )
+
+
+def _verdict(steps: list[Step]) -> str:
+    name = steps[0].setting
+    if found := coarsest_enough(steps):
+        return f"{name} = {found.value:g} is enough"
+    if steps[-2].fails_by_stress_alone:
+        return f"{name}: no value is enough for the stress; scan finer ones"
+    return f"{name}: no value is enough; scan finer ones"
 
 
 def _find(which: str) -> TheoryConfig:

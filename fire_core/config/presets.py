@@ -57,14 +57,14 @@ CP2K_R2SCAN: Final = R2SCAN | {
 ESPRESSO: Final = SHARED | {
     "release": "6.7",
     "pseudopotentials": "GTH-PBE",
-    "cutoff": 240.0,  # GTH potentials are hard: Li, O and F ask for it
-    "density_cutoff": 960.0,
+    "cutoff": 400.0,  # GTH potentials are hard: the stress of O and F asks for it
+    "density_cutoff": 1600.0,
     "scf_tolerance": 1e-9,
 }
 ABINIT: Final = SHARED | {
     "release": "9.6.2",
     "pseudopotentials": "GTH-PBE",
-    "cutoff": 120.0,
+    "cutoff": 200.0,
     "scf_tolerance": 1e-10,
 }
 GPAW: Final = SHARED | {

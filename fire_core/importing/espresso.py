@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -40,6 +41,7 @@ RESULTS: Final = re.compile(
 )
 """Headings of what ASE need not read."""
 ROUNDING: Final = 1.06  # thresholds are printed with two digits
+SHALLOW: Final = frozenset(["H", "He", "Li", "Be", "B", "C", "N", "O", "F", "Ne"])
 NUMBER: Final = r"[-+]?\d+\.\d+(?:[EeDd][-+]?\d+)?"
 
 
@@ -83,8 +85,28 @@ def _outcome(number: int, chunk: str, atoms: Atoms, theory: Theory | None) -> Ou
             "tprnfor=.true."
         )
         return refuse(number, "no_forces", detail)
-    label = Label(float(energies[-1]) * Ry, forces, _stress(chunk))
+    stress = None if _has_wrong_stress(theory) else _stress(chunk)
+    label = Label(float(energies[-1]) * Ry, forces, stress)
     return CalculatedFrame(number, atoms, label, theory)
+
+
+def _has_wrong_stress(theory: Theory | None) -> bool:
+    """Return whether a pseudopotential with p or d projectors was read from GTH.
+
+    The stress of pw.x 6.7 is then wrong by up to 3 GPa, while energies and forces are
+    right (docs/labelling.md). GTH files up to neon have s projectors at most.
+    """
+    settings = json.loads(theory.settings_json) if theory else {}
+    return any(
+        name.split()[0].lower().endswith(".gth") and not _is_light(symbol)
+        for symbol, name in settings.get("pseudopotentials", {}).items()
+    )
+
+
+def _is_light(species: str) -> bool:
+    """Return whether a species of pw.x, such as Li or O_h, is at most neon."""
+    symbol = re.match(r"[A-Za-z]+", species)
+    return symbol is not None and symbol.group(0).capitalize() in SHALLOW
 
 
 def _why_unconverged(chunk: str, threshold: float) -> str | None:

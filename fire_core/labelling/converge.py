@@ -5,10 +5,11 @@ One setting is scanned at a time, the others stay; the finest value is the refer
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
+from ase.units import GPa
 
 from fire_core.config.dft import DftTheory
 from fire_core.errors import ConfigError
@@ -22,6 +23,7 @@ Dft = TypeVar("Dft", bound=DftTheory)
 
 ENERGY_MEV: Final = 1.0
 FORCE_MEV: Final = 5.0
+STRESS_GPA: Final = 0.1
 FINER_UPWARDS: Final = {
     "cutoff": True,
     "relative_cutoff": True,
@@ -43,17 +45,32 @@ class Step:
         |E − E of the finest| for each atom, meV.
     force_mev
         Largest |F − F of the finest| of a component, meV/Å.
+    stress_gpa
+        Largest |σ − σ of the finest| of a component, GPa; None: a label has no stress.
+        Plane waves want more for it than for energies and forces, as their number is
+        held while the cell is strained (Francis and Payne, J. Phys.: Condens. Matter 2
+        (1990) 4395).
     """
 
     setting: str
     value: float
     energy_mev: float
     force_mev: float
+    stress_gpa: float | None = None
 
     @property
     def is_enough(self) -> bool:
-        """Whether both are within `ENERGY_MEV` and `FORCE_MEV`."""
-        return self.energy_mev <= ENERGY_MEV and self.force_mev <= FORCE_MEV
+        """Whether energy, forces and, where there is one, stress are near enough."""
+        return (
+            self.energy_mev <= ENERGY_MEV
+            and self.force_mev <= FORCE_MEV
+            and (self.stress_gpa is None or self.stress_gpa <= STRESS_GPA)
+        )
+
+    @property
+    def fails_by_stress_alone(self) -> bool:
+        """Whether it would be enough for training on energies and forces."""
+        return not self.is_enough and replace(self, stress_gpa=None).is_enough
 
 
 def scan_theory(theory: Dft, setting: str, values: Sequence[float]) -> dict[float, Dft]:
@@ -93,9 +110,17 @@ def judge_scan(setting: str, labels: Mapping[float, Label]) -> list[Step]:
             value,
             1e3 * abs(label.energy - finest.energy) / len(finest.forces),
             1e3 * float(np.abs(label.forces - finest.forces).max()),
+            _stress_distance(label, finest),
         )
         for value, label in labels.items()
     ]
+
+
+def _stress_distance(label: Label, finest: Label) -> float | None:
+    """Return the largest difference of a component, GPa."""
+    if label.stress is None or finest.stress is None:
+        return None
+    return float(np.abs(label.stress - finest.stress).max() / GPa)
 
 
 def coarsest_enough(steps: Sequence[Step]) -> Step | None:

@@ -8,7 +8,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-FLOOR = 1e-4  # meV; the finest value differs from itself by nothing
+FLOOR = 1e-4  # the finest value differs from itself by nothing
+CURVES = (
+    ("energy, meV/atom", "C0"),
+    ("largest force error, meV/Å", "C3"),
+    ("largest stress error, GPa", "C2"),
+)
 
 
 class Step(Protocol):
@@ -30,9 +35,13 @@ class Step(Protocol):
     def force_mev(self) -> float:
         """Distance to the finest, meV/Å."""
 
+    @property
+    def stress_gpa(self) -> float | None:
+        """Distance to the finest, GPa."""
+
 
 def draw_convergence(
-    scans: Sequence[Sequence[Step]], limits: tuple[float, float], path: Path
+    scans: Sequence[Sequence[Step]], limits: tuple[float, float, float], path: Path
 ) -> None:
     """Draw one panel for each scan.
 
@@ -41,7 +50,7 @@ def draw_convergence(
     scans
         Steps of each setting, coarsest first; the last is the reference.
     limits
-        Wanted precision of energies, meV/atom, and of forces, meV/Å.
+        Wanted precision of energies, meV/atom, forces, meV/Å, and stress, GPa.
     path
         Of the picture, in any format that matplotlib writes.
     """
@@ -55,16 +64,12 @@ def draw_convergence(
     )
     for axis, steps in zip(axes[0], scans, strict=True):
         values = [step.value for step in steps[:-1]]
-        for name, errors, limit, colour in (
-            ("energy, meV/atom", [s.energy_mev for s in steps], limits[0], "C0"),
-            (
-                "largest force error, meV/Å",
-                [s.force_mev for s in steps],
-                limits[1],
-                "C3",
-            ),
+        for (name, colour), limit, errors in zip(
+            CURVES, limits, _errors(steps), strict=True
         ):
-            shown = [max(error, FLOOR) for error in errors[:-1]]
+            if None in errors:
+                continue
+            shown = [max(error or 0.0, FLOOR) for error in errors[:-1]]
             axis.plot(values, shown, "o-", color=colour, label=name)
             axis.axhline(limit, color=colour, linestyle=":", linewidth=1)
         axis.set_yscale("log")
@@ -76,3 +81,12 @@ def draw_convergence(
     figure.tight_layout()
     figure.savefig(path, dpi=160)
     plt.close(figure)
+
+
+def _errors(steps: Sequence[Step]) -> tuple[Sequence[float | None], ...]:
+    """Return a list of distances for each of `CURVES`."""
+    return (
+        [step.energy_mev for step in steps],
+        [step.force_mev for step in steps],
+        [step.stress_gpa for step in steps],
+    )

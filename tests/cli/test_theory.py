@@ -79,6 +79,8 @@ def test_a_scan_says_what_is_enough_and_pays_once(
     rows = [line.split("│") for line in said.splitlines() if "│ cutoff" in line]
     energies = [float(row[3]) for row in rows[:2]]
     assert energies[0] > energies[1]  # variational: a larger basis is nearer
+    stresses = [float(row[5]) for row in rows[:2]]
+    assert stresses[0] > 10 * stresses[1]
     assert rows[2][3].split() == ["reference"]
     assert (tmp_path / "convergence.png").stat().st_size > 5000
     assert fire("converge", *scan).count("stored") == 3

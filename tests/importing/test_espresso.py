@@ -44,6 +44,25 @@ def test_stress_is_the_opposite_of_the_pressure_that_pw_x_prints(data: Path) -> 
     )
 
 
+def test_a_stress_of_gth_files_with_p_projectors_is_left_out(
+    data: Path, tmp_path: Path
+) -> None:
+    text = (data / "espresso_scf.out").read_text()
+    changed = tmp_path / "si.out"
+    changed.write_text(
+        text.replace("for Li read", "for Si read").replace("Li.g", "Si.g")
+    )
+    (left,) = read(data / "espresso_scf.out")
+    (frame,) = read(changed)
+    assert frame.label.stress is None
+    assert frame.label.energy == left.label.energy
+    changed.write_text(
+        text.replace("for Li read", "for Si read").replace("Li.gth", "Si.UPF")
+    )
+    (kept,) = read(changed)
+    assert kept.label.stress is not None
+
+
 def test_the_structure_is_the_one_of_the_input(data: Path) -> None:
     (frame,) = read(data / "espresso_scf.out")
     given = ase_read(data / "espresso_scf.in", format="espresso-in")
