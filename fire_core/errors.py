@@ -78,6 +78,10 @@ class BackboneError(FireError):
     """A foundation model is unknown, missing or cannot do what was asked."""
 
 
+class UncertaintyError(FireError):
+    """An uncertainty cannot be computed or calibrated."""
+
+
 class StudyError(FireError):
     """Cells of a study failed; the others are finished and reported."""
 

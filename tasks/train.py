@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from prefect import get_run_logger, task
 
+from fire_core.backbones.mace import MaceBackbone
 from fire_core.backbones.registry import load_configured
 from fire_core.campaign import (
+    FIRE,
     PRE_FINE_TUNED,
     member_number,
     split_keys,
@@ -47,7 +49,8 @@ if TYPE_CHECKING:
 def train_model(ref: CampaignRef, round_: int, kind: str) -> str:
     """Train one model on all labels so far; return its sha256.
 
-    Every model starts from the foundation model. An interrupted training goes on
+    Every model starts from the foundation model, or with `warm_start` from the one of
+    the round before. An interrupted training goes on
     after its last committed epoch. With several devices, child processes train.
     """
     say = get_run_logger().info
@@ -149,6 +152,7 @@ def _train(
             parts[Split.VALID],
             source.data.train,
             source.data.heldout,
+            _start(store, config, ref, round_, kind),
         ),
         settings,
         seed=sub_seed(config, *path),
@@ -168,6 +172,27 @@ def _train(
         config_json=json.dumps(_describe(settings, tuned)),
     )
     return sha
+
+
+def _start(
+    store: Store, config: CampaignConfig, ref: CampaignRef, round_: int, kind: str
+) -> MaceBackbone | None:
+    """Return the model that a warm start goes on from: the same kind, a round before.
+
+    Round 1 goes on from the pre-fine-tuned model; members of a committee, which are to
+    differ, and the comparison without replay begin with the foundation model there.
+    """
+    before = model_name(kind, round_ - 1)
+    if round_ == 1 and kind == FIRE:
+        before = PRE_FINE_TUNED
+    elif round_ <= 1:
+        return None
+    row = store.get_model(ref.name, before)
+    if not training_of(config, kind).warm_start or row is None:
+        return None
+    path = str(store.blobs.path(row.blob_sha))
+    found = load_configured(config.backbone, config.threads, path)
+    return found if isinstance(found, MaceBackbone) else None
 
 
 def describe_epoch(name: str, record: EpochRecord) -> str:

@@ -20,7 +20,7 @@ PACKAGES = (
 )
 STEPS = {
     "structures", "exploration", "selection", "labelling", "training", "evaluation",
-    "report", "backbones", "importing",
+    "uncertainty", "report", "backbones", "importing",
 }  # fmt: skip
 VOCABULARY = {"config", "records", "errors", "files"}
 # Who may import which vendor (a room of fire_core, or a package).
@@ -57,6 +57,7 @@ ALLOWED = {
     # theory levels are read from files
     "importing": {"importing", "labelling", "structures"},
     "study": {"study", "structures", "selection", "campaign"},
+    "uncertainty": {"uncertainty"},
     "report": {"report", "study"},  # a study's points, plain numbers
     "storage": {"storage", "structures"},
     "config": set(),

@@ -92,6 +92,10 @@ class TrainConfig(Part):
     """Parts of the model that do not change."""
     lora: LoraConfig | None = None
     """Train low-rank adapters in place of the weights."""
+    warm_start: bool = False
+    """From the second model of a campaign on, start from the weights of the round
+    before; left out, every round starts from the foundation model. What is forgotten is
+    measured against the foundation model either way."""
     epochs: Count = 40
     batch_atoms: Count = 128
     """Most atoms in one batch."""
@@ -130,6 +134,9 @@ class TrainConfig(Part):
             raise ValueError(msg)
         if self.lora and self.freeze:
             msg = "lora already keeps every weight fixed: leave out freeze"
+            raise ValueError(msg)
+        if self.warm_start and self.strategy in {"scratch", "multihead_replay"}:
+            msg = f"warm_start does not go with {self.strategy}: leave it out"
             raise ValueError(msg)
         if len(set(self.freeze)) == 4:
             msg = "freeze names every part of the model: nothing is left to train"

@@ -28,12 +28,15 @@ class TrainingData:
         Target labels; the errors on `valid` are recorded (on `train` if empty).
     replay, heldout
         Pre-training structures to rehearse, and to measure forgetting on.
+    start
+        Fine-tuned model whose weights are gone on from; None: the foundation's.
     """
 
     train: Sequence[LabelledStructure]
     valid: Sequence[LabelledStructure]
     replay: Sequence[LabelledStructure]
     heldout: Sequence[LabelledStructure]
+    start: MaceBackbone | None = None
 
 
 def refuse_unknown(
@@ -66,6 +69,8 @@ def identify(
     digest = hashlib.sha256(f"{settings}|{seed}|{backbone.sha256}".encode())
     if backbone.kernels != "fire":  # its weights have other shapes
         digest.update(f"|{backbone.kernels}".encode())
+    if data.start is not None:
+        digest.update(f"|from {data.start.sha256}".encode())
     replay = data.replay if config.rehearses else ()
     for part in (data.train, data.valid, replay, data.heldout):
         digest.update(f"|{len(part)}".encode())

@@ -45,6 +45,7 @@ def build_network(
     config: TrainConfig,
     train: Sequence[LabelledStructure],
     seed: int,
+    start: MaceBackbone | None = None,
 ) -> Any:
     """Return the network to optimise; what may change asks for gradients.
 
@@ -61,11 +62,15 @@ def build_network(
         neighbours from them.
     seed
         Source of new weights.
+    start
+        Fine-tuned model whose weights are gone on from, on the foundation's atomic
+        energies; None: the foundation model.
 
     Raises
     ------
     TrainingError
-        The architecture cannot be rebuilt by this mace-torch.
+        The architecture cannot be rebuilt by this mace-torch, or `start` has another
+        one.
     """
     with _seeded(backbone, seed):
         if config.strategy == "scratch":
@@ -73,7 +78,7 @@ def build_network(
         elif config.strategy == "multihead_replay":
             model = _with_two_heads(backbone)
         else:
-            model = copy.deepcopy(backbone.model)
+            model = _with_weights_of(start, backbone)
         model = model.to(device=backbone.device, dtype=backbone.dtype)
         if kernels_of(backbone, config) == "cuequivariance":
             model = to_cuequivariance(model)
@@ -84,6 +89,24 @@ def build_network(
 
             inject_LoRAs(model, rank=config.lora.rank, alpha=config.lora.alpha)
             model = model.to(device=backbone.device, dtype=backbone.dtype)
+    return model
+
+
+def _with_weights_of(start: MaceBackbone | None, backbone: MaceBackbone) -> Any:
+    """Return the foundation model, its weights replaced by those of `start`."""
+    model = copy.deepcopy(backbone.model)
+    if start is None:
+        return model
+    energies = model.atomic_energies_fn.atomic_energies.clone()
+    try:
+        model.load_state_dict(start.model.state_dict())
+    except RuntimeError as error:
+        msg = (
+            f"the model of the round before cannot be gone on from: {start.name} has "
+            f"not the architecture of {backbone.name}; leave out warm_start"
+        )
+        raise TrainingError(msg) from error
+    model.atomic_energies_fn.atomic_energies.copy_(energies)
     return model
 
 

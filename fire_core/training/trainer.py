@@ -179,7 +179,7 @@ class _Run:
             for items in (self.valid, self.heldout)
         )
         self.start_forgetting = _force_mae(backbone, self.heldout)
-        self.model = build_network(backbone, config, train, seed)
+        self.model = build_network(backbone, config, train, seed, data.start)
         self.fast = fast_twin(self.model, kernels_of(backbone, config))
         parameters = trainable_parameters(self.model)
         self.optimizer = torch.optim.Adam(

@@ -1,0 +1,55 @@
+"""Bands that adapt, and learning curves that are continued."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fire_core.config.uncertainty import TrustConfig
+from fire_core.uncertainty.forecast import CurvePoint, forecast_error
+from fire_core.uncertainty.trust import Trust, TrustBand, adapt_band
+
+
+def test_every_candidate_is_one_of_three_kinds() -> None:
+    found = TrustBand(0.1, 1.0).judge(np.array([0.0, 0.0999, 0.1, 1.0, 1.01, np.inf]))
+    kinds = [Trust.TRUSTED] * 2 + [Trust.CANDIDATE] * 2 + [Trust.BEYOND] * 2
+    assert found.tolist() == kinds
+
+
+def test_the_lower_level_falls_with_the_model_down_to_the_target() -> None:
+    config = TrustConfig(target=50, known=0.9, high=500)
+    known = np.linspace(0.0, 0.4, 101)
+    assert adapt_band(known, config).low == pytest.approx(0.36)
+    assert adapt_band(known / 2, config).low == pytest.approx(0.18)
+    assert adapt_band(known / 100, config) == TrustBand(0.05, 0.5)
+    assert adapt_band(np.array([]), config) == TrustBand(0.05, 0.5)
+    assert adapt_band(10 * known, config).high == pytest.approx(7.2)  # never below low
+
+
+def law(n: int) -> CurvePoint:
+    return CurvePoint(n, 900.0 * n**-0.5)
+
+
+def test_a_power_law_is_continued() -> None:
+    found = forecast_error([law(50), law(100), law(200)], 200)
+    assert found is not None
+    assert found.exponent == pytest.approx(0.5)
+    assert found.prefactor == pytest.approx(900.0)
+    assert found.n_labels == 400
+    assert found.error == pytest.approx(45.0)
+    assert found.gain == pytest.approx(1 - 2**-0.5)
+    assert found.exponent_error == pytest.approx(0.0, abs=1e-12)
+
+
+def test_a_flat_curve_promises_nothing_and_noise_leaves_hope() -> None:
+    flat = forecast_error([CurvePoint(50, 80.0), CurvePoint(150, 80.0)], 50)
+    assert flat is not None
+    assert flat.gain == pytest.approx(0.0, abs=1e-12)
+    assert flat.exponent_error is None
+    noisy = forecast_error(
+        [CurvePoint(50, 80.0), CurvePoint(100, 86.0), CurvePoint(200, 78.0)], 100
+    )
+    assert noisy is not None
+    assert noisy.hoped_gain > noisy.gain
+    assert forecast_error([law(50)], 50) is None
+    assert forecast_error([law(50), law(50)], 50) is None
