@@ -48,27 +48,29 @@ GPA: Final = 160.21766  # in an eV/Å³
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell, and whether its first frame's derivatives are looked at.
+    """A cell, and the cutoffs at which codes label it.
 
-    `plane_waves` is pw.x's cutoff in Ry; oxygen's and fluorine's stress wants more
-    than lithium's and chlorine's.
+    `plane_waves` is pw.x's where the codes are compared, `for_slopes` where its first
+    frame's derivatives are looked at, both in Ry: oxygen's and fluorine's stress wants
+    more than energies and forces do. None: no derivatives.
     """
 
     atoms: Atoms
+    for_slopes: float | None = None
     plane_waves: float = 200.0
-    is_differentiated: bool = False
     gaussians: float = 600.0
 
-    def theory(self, code: str) -> DftTheory:
-        """Return a code's theory level for the cell."""
+    def theory(self, code: str, *, slopes: bool = False) -> DftTheory:
+        """Return a code's theory level for the frames or for their derivatives."""
         if code == "cp2k":
             return Cp2kTheory(
                 k_spacing=GAMMA, cutoff=self.gaussians, scf_tolerance=1e-7
             )
+        cutoff = (slopes and self.for_slopes) or self.plane_waves
         return EspressoTheory(
             k_spacing=GAMMA,
-            cutoff=self.plane_waves,
-            density_cutoff=4 * self.plane_waves,
+            cutoff=cutoff,
+            density_cutoff=4 * cutoff,
             scf_tolerance=1e-10,
         )
 
@@ -86,11 +88,11 @@ def build_cells() -> dict[str, Cell]:
     """Return the cells by name, family after family."""
     return {
         "LiCl": Cell(build_crystal("LiCl")),
-        "GaF3": Cell(primitive("GaF3"), 480.0, is_differentiated=True),
-        "LiF": Cell(build_crystal("LiF"), 480.0),
-        "Li2CO3": Cell(primitive("Li2CO3"), 360.0, is_differentiated=True),
+        "GaF3": Cell(primitive("GaF3"), for_slopes=480.0),
+        "LiF": Cell(build_crystal("LiF")),
+        "Li2CO3": Cell(primitive("Li2CO3"), for_slopes=360.0),
         "Li": Cell(build_crystal("Li").repeat(2)),
-        "Li6PS5Cl": Cell(primitive("Li6PS5Cl"), 260.0, is_differentiated=True),
+        "Li6PS5Cl": Cell(primitive("Li6PS5Cl"), for_slopes=260.0),
     }
 
 
@@ -120,10 +122,10 @@ def differences(atoms: Atoms) -> list[Atoms]:
     return frames
 
 
-def frames_of(cell: Cell) -> list[Atoms]:
-    """Return every frame of a cell."""
+def frames_of(cell: Cell, *, slopes: bool = False) -> list[Atoms]:
+    """Return the frames to compare, or the first of them and its neighbours."""
     frames = distort(cell.atoms)
-    return frames + (differences(frames[0]) if cell.is_differentiated else [])
+    return [frames[0], *differences(frames[0])] if slopes else frames
 
 
 def label_frames(
@@ -186,7 +188,7 @@ def compare(first: list[Label], second: list[Label], n_atoms: int) -> dict[str, 
 
 def slopes(labels: list[Label], volume: float) -> dict[str, float]:
     """Return a force and a stress less the central differences of the energy."""
-    here, (up, down, wide, narrow) = labels[0], labels[len(SHAPES) :]
+    here, (up, down, wide, narrow) = labels[0], labels[1:]
     force = -(up.energy - down.energy) / (2 * STEP)
     strain = (wide.energy - narrow.energy) / (2 * STRAIN * volume)
     assert here.stress is not None
@@ -199,44 +201,36 @@ def slopes(labels: list[Label], volume: float) -> dict[str, float]:
 
 def label_cells(
     store: Store, where: dict[str, str], cells: dict[str, Cell], *, pool: bool
-) -> dict[str, float]:
-    """Label the frames of every cell by both codes; return core-seconds by code."""
-    seconds = dict.fromkeys(CODES, 0.0)
-    for code in CODES:
-        levels: dict[float, list[str]] = {}
-        for cell in cells.values():
-            keys = store.add_structures(frames_of(cell), source="codes")
-            levels.setdefault(cell.plane_waves, []).extend(keys)
-        theories = {cell.plane_waves: cell.theory(code) for cell in cells.values()}
-        for cutoff, keys in levels.items():
-            name = f"{code}-{cutoff:g}"
-            label(label_frames(store, where, name, theories[cutoff], keys), pool=pool)
-            level = theory_from_config(theories[cutoff]).fingerprint
-            rows = store.label_rows(level, keys)
-            seconds[code] += sum(row.core_seconds for row in rows)
-    return seconds
+) -> dict[str, dict[str, list[Label]]]:
+    """Return each cell's labels by both codes, `NAME` compared, `NAME/slopes`."""
+    found: dict[str, dict[str, list[Label]]] = {}
+    for name, cell in cells.items():
+        for slopes in (False, True)[: 1 + (cell.for_slopes is not None)]:
+            keys = store.add_structures(frames_of(cell, slopes=slopes), source="codes")
+            which = f"{name}/slopes" if slopes else name
+            for code in CODES:
+                theory = cell.theory(code, slopes=slopes)
+                entry = f"{code}-{which}".lower().replace("/", "-").replace(" ", "-")
+                label(label_frames(store, where, entry, theory, keys), pool=pool)
+                labels = store.get_labels(keys, theory_from_config(theory).fingerprint)
+                found.setdefault(which, {})[code] = [labels[key] for key in keys]
+    return found
 
 
 def run(folder: Path, cells: dict[str, Cell], *, pool: bool) -> dict[str, Any]:
     """Label what is missing and return the figures."""
     where = {"url": f"sqlite:///{folder}/fire.db", "blobs": str(folder / "blobs")}
-    figures: dict[str, Any] = {"cells": {}, "slopes": {}}
     with Store.open(where["url"], where["blobs"]) as store:
-        figures["core_seconds"] = label_cells(store, where, cells, pool=pool)
-        for name, cell in cells.items():
-            frames = frames_of(cell)
-            keys = store.add_structures(frames, source="codes")
-            found: dict[str, list[Label]] = {}
-            for code in CODES:
-                level = theory_from_config(cell.theory(code)).fingerprint
-                labels = store.get_labels(keys, level)
-                found[code] = [labels[key] for key in keys]
-            figures["cells"][name] = compare(*found.values(), len(cell.atoms))
-            if cell.is_differentiated:
-                volume = frames[0].get_volume()
-                figures["slopes"][name] = {
-                    code: slopes(labels, volume) for code, labels in found.items()
-                }
+        found = label_cells(store, where, cells, pool=pool)
+    figures: dict[str, Any] = {"cells": {}, "slopes": {}}
+    for name, cell in cells.items():
+        figures["cells"][name] = compare(*found[name].values(), len(cell.atoms))
+        if cell.for_slopes is not None:
+            volume = distort(cell.atoms)[0].get_volume()
+            figures["slopes"][name] = {
+                code: slopes(labels, volume)
+                for code, labels in found[f"{name}/slopes"].items()
+            }
     return figures
 
 

@@ -31,10 +31,15 @@ from flows.train import train_flow
 from tasks.committee import list_members
 from tasks.explore import EXPLORE, TEST
 from tasks.label import ATOMS
-from tasks.missing import is_chosen, is_labelled, is_trained, summarise_round
-from tasks.prepare import PERTURB, register_campaign
+from tasks.missing import (
+    is_chosen,
+    is_labelled,
+    is_trained,
+    keep_decision,
+    summarise_round,
+)
+from tasks.prepare import PERTURB, SELECTED, register_campaign
 from tasks.report import report_folder
-from tasks.select import SELECTED
 from tasks.spending import price_labels
 
 if TYPE_CHECKING:
@@ -55,6 +60,7 @@ def campaign_flow(config: CampaignConfig) -> str:
     while (decision := decide(history, config)).action is Action.CONTINUE:
         history.append(_run_round(ref, config, len(history)))
     get_run_logger().info("%s: %s", decision.action, decision.reason)
+    keep_decision(ref, decision)
     round_ = last_trained(history)
     if decision.action is Action.STOP or round_ is None:
         raise FireError(decision.reason)
@@ -76,12 +82,12 @@ def _pre_fine_tune(ref: CampaignRef, config: CampaignConfig) -> RoundSummary:
 def _run_round(ref: CampaignRef, config: CampaignConfig, round_: int) -> RoundSummary:
     """Explore, select, label, train."""
     _choose(ref, round_, EXPLORE, SELECTED)
-    summary = summarise_round(ref, round_, _label(ref, config, round_, SELECTED))
-    if summary.labels_done:
+    cut = _label(ref, config, round_, SELECTED)
+    if summarise_round(ref, round_, cut).labels_done:
         _train(ref, round_, FIRE)
         if not is_trained(ref, round_, list_members(ref)):
             run_step(committee_flow, ref, round_=round_)
-    return summary
+    return summarise_round(ref, round_, cut)
 
 
 def _choose(ref: CampaignRef, round_: int, run: str, choice: str) -> None:

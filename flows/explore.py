@@ -5,13 +5,16 @@ from __future__ import annotations
 from prefect import flow
 
 from tasks.context import CampaignRef
-from tasks.explore import advance_run, plan_run
+from tasks.explore import EXPLORE, advance_run, plan_run
 from tasks.progress import Progress
+from tasks.uncertainty import score_candidates
 
 
 @flow(name="fire-explore", flow_run_name="{ref.name}-{purpose}-{round_}")
 def explore_flow(ref: CampaignRef, round_: int, purpose: str) -> int:
     """Run or continue an MD run to its end; return the replicas still alive.
+
+    Where uncertainty leads the campaign, that of the candidates is computed after it.
 
     Parameters
     ----------
@@ -30,4 +33,6 @@ def explore_flow(ref: CampaignRef, round_: int, purpose: str) -> int:
         progress.update(index + 1)
         if alive == 0:
             break
+    if purpose == EXPLORE:
+        score_candidates(ref, plan)
     return alive

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final
 
-from fire_core.campaign import FIRE, RoundSummary
+from fire_core.campaign import FIRE, Decision, RoundSummary
 from fire_core.config.campaign import STUDY_PREFIX
 from fire_core.config.environment import default_blobs, default_database
 from fire_core.records import LabelState
@@ -12,13 +14,17 @@ from fire_core.storage.store import Store
 from tasks.context import PATIENCE_S, CampaignRef, default_ref, open_campaign
 from tasks.explore import TEST, model_name
 from tasks.label import paid_choice, theory_fingerprint
-from tasks.prepare import PERTURB
-from tasks.select import SELECTED
+from tasks.prepare import PERTURB, SELECTED
+from tasks.uncertainty import CANDIDATES, NEW_LABELS, read_result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fire_core.config.campaign import CampaignConfig
+    from fire_core.storage.models import EpochRow
+
+DECISION: Final = ("campaign", "decision")
+"""Where the store keeps why a campaign ended."""
 
 
 def is_chosen(ref: CampaignRef, round_: int, purpose: str) -> bool:
@@ -55,13 +61,34 @@ def summarise_round(
         row = store.get_selection(ref.name, round_, purpose)
         choice = paid_choice(store, ref, round_, purpose)
         counts = store.label_counts(theory_fingerprint(store, config), choice)
+        scored = read_result(store, ref, CANDIDATES, round_)
+        new = read_result(store, ref, NEW_LABELS, round_)
+        last = store.last_epoch(ref.name, model_name(FIRE, round_))
     return RoundSummary(
         round_,
         counts.get(LabelState.DONE, 0),
         counts.get(LabelState.FAILED, 0),
         0 if row is None else len(row.keys),
         cut,
+        trusted=scored["trusted"] / max(scored["n_scored"], 1) if scored else None,
+        surprise=new["rmse"] / new["rms_sigma"] if new else None,
+        error=_error(last) if round_ else None,
     )
+
+
+def _error(last: EpochRow | None) -> float | None:
+    """Return the validation force RMSE after the last epoch, meV/Å."""
+    return (
+        None
+        if last is None
+        else float(json.loads(last.record_json)["valid"]["force_rmse"])
+    )
+
+
+def keep_decision(ref: CampaignRef, decision: Decision) -> None:
+    """Keep why a campaign ended, for its report."""
+    with open_campaign(ref) as (store, _):
+        store.save_evaluation(ref.name, *DECISION, json.dumps(asdict(decision)))
 
 
 def unfinished_campaigns() -> list[str]:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 START = "start"
 PERTURB = "perturb"
+SELECTED = "selected"
 
 
 @task(name="register-campaign", task_run_name="register-{config.name}")

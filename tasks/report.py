@@ -33,8 +33,7 @@ from tasks.context import CampaignRef, open_campaign
 from tasks.evaluate import judged_models
 from tasks.explore import TEST
 from tasks.label import chosen_keys, theory_fingerprint
-from tasks.prepare import PERTURB, START
-from tasks.select import SELECTED
+from tasks.prepare import PERTURB, SELECTED, START
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,12 +15,13 @@ from fire_core.exploration.harvest import spread
 from fire_core.selection.descriptors import soap_features
 from fire_core.selection.reduce import fit_pca
 from fire_core.selection.screen import screen
-from fire_core.selection.selectors import select
+from fire_core.selection.selectors import find_duplicates, select
 from fire_core.storage.campaigns import SelectionRow
 from tasks.context import CampaignRef, count_usage, hold_step, open_campaign
 from tasks.explore import TEST, RunPlan
 from tasks.label import chosen_keys
-from tasks.prepare import PERTURB, START
+from tasks.prepare import PERTURB, SELECTED, START
+from tasks.uncertainty import narrow_choice
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from fire_core.records import Pick
     from fire_core.storage.runs import FrameRow
     from fire_core.storage.store import Store
-
-SELECTED = "selected"
 
 
 @task(name="select", task_run_name="select-round-{plan.round}")
@@ -73,12 +72,15 @@ def _select(
         config.select.pca_variance,
     )
     reduced = pca.project(features)
+    points, labelled = reduced[: len(frames)], reduced[len(frames) :]
+    fresh = allowed & ~find_duplicates(points, labelled)
+    fresh, n = narrow_choice(store, config, ref, plan.round, fresh)
     picks = select(
-        reduced[: len(frames)],
-        config.select,
+        points,
+        config.select.model_copy(update={"n": n}),
         rng_seed=sub_seed(config, "select", plan.round),
-        known=reduced[len(frames) :],
-        allowed=allowed,
+        known=labelled,
+        allowed=fresh,
     )
     get_run_logger().info(
         "%d of %d candidates chosen; refused: %s",

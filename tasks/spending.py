@@ -16,8 +16,7 @@ from fire_core.storage.label_queries import Choice
 from tasks.context import CampaignRef, open_campaign
 from tasks.explore import TEST
 from tasks.label import ATOMS, chosen_keys, theory_fingerprint
-from tasks.prepare import PERTURB
-from tasks.select import SELECTED
+from tasks.prepare import PERTURB, SELECTED
 
 if TYPE_CHECKING:
     from fire_core.config.campaign import CampaignConfig

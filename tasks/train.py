@@ -28,11 +28,10 @@ from fire_core.training.trainer import fine_tune
 from tasks.context import CampaignRef, count_model_usage, hold_step, open_campaign
 from tasks.explore import model_name
 from tasks.label import chosen_keys, theory_fingerprint
-from tasks.prepare import PERTURB
+from tasks.prepare import PERTURB, SELECTED
 from tasks.progress import Progress
 from tasks.references import fill_references
 from tasks.replay import read_replay
-from tasks.select import SELECTED
 from tasks.train_child import count_devices, train_in_child
 
 if TYPE_CHECKING:

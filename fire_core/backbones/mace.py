@@ -186,6 +186,16 @@ class MaceBackbone:
         self, frames: Sequence[Atoms], *, batch_atoms: int = BATCH_ATOMS
     ) -> NDArray[np.float64]:
         """Return the mean invariant node features of each frame, (n_frames, k)."""
+        rows = self.atom_features(frames, batch_atoms=batch_atoms)
+        return np.array([values.mean(axis=0) for values in rows])
+
+    def atom_features(
+        self, frames: Sequence[Atoms], *, batch_atoms: int = BATCH_ATOMS
+    ) -> list[NDArray[np.float64]]:
+        """Return the invariant node features of each frame's atoms, (n_atoms, k).
+
+        They are what the readouts receive: of every layer, side by side.
+        """
         import torch
         from mace.tools.torch_geometric import Batch
 
@@ -198,8 +208,8 @@ class MaceBackbone:
             with torch.no_grad():
                 output = self.fast(batch.to_dict(), compute_force=False)
             values = output["node_feats"][:, keep].cpu().double().numpy()
-            rows += [values[a:b].mean(axis=0) for a, b in pairwise(batch.ptr.tolist())]
-        return np.array(rows)
+            rows += [values[a:b] for a, b in pairwise(batch.ptr.tolist())]
+        return rows
 
     def torch_sim_model(self) -> Any:
         """Return torch-sim's wrapper of the model; forces and energies only."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from fire_core.config.base import Count, Part
 from fire_core.config.environment import default_blobs, default_database
@@ -20,6 +20,7 @@ from fire_core.config.steps import (
 from fire_core.config.system import SystemConfig
 from fire_core.config.theory import LabelConfig, TheoryConfig, XtbTheory
 from fire_core.config.training import CommitteeConfig, TrainConfig
+from fire_core.config.uncertainty import UncertaintyConfig
 
 STUDY_PREFIX: Final = "study-"
 """Begins the name of a study in the store; no campaign may be called so."""
@@ -57,7 +58,8 @@ class CampaignConfig(Part):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Source of every random number of the campaign."""
     rounds: Count = 1
-    """Rounds of explore, select, label, train after the pre-fine-tune."""
+    """Rounds of explore, select, label, train after the pre-fine-tune; the most of them
+    where `uncertainty` leads."""
     threads: Annotated[int, Field(ge=0)] = 0
     """Threads of training and dynamics; 0 takes every core."""
     system: SystemConfig
@@ -72,6 +74,7 @@ class CampaignConfig(Part):
     select: SelectConfig = SelectConfig()
     fine_tune: TrainConfig = TrainConfig()
     committee: CommitteeConfig = CommitteeConfig()
+    uncertainty: UncertaintyConfig = UncertaintyConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     store: StoreConfig = Field(default_factory=StoreConfig)
     results: str | None = None
@@ -85,3 +88,13 @@ class CampaignConfig(Part):
             msg = f"names that begin with {STUDY_PREFIX} are kept for `fire study`"
             raise ValueError(msg)
         return name
+
+    @model_validator(mode="after")
+    def _committee_for_its_spread(self) -> Self:
+        if self.uncertainty.method == "committee" and self.committee.members < 2:
+            msg = (
+                "uncertainty.method committee wants committee.members of 2 or more, "
+                f"got {self.committee.members}"
+            )
+            raise ValueError(msg)
+        return self

@@ -58,3 +58,31 @@ def adapt_band(known: NDArray[np.float64], config: TrustConfig) -> TrustBand:
     if len(known):
         low = max(low, float(np.quantile(known, config.known)))
     return TrustBand(low, max(config.high / 1e3, 2 * low))
+
+
+def choose_pool(
+    kinds: NDArray[np.str_], n: int, verify: int, seed: int
+) -> NDArray[np.int64]:
+    """Return the indices that labels are chosen from; at most `n` of them are bought.
+
+    They are all that are worth a label; where those are fewer than `verify`, trusted
+    ones, drawn at random, make up for the rest. `n` below `verify` holds.
+
+    Parameters
+    ----------
+    kinds
+        (m,), what the band calls each candidate.
+    n
+        Labels of a round.
+    verify
+        Fewest labels of a round.
+    seed
+        Of the draw.
+    """
+    worth = np.flatnonzero(kinds == Trust.CANDIDATE)
+    missing = min(verify, n) - len(worth)
+    if missing <= 0:
+        return worth
+    trusted = np.flatnonzero(kinds == Trust.TRUSTED)
+    drawn = np.random.default_rng(seed).permutation(trusted)[:missing]
+    return np.sort(np.concatenate([worth, drawn]))

@@ -25,7 +25,7 @@ from fire_core.storage.store import Store
 from flows.approval import wait_for_approval
 from flows.campaign import campaign_flow
 from tasks.context import CampaignRef
-from tasks.select import SELECTED
+from tasks.prepare import SELECTED
 from tasks.spending import Terms, price_labels
 from tests.campaign.conftest import TINY
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from fire_core.campaign import (
     Action,
@@ -40,6 +41,52 @@ def test_decisions(history: list[tuple[Any, ...]], action: Action, reason: str) 
     decision = decide([RoundSummary(*row) for row in history], CONFIG)
     assert decision.action is action
     assert reason in decision.reason
+
+
+LED = CampaignConfig.model_validate(
+    MINIMAL
+    | {
+        "rounds": 6,
+        "uncertainty": {"method": "last_layer", "min_gain": 0.1},
+        "select": {"n": 100},
+    }
+)
+
+
+def led(*errors: float, trusted: float = 0.5, surprise: float = 1.0) -> Any:
+    """Return a history of rounds of 100 labels with these validation errors."""
+    later = [
+        RoundSummary(n + 1, 100, 0, 100, None, trusted, surprise, error)
+        for n, error in enumerate(errors)
+    ]
+    return [RoundSummary(0, 24, 0, 0, error=1.0), *later]
+
+
+@pytest.mark.parametrize(
+    ("history", "action", "reason"),
+    [
+        (led(90.0), Action.CONTINUE, "round 2 of 6"),
+        (led(90.0, trusted=0.96), Action.CONVERGED, "96 % of round 1's candidates"),
+        (led(90.0, trusted=0.96, surprise=1.6), Action.CONTINUE, "round 2"),
+        (led(90.0, 64.0, 52.0), Action.CONTINUE, "round 4"),  # error ∝ labels^-1/2
+        (led(90.0, 89.0, 88.5), Action.NOT_WORTH_IT, "min_gain is 10.0 %"),
+        (led(90.0, 89.0), Action.CONTINUE, "round 3"),  # two points prove nothing
+        (led(90.0, 60.0, 70.0), Action.CONTINUE, "round 4"),  # noise leaves hope
+        (led(*[90.0 * 0.8**n for n in range(6)]), Action.EXHAUSTED, "50 % of the"),
+    ],
+)
+def test_rounds_led_by_uncertainty(history: Any, action: Action, reason: str) -> None:
+    decision = decide(history, LED)
+    assert decision.action is action, decision.reason
+    assert reason in decision.reason
+    without = decide(history, CONFIG)
+    assert without.action in {Action.CONTINUE, Action.FINISHED, Action.EXHAUSTED}
+
+
+def test_a_committee_of_one_has_no_spread() -> None:
+    wrong = {"uncertainty": {"method": "committee"}, "committee": {"members": 1}}
+    with pytest.raises(ValidationError, match=r"members of 2 or more, got 1"):
+        CampaignConfig.model_validate(MINIMAL | wrong)
 
 
 def test_only_a_round_that_fine_tuned_is_judged() -> None:

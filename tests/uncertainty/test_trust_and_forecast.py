@@ -7,7 +7,12 @@ import pytest
 
 from fire_core.config.uncertainty import TrustConfig
 from fire_core.uncertainty.forecast import CurvePoint, forecast_error
-from fire_core.uncertainty.trust import Trust, TrustBand, adapt_band
+from fire_core.uncertainty.trust import (
+    Trust,
+    TrustBand,
+    adapt_band,
+    choose_pool,
+)
 
 
 def test_every_candidate_is_one_of_three_kinds() -> None:
@@ -24,6 +29,23 @@ def test_the_lower_level_falls_with_the_model_down_to_the_target() -> None:
     assert adapt_band(known / 100, config) == TrustBand(0.05, 0.5)
     assert adapt_band(np.array([]), config) == TrustBand(0.05, 0.5)
     assert adapt_band(10 * known, config).high == pytest.approx(7.2)  # never below low
+
+
+@pytest.mark.parametrize(
+    ("worth", "n", "verify", "size"),
+    [(30, 20, 8, 30), (5, 20, 8, 8), (0, 20, 8, 8), (0, 3, 8, 3), (5, 3, 8, 5)],
+)
+def test_trusted_ones_verify_where_few_are_worth_a_label(
+    worth: int, n: int, verify: int, size: int
+) -> None:
+    kinds = np.array(
+        [Trust.BEYOND] * 4 + [Trust.CANDIDATE] * worth + [Trust.TRUSTED] * 9
+    )
+    pool = choose_pool(kinds, n, verify, seed=1)
+    assert len(pool) == len(set(pool)) == size
+    assert set(range(4, 4 + worth)) <= set(pool.tolist())
+    assert Trust.BEYOND not in kinds[pool]
+    assert np.array_equal(pool, choose_pool(kinds, n, verify, seed=1))
 
 
 def law(n: int) -> CurvePoint:

@@ -1,0 +1,131 @@
+"""Estimators: what says, atom by atom, how far a force may be off."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from fire_core.uncertainty.calibration import Calibration, assess, fit_calibration
+from fire_core.uncertainty.committee import force_spread
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ase import Atoms
+    from numpy.typing import NDArray
+
+    from fire_core.records import Label, LabelledStructure
+    from fire_core.uncertainty.calibration import Reliability
+    from fire_core.uncertainty.last_layer import RigidityMetric
+
+
+class Predictor(Protocol):
+    """What a committee needs of a model."""
+
+    def predict(self, frames: Sequence[Atoms]) -> list[Label]:
+        """Return energies, eV, and forces, eV/Å."""
+
+
+class Describer(Predictor, Protocol):
+    """What the last layer's rigidity needs of a model."""
+
+    def atom_features(self, frames: Sequence[Atoms]) -> list[NDArray[np.float64]]:
+        """Return the readout's input for each frame, (n_atoms, k)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Estimate:
+    """A model's forces with a raw uncertainty of each atom's.
+
+    Attributes
+    ----------
+    labels
+        The model's own predictions.
+    raw
+        For each frame, (n_atoms,), before calibration.
+    """
+
+    labels: list[Label]
+    raw: list[NDArray[np.float64]]
+
+
+class Estimator(Protocol):
+    """A model that doubts itself."""
+
+    def estimate(self, frames: Sequence[Atoms]) -> Estimate:
+        """Return predictions and their raw uncertainty."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommitteeEstimator:
+    """The model in use beside the members of its committee."""
+
+    model: Predictor
+    members: Sequence[Predictor]
+
+    def estimate(self, frames: Sequence[Atoms]) -> Estimate:
+        """Return the model's predictions and the spread of all, eV/Å."""
+        labels = self.model.predict(frames)
+        others = [member.predict(frames) for member in self.members]
+        return Estimate(labels, force_spread([labels, *others]))
+
+
+@dataclass(frozen=True, slots=True)
+class LastLayerEstimator:
+    """The model in use, and what its training atoms say of its last layer."""
+
+    model: Describer
+    metric: RigidityMetric
+
+    def estimate(self, frames: Sequence[Atoms]) -> Estimate:
+        """Return the model's predictions and their atoms' deviations, no unit."""
+        raw = [self.metric.deviation(rows) for rows in self.model.atom_features(frames)]
+        return Estimate(self.model.predict(frames), raw)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibrated:
+    """What a calibration on labelled structures gave.
+
+    Attributes
+    ----------
+    calibration
+        The fit.
+    worst
+        (n,), each structure's largest calibrated uncertainty, eV/Å.
+    reliability
+        Of the same structures, whose errors it was fitted to; None without any.
+    """
+
+    calibration: Calibration
+    worst: NDArray[np.float64]
+    reliability: Reliability | None
+
+
+def calibrate(estimator: Estimator, known: Sequence[LabelledStructure]) -> Calibrated:
+    """Fit an estimator's scale to labels that its model was not trained on.
+
+    Without such labels the raw uncertainty is kept as it is.
+    """
+    if not known:
+        return Calibrated(Calibration(), np.array([]), None)
+    estimate = estimator.estimate([item.atoms for item in known])
+    errors = force_errors(estimate, known)
+    calibration = fit_calibration(np.concatenate(estimate.raw), errors)
+    sigma = [calibration.apply(raw) for raw in estimate.raw]
+    worst = np.array([float(part.max()) for part in sigma])
+    return Calibrated(calibration, worst, assess(np.concatenate(sigma), errors))
+
+
+def force_errors(
+    estimate: Estimate, known: Sequence[LabelledStructure]
+) -> NDArray[np.float64]:
+    """Return predicted less labelled forces of all atoms, (n, 3), eV/Å."""
+    return np.concatenate(
+        [
+            label.forces - item.label.forces
+            for label, item in zip(estimate.labels, known, strict=True)
+        ]
+    )

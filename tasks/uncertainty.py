@@ -1,0 +1,276 @@
+"""What a campaign's model does not know: of candidates, and as labels arrive."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from prefect import get_run_logger, task
+
+from fire_core.backbones.mace import MaceBackbone
+from fire_core.backbones.registry import load_configured
+from fire_core.campaign import member_kind, sub_seed
+from fire_core.errors import UncertaintyError
+from fire_core.exploration.harvest import spread
+from fire_core.records import Split
+from fire_core.uncertainty.calibration import Calibration, assess
+from fire_core.uncertainty.estimate import (
+    CommitteeEstimator,
+    LastLayerEstimator,
+    calibrate,
+    force_errors,
+)
+from fire_core.uncertainty.last_layer import fit_metric
+from fire_core.uncertainty.trust import Trust, TrustBand, adapt_band, choose_pool
+from tasks.context import CampaignRef, count_model_usage, hold_step, open_campaign
+from tasks.explore import EXPLORE, RunPlan, driver_of, model_name
+from tasks.label import chosen_keys, theory_fingerprint
+from tasks.prepare import SELECTED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ase import Atoms
+    from numpy.typing import NDArray
+
+    from fire_core.config.campaign import CampaignConfig
+    from fire_core.records import JsonDict, LabelledStructure
+    from fire_core.storage.store import Store
+    from fire_core.uncertainty.estimate import Estimator
+
+CANDIDATES: Final = "uncertainty-of-candidates"
+NEW_LABELS: Final = "uncertainty-of-new-labels"
+CHUNK: Final = 64
+"""Frames whose features or predictions are held at once."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """Calibrated uncertainties of a run's frames.
+
+    Attributes
+    ----------
+    indices
+        (n,), of the scored frames in the run.
+    worst
+        (n,), each frame's most uncertain atom, eV/Å.
+    kinds
+        (n,), what the band calls them (`uncertainty.trust.Trust`).
+    """
+
+    indices: NDArray[np.int64]
+    worst: NDArray[np.float64]
+    kinds: NDArray[np.str_]
+
+
+@task(name="score-candidates", task_run_name="score-candidates-{plan.round}")
+def score_candidates(ref: CampaignRef, plan: RunPlan) -> int:
+    """Compute and keep the uncertainty of a run's frames; return how many.
+
+    The estimator is calibrated on labels that the driving model was not trained on,
+    its validation part, anew in every round.
+    """
+    with (
+        open_campaign(ref) as (store, config),
+        hold_step(store, ref, f"score-{plan.round}", get_run_logger().info),
+    ):
+        if not is_led_by_uncertainty(config, plan.round):
+            return 0
+        if known := read_result(store, ref, CANDIDATES, plan.round):
+            return int(known["n_scored"])
+        with count_model_usage(store, config, ref, plan.round, "score"):
+            result = _score(store, config, ref, plan)
+        store.save_evaluation(
+            ref.name, CANDIDATES, _dataset(plan.round), json.dumps(result)
+        )
+        get_run_logger().info(
+            "of %d candidates %d are trusted (below %.0f meV/Å), %d worth a label, %d "
+            "beyond reach (above %.0f meV/Å)",
+            result["n_scored"], result["trusted"], 1e3 * result["low"],
+            result["candidate"], result["beyond"], 1e3 * result["high"],
+        )  # fmt: skip
+        return int(result["n_scored"])
+
+
+@task(name="assess-new-labels", task_run_name="assess-new-labels-{round_}")
+def assess_new_labels(ref: CampaignRef, round_: int) -> float | None:
+    """Compare a round's labels with what the model before them expected.
+
+    Returns the observed force RMSE as a multiple of the expected one; None where no
+    uncertainty was computed or no label finished.
+    """
+    with (
+        open_campaign(ref) as (store, config),
+        hold_step(store, ref, f"assess-{round_}", get_run_logger().info),
+    ):
+        result = read_result(store, ref, NEW_LABELS, round_)
+        scored = read_result(store, ref, CANDIDATES, round_)
+        if scored is None:
+            return None
+        if result is None:
+            keys = chosen_keys(store, ref, round_, SELECTED)
+            items = store.get_labelled(keys, theory_fingerprint(store, config))
+            if not items:
+                return None
+            with count_model_usage(store, config, ref, round_, "assess"):
+                result = _assess(_estimator(store, config, ref, round_), scored, items)
+            store.save_evaluation(
+                ref.name, NEW_LABELS, _dataset(round_), json.dumps(result)
+            )
+        ratio = float(result["rmse"] / result["rms_sigma"])
+        get_run_logger().info(
+            "new labels: force RMSE %.0f meV/Å where %.0f was expected; miscalibration "
+            "%.3f, rank correlation %.2f",
+            1e3 * result["rmse"], 1e3 * result["rms_sigma"],
+            result["miscalibration"], result["rank_correlation"],
+        )  # fmt: skip
+        return ratio
+
+
+def is_led_by_uncertainty(config: CampaignConfig, round_: int) -> bool:
+    """Say whether a round's candidates are judged by uncertainty.
+
+    A committee is trained first after the first round's labels.
+    """
+    method = config.uncertainty.method
+    return method == "last_layer" or (method == "committee" and round_ > 1)
+
+
+def read_result(
+    store: Store, ref: CampaignRef, what: str, round_: int
+) -> JsonDict | None:
+    """Return what was kept of `CANDIDATES` or `NEW_LABELS` in a round."""
+    row = store.get_evaluation(ref.name, what, _dataset(round_))
+    return None if row is None else dict(json.loads(row.result_json))
+
+
+def read_scores(store: Store, ref: CampaignRef, round_: int) -> Scores | None:
+    """Return the candidates' uncertainties of a round; None where there are none."""
+    result = read_result(store, ref, CANDIDATES, round_)
+    if result is None:
+        return None
+    with np.load(io.BytesIO(store.blobs.get_bytes(result["blob"]))) as arrays:
+        indices, worst = arrays["indices"], arrays["worst"]
+    band = TrustBand(result["low"], result["high"])
+    return Scores(indices, worst, band.judge(worst))
+
+
+def narrow_choice(
+    store: Store,
+    config: CampaignConfig,
+    ref: CampaignRef,
+    round_: int,
+    fresh: NDArray[np.bool_],
+) -> tuple[NDArray[np.bool_], int]:
+    """Return which of a run's frames a round may label, and how many it labels.
+
+    Parameters
+    ----------
+    fresh
+        (n_frames,), those that are sound and unlike what is labelled.
+    """
+    scores = read_scores(store, ref, round_)
+    if scores is None:
+        return fresh, config.select.n
+    usable = fresh[scores.indices]
+    seed = sub_seed(config, "verify", round_)
+    settings = config.uncertainty
+    pool = choose_pool(scores.kinds[usable], config.select.n, settings.verify, seed)
+    narrowed = np.zeros(len(fresh), np.bool_)
+    narrowed[scores.indices[usable][pool]] = True
+    return narrowed, min(config.select.n, len(pool))
+
+
+def _dataset(round_: int) -> str:
+    return f"round-{round_}"
+
+
+def _score(
+    store: Store, config: CampaignConfig, ref: CampaignRef, plan: RunPlan
+) -> JsonDict:
+    estimator = _estimator(store, config, ref, plan.round)
+    driver = driver_of(EXPLORE, plan.round)
+    held = _labelled(store, config, ref, driver, Split.VALID)
+    calibrated = calibrate(estimator, held)
+    keys = [row.key for row in store.get_frames(plan.run_id)]
+    n = min(len(keys), config.uncertainty.frames)
+    indices = np.array(spread(len(keys), n), np.int64)
+    worst = []
+    for frames in _chunks(store, [keys[i] for i in indices]):
+        raw = estimator.estimate(frames).raw
+        worst += [float(calibrated.calibration.apply(part).max()) for part in raw]
+    band = adapt_band(calibrated.worst, config.uncertainty.trust)
+    kinds = band.judge(np.array(worst))
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, indices=indices, worst=np.array(worst))
+    reliability = calibrated.reliability
+    return {
+        "method": config.uncertainty.method,
+        "driver": driver,
+        "n_scored": len(worst),
+        "n_known": len(held),
+        "low": band.low,
+        "high": band.high,
+        **{kind.value: int((kinds == kind).sum()) for kind in Trust},
+        "calibration": asdict(calibrated.calibration),
+        "reliability": None if reliability is None else asdict(reliability),
+        "blob": store.blobs.put_bytes(buffer.getvalue()),
+    }
+
+
+def _assess(
+    estimator: Estimator, scored: JsonDict, items: Sequence[LabelledStructure]
+) -> JsonDict:
+    estimate = estimator.estimate([item.atoms for item in items])
+    calibration = Calibration(**scored["calibration"])
+    sigma = np.concatenate([calibration.apply(raw) for raw in estimate.raw])
+    reliability = assess(sigma, force_errors(estimate, items))
+    return asdict(reliability) | {"n_structures": len(items)}
+
+
+def _estimator(
+    store: Store, config: CampaignConfig, ref: CampaignRef, round_: int
+) -> Estimator:
+    """Return what judges the candidates that a round's driving model made."""
+    driver = driver_of(EXPLORE, round_)
+    model = _load(store, config, ref, driver)
+    if config.uncertainty.method == "committee":
+        names = [
+            model_name(member_kind(n + 1), round_ - 1)
+            for n in range(config.committee.members)
+        ]
+        return CommitteeEstimator(
+            model, [_load(store, config, ref, name) for name in names]
+        )
+    train = [i.atoms for i in _labelled(store, config, ref, driver, Split.TRAIN)]
+    parts = (train[i : i + CHUNK] for i in range(0, len(train), CHUNK))
+    metric = fit_metric(rows for part in parts for rows in model.atom_features(part))
+    return LastLayerEstimator(model, metric)
+
+
+def _load(
+    store: Store, config: CampaignConfig, ref: CampaignRef, name: str
+) -> MaceBackbone:
+    path = store.blobs.path(store.need_model(ref.name, name).blob_sha)
+    found = load_configured(config.backbone, config.threads, str(path))
+    if not isinstance(found, MaceBackbone):
+        msg = f"{name} is no MACE model, whose uncertainty could be computed"
+        raise UncertaintyError(msg)
+    return found
+
+
+def _labelled(
+    store: Store, config: CampaignConfig, ref: CampaignRef, name: str, part: Split
+) -> list[LabelledStructure]:
+    """Return the labels of one part of a model's dataset."""
+    members = store.get_dataset(ref.name, name)
+    keys = sorted(key for key, split in members.items() if split is part)
+    return store.get_labelled(keys, theory_fingerprint(store, config))
+
+
+def _chunks(store: Store, keys: Sequence[str]) -> Iterator[list[Atoms]]:
+    for first in range(0, len(keys), CHUNK):
+        yield store.get_structures(keys[first : first + CHUNK])
