@@ -16,19 +16,21 @@ from fire_core.campaign import member_kind, sub_seed
 from fire_core.errors import UncertaintyError
 from fire_core.exploration.harvest import spread
 from fire_core.records import Split
+from fire_core.training.data import sample_evenly
 from fire_core.uncertainty.calibration import Calibration, assess
 from fire_core.uncertainty.estimate import (
     CommitteeEstimator,
-    LastLayerEstimator,
+    build_last_layer,
     calibrate,
     force_errors,
 )
-from fire_core.uncertainty.last_layer import fit_metric
+from fire_core.uncertainty.last_layer import sum_features
 from fire_core.uncertainty.trust import Trust, TrustBand, adapt_band, choose_pool
 from tasks.context import CampaignRef, count_model_usage, hold_step, open_campaign
 from tasks.explore import EXPLORE, RunPlan, driver_of, model_name
 from tasks.label import chosen_keys, theory_fingerprint
 from tasks.prepare import SELECTED
+from tasks.replay import read_replay
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
 
 CANDIDATES: Final = "uncertainty-of-candidates"
 NEW_LABELS: Final = "uncertainty-of-new-labels"
+REHEARSED: Final = 256
+"""Replay structures that stand for all that the model rehearses."""
 CHUNK: Final = 64
 """Frames whose features or predictions are held at once."""
 
@@ -245,10 +249,14 @@ def _estimator(
         return CommitteeEstimator(
             model, [_load(store, config, ref, name) for name in names]
         )
-    train = [i.atoms for i in _labelled(store, config, ref, driver, Split.TRAIN)]
-    parts = (train[i : i + CHUNK] for i in range(0, len(train), CHUNK))
-    metric = fit_metric(rows for part in parts for rows in model.atom_features(part))
-    return LastLayerEstimator(model, metric)
+    learnt = _labelled(store, config, ref, driver, Split.TRAIN)
+    replay = read_replay(store, config.fine_tune.replay, model).data.train
+    rehearsed = sample_evenly(replay, REHEARSED)
+    atoms = [item.atoms for item in (*learnt, *rehearsed)]
+    parts = (atoms[i : i + CHUNK] for i in range(0, len(atoms), CHUNK))
+    summed = sum_features(rows for part in parts for rows in model.atom_features(part))
+    held = _labelled(store, config, ref, driver, Split.VALID)
+    return build_last_layer(model, summed, held)
 
 
 def _load(

@@ -128,6 +128,14 @@ def fit_calibration(
     return Calibration(float(np.exp(log_scale(exponent))), exponent, floor, len(raw))
 
 
+def negative_log_likelihood(
+    sigma: NDArray[np.float64], errors: NDArray[np.float64]
+) -> float:
+    """Return the mean over components of log σ + (ΔF/σ)²/2; less is better."""
+    squares = (errors**2).mean(axis=1)
+    return float(np.mean(np.log(sigma) + 0.5 * squares / sigma**2))
+
+
 def assess(sigma: NDArray[np.float64], errors: NDArray[np.float64]) -> Reliability:
     """Compare calibrated uncertainties with observed errors.
 

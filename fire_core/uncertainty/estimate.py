@@ -7,8 +7,14 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from fire_core.uncertainty.calibration import Calibration, assess, fit_calibration
+from fire_core.uncertainty.calibration import (
+    Calibration,
+    assess,
+    fit_calibration,
+    negative_log_likelihood,
+)
 from fire_core.uncertainty.committee import force_spread
+from fire_core.uncertainty.last_layer import RIDGES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +24,7 @@ if TYPE_CHECKING:
 
     from fire_core.records import Label, LabelledStructure
     from fire_core.uncertainty.calibration import Reliability
-    from fire_core.uncertainty.last_layer import RigidityMetric
+    from fire_core.uncertainty.last_layer import FeatureSum, RigidityMetric
 
 
 class Predictor(Protocol):
@@ -83,6 +89,33 @@ class LastLayerEstimator:
         """Return the model's predictions and their atoms' deviations, no unit."""
         raw = [self.metric.deviation(rows) for rows in self.model.atom_features(frames)]
         return Estimate(self.model.predict(frames), raw)
+
+
+def build_last_layer(
+    model: Describer, summed: FeatureSum, known: Sequence[LabelledStructure]
+) -> LastLayerEstimator:
+    """Return the estimator whose regulariser makes the labels' errors most likely.
+
+    Parameters
+    ----------
+    model
+        The model in use.
+    summed
+        Its training atoms' features.
+    known
+        Labels that it was not trained on; without any the third of `RIDGES` is taken.
+    """
+    if not known:
+        return LastLayerEstimator(model, summed.metric(RIDGES[2]))
+    frames = [item.atoms for item in known]
+    features = np.concatenate(model.atom_features(frames))
+    errors = force_errors(Estimate(model.predict(frames), []), known)
+
+    def cost(ridge: float) -> float:
+        raw = summed.metric(ridge).deviation(features)
+        return negative_log_likelihood(fit_calibration(raw, errors).apply(raw), errors)
+
+    return LastLayerEstimator(model, summed.metric(min(RIDGES, key=cost)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

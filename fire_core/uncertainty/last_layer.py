@@ -14,9 +14,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-RIDGE: Final = 1e-7
-"""Added to the metric, as a part of its mean eigenvalue: rounding of float32 features
-is of this order, and directions that no training atom has are bounded by it."""
+RIDGES: Final = (1e-6, 1e-4, 1e-2, 1.0)
+"""Regularisers to choose from, as parts of the metric's mean eigenvalue."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +47,21 @@ class RigidityMetric:
         return held
 
 
-def fit_metric(features: Iterable[NDArray[np.float64]]) -> RigidityMetric:
+@dataclass(frozen=True, slots=True, eq=False)
+class FeatureSum:
+    """Σᵢ fᵢ fᵢᵀ over training atoms, (k, k), and their number."""
+
+    total: NDArray[np.float64]
+    n_atoms: int
+
+    def metric(self, ridge: float) -> RigidityMetric:
+        """Return the metric with a regulariser, a part of its mean eigenvalue."""
+        metric = self.total / self.n_atoms
+        metric += ridge * float(np.trace(metric)) / len(metric) * np.eye(len(metric))
+        return RigidityMetric(np.linalg.inv(np.linalg.cholesky(metric)), self.n_atoms)
+
+
+def sum_features(features: Iterable[NDArray[np.float64]]) -> FeatureSum:
     """Sum the outer products of training atoms' features, frame by frame.
 
     Parameters
@@ -69,7 +82,4 @@ def fit_metric(features: Iterable[NDArray[np.float64]]) -> RigidityMetric:
     if total is None or not n_atoms or not np.isfinite(total).all():
         msg = f"expected finite features of training atoms, got {n_atoms} atoms"
         raise UncertaintyError(msg)
-    metric = total / n_atoms
-    metric += RIDGE * float(np.trace(metric)) / len(metric) * np.eye(len(metric))
-    root = np.linalg.cholesky(metric)
-    return RigidityMetric(np.linalg.inv(root), n_atoms)
+    return FeatureSum(total, n_atoms)
