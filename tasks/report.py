@@ -34,6 +34,7 @@ from tasks.evaluate import judged_models
 from tasks.explore import TEST
 from tasks.label import chosen_keys, theory_fingerprint
 from tasks.prepare import PERTURB, SELECTED, START
+from tasks.report_rounds import gather_rounds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,6 +106,7 @@ def _gather(
         pca=_pca(store, ref, round_),
         system=_describe(store, config, ref),
         n_test=max((r["test"]["n_structures"] for r in results.values()), default=None),
+        loop=gather_rounds(store, config, ref, round_),
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fire_core.report import figures
 from fire_core.report.data import MODEL_NAMES, ReportData, added_forgetting
+from fire_core.report.loop_figures import draw_forecast, draw_reliability
 from fire_core.report.verdicts import describe_theory, judge
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def make_results(data: ReportData) -> JsonDict:
             "n_selected": len(data.pca.picked),
             "explained": list(data.pca.explained),
         },
+        "rounds": None if data.loop is None else asdict(data.loop),
         "provenance": {
             "theory": data.provenance.theory,
             "theory_code": data.provenance.theory_code,
@@ -168,6 +170,23 @@ def _draw_all(data: ReportData, folder: Path) -> list[_Shown]:
         "Stability",
         "NVE dynamics; a cross marks a run that ended early.",
     )
+    if data.loop is not None:
+        show(
+            draw_reliability,
+            data.loop.reliability,
+            "Reliability",
+            "Errors on labels that the model had not seen, against its calibrated "
+            "uncertainty; below the diagonal it is too sure of itself.",
+        )
+        show(
+            draw_forecast,
+            data.loop
+            if any(row.error for row in data.loop.rows if row.round)
+            else None,
+            "What more labels buy",
+            "Validation force error of each round's model, and the power law that "
+            "continues it by one round.",
+        )
     show(figures.draw_cost, data.seconds, "Cost", "Wall-clock time of each step.")
     return shown
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from fire_core.report.loop_data import LoopData
+
     Array = NDArray[np.float64]
 
 MODEL_NAMES: Final[Mapping[str, str]] = MappingProxyType(
@@ -226,6 +228,8 @@ class ReportData:
         One sentence on what was simulated.
     n_test
         Labelled structures of the independent trajectory.
+    loop
+        The rounds, where uncertainty led them; None elsewhere.
     """
 
     name: str
@@ -242,3 +246,4 @@ class ReportData:
     pca: PcaPoints | None = None
     system: str = ""
     n_test: int | None = None
+    loop: LoopData | None = None
