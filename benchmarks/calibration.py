@@ -1,10 +1,10 @@
 """Expected against observed force errors, on data that no model has seen.
 
 ``python -m benchmarks.calibration [--folder FOLDER] [--quick]``. fire-mini is
-fine-tuned with replay on frames of Li10GeP2S12 (PBE; beside the project, `DATA`), and so
-is a committee, each member on its part. The set is split in its order: what is trained
-on, then labels to calibrate with, then the frames that are judged. Committee and last
-layer are compared before and after calibration. Trained models are kept in the folder.
+fine-tuned with replay on frames of Li10GeP2S12 (PBE; beside the project, `DATA`), and
+so is a committee, each member on its part. The set is split in its order: what is
+trained on, then labels to calibrate with, then the frames that are judged. Committee
+and last layer are compared before and after calibration. Trained models are kept.
 """
 
 from __future__ import annotations
