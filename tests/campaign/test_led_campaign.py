@@ -1,0 +1,154 @@
+"""A campaign led by uncertainty, from its first label to its report."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from fire_core.backbones.mace import load_mace
+from fire_core.config.campaign import CampaignConfig
+from fire_core.records import Split
+from fire_core.storage.store import Store
+from fire_core.uncertainty.committee import force_spread
+from fire_core.uncertainty.trust import Trust
+from flows.campaign import campaign_flow
+from tasks.context import CampaignRef
+from tasks.explore import EXPLORE, plan_run
+from tasks.label import theory_fingerprint
+from tasks.missing import DECISION
+from tasks.prepare import SELECTED
+from tasks.uncertainty import CANDIDATES, NEW_LABELS, read_result, read_scores
+from tests.campaign.conftest import TINY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from fire_core.backbones.mace import MaceBackbone
+    from fire_core.records import JsonDict, Label, LabelledStructure
+
+pytestmark = pytest.mark.slow
+LED: dict[str, Any] = {
+    "name": "led",
+    "rounds": 2,
+    "theory": {"kind": "lennard_jones"},
+    "fine_tune": {"epochs": 3, "valid_fraction": 0.3, "warm_start": True},
+    "committee": {"members": 2, "fraction": 0.7, "parallel": 2},
+    "uncertainty": {
+        "method": "committee",
+        "frames": 20,
+        "trust": {"target": 1.0, "known": 0.5, "high": 20000},
+        "verify": 2,
+        "min_gain": 0.0,
+    },
+    "evaluate": TINY["evaluate"] | {"vanilla": False},
+}
+
+
+@dataclass(frozen=True)
+class Done:
+    """The finished campaign."""
+
+    folder: Path
+    config: CampaignConfig
+    ref: CampaignRef
+    store: Store
+
+    def result(self, what: str) -> JsonDict:
+        found = read_result(self.store, self.ref, what, 2)
+        assert found is not None
+        return found
+
+    def model(self, name: str) -> MaceBackbone:
+        path = self.store.blobs.path(self.store.need_model("led", name).blob_sha)
+        return load_mace(path, name=name, device="cpu", dtype="float32")
+
+    def labelled(self, keys: list[str]) -> list[LabelledStructure]:
+        return self.store.get_labelled(
+            keys, theory_fingerprint(self.store, self.config)
+        )
+
+
+@pytest.fixture(scope="module")
+def done(
+    tmp_path_factory: pytest.TempPathFactory,
+    prefect_server: str,  # noqa: ARG001 - the flow runs against it
+) -> Iterator[Done]:
+    folder = tmp_path_factory.mktemp("led")
+    where = {"url": f"sqlite:///{folder}/db", "blobs": str(folder / "blobs")}
+    changes = LED | {"store": where, "results": str(folder / "results")}
+    config = CampaignConfig.model_validate(TINY | changes)
+    campaign_flow(config)
+    ref = CampaignRef(name="led", db=config.store.url, blobs=config.store.blobs)
+    with Store.open(ref.db, ref.blobs) as store:
+        yield Done(folder, config, ref, store)
+
+
+def errors_of(
+    labels: list[Label], items: list[LabelledStructure]
+) -> NDArray[np.float64]:
+    pairs = zip(labels, items, strict=True)
+    return np.concatenate([p.forces - i.label.forces for p, i in pairs])
+
+
+def test_what_is_bought_is_worth_a_label(done: Done) -> None:
+    # no committee before round 1's labels
+    assert read_result(done.store, done.ref, CANDIDATES, 1) is None
+    scores = read_scores(done.store, done.ref, 2)
+    chosen = done.store.get_selection("led", 2, SELECTED)
+    assert scores is not None
+    assert chosen is not None
+    assert done.result(CANDIDATES)["n_scored"] == len(scores.worst) == 20
+    run_id = plan_run.fn(done.ref, 2, EXPLORE).run_id
+    frames = [row.key for row in done.store.get_frames(run_id)]
+    pairs = zip(scores.indices, scores.kinds, strict=True)
+    kinds = {frames[index]: kind for index, kind in pairs}
+    assert set(chosen.keys) <= kinds.keys()
+    bought = [kinds[key] for key in chosen.keys]
+    assert Trust.BEYOND not in bought
+    # trusted ones only to make up for two labels of verification
+    assert bought.count(Trust.TRUSTED) <= 2
+
+
+def test_the_calibration_is_that_of_unlearnt_labels(done: Done) -> None:
+    models = [done.model(name) for name in ("fire", "committee-1", "committee-2")]
+    parts = done.store.get_dataset("led", "fire")
+    held = done.labelled([key for key, part in parts.items() if part is Split.VALID])
+    predicted = [model.predict([item.atoms for item in held]) for model in models]
+    errors = errors_of(predicted[0], held)
+    fitted = done.result(CANDIDATES)["calibration"]
+    raw = np.maximum(np.concatenate(force_spread(predicted)), fitted["floor"])
+    ratio = (errors**2).mean(axis=1) / raw ** (2 * fitted["exponent"])
+    assert fitted["n_atoms"] == len(errors)
+    assert fitted["scale"] == pytest.approx(np.sqrt(ratio.mean()), rel=1e-3)
+
+
+def test_new_labels_are_judged_before_they_are_learnt(done: Done) -> None:
+    chosen = done.store.get_selection("led", 2, SELECTED)
+    assert chosen is not None
+    new = done.labelled(list(chosen.keys))
+    errors = errors_of(done.model("fire").predict([i.atoms for i in new]), new)
+    rmse = float(np.sqrt(np.mean(errors**2)))
+    assert done.result(NEW_LABELS)["rmse"] == pytest.approx(rmse, rel=1e-3)
+    after = errors_of(done.model("fire-2").predict([i.atoms for i in new]), new)
+    assert not np.allclose(after, errors)
+
+
+def test_the_report_shows_rounds_and_the_reason(done: Done) -> None:
+    row = done.store.get_evaluation("led", *DECISION)
+    assert row is not None
+    folder = done.folder / "results"
+    rounds = json.loads((folder / "results.json").read_text())["rounds"]
+    assert json.loads(row.result_json)["reason"] in rounds["decision"]
+    assert [r["n_labels"] for r in rounds["rows"]][:2] == [6, 12]
+    observed = 1e3 * done.result(NEW_LABELS)["rmse"]
+    assert rounds["rows"][2]["observed"] == pytest.approx(observed)
+    assert rounds["forecast"]["n_labels"] == rounds["rows"][2]["n_labels"] + 6
+    pictures = {path.stem for path in (folder / "figures").glob("*.png")}
+    assert {"reliability", "forecast"} <= pictures
