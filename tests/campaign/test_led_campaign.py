@@ -78,7 +78,7 @@ class Done:
 @pytest.fixture(scope="module")
 def done(
     tmp_path_factory: pytest.TempPathFactory,
-    prefect_server: str,  # noqa: ARG001 - the flow runs against it
+    prefect_server: str,
 ) -> Iterator[Done]:
     folder = tmp_path_factory.mktemp("led")
     where = {"url": f"sqlite:///{folder}/db", "blobs": str(folder / "blobs")}
