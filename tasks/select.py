@@ -74,13 +74,14 @@ def _select(
     reduced = pca.project(features)
     points, labelled = reduced[: len(frames)], reduced[len(frames) :]
     fresh = allowed & ~find_duplicates(points, labelled)
-    fresh, n = narrow_choice(store, config, ref, plan.round, fresh)
+    sound = [key for key, is_fresh in zip(keys, fresh, strict=True) if is_fresh]
+    pool, n = narrow_choice(store, config, ref, plan.round, sound)
     picks = select(
         points,
         config.select.model_copy(update={"n": n}),
         rng_seed=sub_seed(config, "select", plan.round),
         known=labelled,
-        allowed=fresh,
+        allowed=np.array([key in pool for key in keys]),
     )
     get_run_logger().info(
         "%d of %d candidates chosen; refused: %s",

@@ -57,15 +57,15 @@ class Scores:
 
     Attributes
     ----------
-    indices
-        (n,), of the scored frames in the run.
+    keys
+        Of the scored structures.
     worst
         (n,), each frame's most uncertain atom, eV/Å.
     kinds
         (n,), what the band calls them (`uncertainty.trust.Trust`).
     """
 
-    indices: NDArray[np.int64]
+    keys: list[str]
     worst: NDArray[np.float64]
     kinds: NDArray[np.str_]
 
@@ -157,9 +157,9 @@ def read_scores(store: Store, ref: CampaignRef, round_: int) -> Scores | None:
     if result is None:
         return None
     with np.load(io.BytesIO(store.blobs.get_bytes(result["blob"]))) as arrays:
-        indices, worst = arrays["indices"], arrays["worst"]
+        keys, worst = arrays["keys"].tolist(), arrays["worst"]
     band = TrustBand(result["low"], result["high"])
-    return Scores(indices, worst, band.judge(worst))
+    return Scores(keys, worst, band.judge(worst))
 
 
 def narrow_choice(
@@ -167,25 +167,24 @@ def narrow_choice(
     config: CampaignConfig,
     ref: CampaignRef,
     round_: int,
-    fresh: NDArray[np.bool_],
-) -> tuple[NDArray[np.bool_], int]:
-    """Return which of a run's frames a round may label, and how many it labels.
+    fresh: Sequence[str],
+) -> tuple[set[str], int]:
+    """Return the structures that a round may label, and how many it labels.
 
     Parameters
     ----------
     fresh
-        (n_frames,), those that are sound and unlike what is labelled.
+        Keys of the candidates that are sound and unlike what is labelled.
     """
     scores = read_scores(store, ref, round_)
     if scores is None:
-        return fresh, config.select.n
-    usable = fresh[scores.indices]
+        return set(fresh), config.select.n
+    usable = np.isin(scores.keys, list(fresh))
     seed = sub_seed(config, "verify", round_)
     settings = config.uncertainty
     pool = choose_pool(scores.kinds[usable], config.select.n, settings.verify, seed)
-    narrowed = np.zeros(len(fresh), np.bool_)
-    narrowed[scores.indices[usable][pool]] = True
-    return narrowed, min(config.select.n, len(pool))
+    narrowed = {str(key) for key in np.array(scores.keys)[usable][pool]}
+    return narrowed, min(config.select.n, len(narrowed))
 
 
 def _dataset(round_: int) -> str:
@@ -201,15 +200,15 @@ def _score(
     calibrated = calibrate(estimator, held)
     keys = [row.key for row in store.get_frames(plan.run_id)]
     n = min(len(keys), config.uncertainty.frames)
-    indices = np.array(spread(len(keys), n), np.int64)
+    scored = [keys[i] for i in spread(len(keys), n)]
     worst = []
-    for frames in _chunks(store, [keys[i] for i in indices]):
+    for frames in _chunks(store, scored):
         raw = estimator.estimate(frames).raw
         worst += [float(calibrated.calibration.apply(part).max()) for part in raw]
     band = adapt_band(calibrated.worst, config.uncertainty.trust)
     kinds = band.judge(np.array(worst))
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, indices=indices, worst=np.array(worst))
+    np.savez_compressed(buffer, keys=np.array(scored), worst=np.array(worst))
     reliability = calibrated.reliability
     return {
         "method": config.uncertainty.method,

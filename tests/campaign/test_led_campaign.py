@@ -106,9 +106,9 @@ def test_what_is_bought_is_worth_a_label(done: Done) -> None:
     assert chosen is not None
     assert done.result(CANDIDATES)["n_scored"] == len(scores.worst) == 20
     run_id = plan_run.fn(done.ref, 2, EXPLORE).run_id
-    frames = [row.key for row in done.store.get_frames(run_id)]
-    pairs = zip(scores.indices, scores.kinds, strict=True)
-    kinds = {frames[index]: kind for index, kind in pairs}
+    frames = {row.key for row in done.store.get_frames(run_id)}
+    assert set(scores.keys) <= frames
+    kinds = dict(zip(scores.keys, scores.kinds, strict=True))
     assert set(chosen.keys) <= kinds.keys()
     bought = [kinds[key] for key in chosen.keys]
     assert Trust.BEYOND not in bought
