@@ -91,10 +91,11 @@ def score_candidates(ref: CampaignRef, plan: RunPlan) -> int:
             ref.name, CANDIDATES, _dataset(plan.round), json.dumps(result)
         )
         get_run_logger().info(
-            "of %d candidates %d are trusted (below %.0f meV/Å), %d worth a label, %d "
-            "beyond reach (above %.0f meV/Å)",
-            result["n_scored"], result["trusted"], 1e3 * result["low"],
-            result["candidate"], result["beyond"], 1e3 * result["high"],
+            "of %d candidates %d are trusted (below %.0f meV/Å), %d wait, %d are worth "
+            "a label (above %.0f meV/Å), %d beyond reach (above %.0f meV/Å)",
+            result["n_scored"], result["trusted"], 1e3 * result["target"],
+            result["waiting"], result["candidate"], 1e3 * result["low"],
+            result["beyond"], 1e3 * result["high"],
         )  # fmt: skip
         return int(result["n_scored"])
 
@@ -158,7 +159,7 @@ def read_scores(store: Store, ref: CampaignRef, round_: int) -> Scores | None:
         return None
     with np.load(io.BytesIO(store.blobs.get_bytes(result["blob"]))) as arrays:
         keys, worst = arrays["keys"].tolist(), arrays["worst"]
-    band = TrustBand(result["low"], result["high"])
+    band = TrustBand(result["target"], result["low"], result["high"])
     return Scores(keys, worst, band.judge(worst))
 
 
@@ -205,7 +206,8 @@ def _score(
     for frames in _chunks(store, scored):
         raw = estimator.estimate(frames).raw
         worst += [float(calibrated.calibration.apply(part).max()) for part in raw]
-    band = adapt_band(calibrated.worst, config.uncertainty.trust)
+    trust, least = config.uncertainty.trust, config.select.n
+    band = adapt_band(np.array(worst), trust, least)
     kinds = band.judge(np.array(worst))
     buffer = io.BytesIO()
     np.savez_compressed(buffer, keys=np.array(scored), worst=np.array(worst))
@@ -215,6 +217,7 @@ def _score(
         "driver": driver,
         "n_scored": len(worst),
         "n_known": len(held),
+        "target": band.target,
         "low": band.low,
         "high": band.high,
         **{kind.value: int((kinds == kind).sum()) for kind in Trust},

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from fire_core.config.base import Count, Fraction, Part, Positive
 
@@ -12,14 +12,21 @@ from fire_core.config.base import Count, Fraction, Part, Positive
 class TrustConfig(Part):
     """Between which calibrated uncertainties a candidate is worth a label."""
 
-    target: Positive = 50.0
-    """Wanted error of a force component on the worst atom, meV/Å; below it a candidate
-    is trusted whatever else is known."""
-    known: Annotated[float, Field(gt=0, le=1)] = 0.95
-    """The lower level is this quantile over labelled structures that the model was not
-    trained on, and so falls from round to round, down to `target`."""
+    target: Positive = 100.0
+    """Wanted error of a force component on a structure's worst atom, meV/Å, usually
+    two to four times the force RMSE that is wanted; below it a candidate is trusted."""
+    focus: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Part of the candidates above the target, the most uncertain ones, that labels
+    are chosen from; 1: all."""
     high: Positive = 2000.0
     """Above it a candidate is beyond the model's reach and not labelled, meV/Å."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.high <= self.target:
+            msg = f"high must be above target, got {self.high} and {self.target}"
+            raise ValueError(msg)
+        return self
 
 
 class UncertaintyConfig(Part):

@@ -17,9 +17,9 @@ class RoundRow:
     ----------
     round, n_labels
         Number of the round, and labels of all rounds so far.
-    trusted, candidate, beyond
+    trusted, waiting, candidate, beyond
         Scored candidates by the trust band, counts.
-    low, high
+    target, low, high
         The band.
     observed, expected
         Force RMSE on the round's labels before they were trained on, and what the
@@ -33,8 +33,10 @@ class RoundRow:
     round: int
     n_labels: int
     trusted: int | None = None
+    waiting: int | None = None
     candidate: int | None = None
     beyond: int | None = None
+    target: float | None = None
     low: float | None = None
     high: float | None = None
     observed: float | None = None

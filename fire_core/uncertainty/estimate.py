@@ -126,14 +126,11 @@ class Calibrated:
     ----------
     calibration
         The fit.
-    worst
-        (n,), each structure's largest calibrated uncertainty, eV/Å.
     reliability
         Of the same structures, whose errors it was fitted to; None without any.
     """
 
     calibration: Calibration
-    worst: NDArray[np.float64]
     reliability: Reliability | None
 
 
@@ -143,13 +140,12 @@ def calibrate(estimator: Estimator, known: Sequence[LabelledStructure]) -> Calib
     Without such labels the raw uncertainty is kept as it is.
     """
     if not known:
-        return Calibrated(Calibration(), np.array([]), None)
+        return Calibrated(Calibration(), None)
     estimate = estimator.estimate([item.atoms for item in known])
     errors = force_errors(estimate, known)
     calibration = fit_calibration(np.concatenate(estimate.raw), errors)
-    sigma = [calibration.apply(raw) for raw in estimate.raw]
-    worst = np.array([float(part.max()) for part in sigma])
-    return Calibrated(calibration, worst, assess(np.concatenate(sigma), errors))
+    sigma = calibration.apply(np.concatenate(estimate.raw))
+    return Calibrated(calibration, assess(sigma, errors))
 
 
 def force_errors(

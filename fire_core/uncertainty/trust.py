@@ -18,46 +18,55 @@ class Trust(StrEnum):
     """Where a candidate's uncertainty lies."""
 
     TRUSTED = "trusted"
+    WAITING = "waiting"
     CANDIDATE = "candidate"
     BEYOND = "beyond"
 
 
 @dataclass(frozen=True, slots=True)
 class TrustBand:
-    """Calibrated uncertainties, eV/Å, between which a label is worth its cost.
+    """Calibrated uncertainties, eV/Å, that part candidates.
 
-    Below `low` the model knows the structure; above `high` it has left physics, and a
-    label of what it made would teach little or fail.
+    Below `target` the model is as good as is wanted. From there to `low` a candidate
+    waits, as others are more uncertain; from `low` to `high` it is worth a label now.
+    Above `high` the model has left physics, and a label of what it made would teach
+    little or fail.
     """
 
+    target: float
     low: float
     high: float
 
     def judge(self, worst: NDArray[np.float64]) -> NDArray[np.str_]:
         """Say for each candidate, (n,), by its worst atom, what it is."""
-        inside = np.where(worst > self.high, Trust.BEYOND, Trust.CANDIDATE)
-        return np.asarray(np.where(worst < self.low, Trust.TRUSTED, inside), np.str_)
+        kinds = np.where(worst > self.high, Trust.BEYOND, Trust.CANDIDATE)
+        kinds = np.where(worst < self.low, Trust.WAITING, kinds)
+        return np.asarray(np.where(worst < self.target, Trust.TRUSTED, kinds), np.str_)
 
 
-def adapt_band(known: NDArray[np.float64], config: TrustConfig) -> TrustBand:
-    """Set the band by what the model says of labelled structures it did not learn.
+def adapt_band(
+    worst: NDArray[np.float64], config: TrustConfig, least: int
+) -> TrustBand:
+    """Set the lower level so that labels go where the model knows least.
 
-    The lower level is the `config.known` quantile of their worst atoms' uncertainty:
-    what is no more uncertain than known ground is trusted. It falls as the model
-    learns, down to `config.target`, below which nobody wants a label. The upper level
-    is `config.high`, and at least twice the lower one.
+    Of the candidates between target and upper level, the most uncertain `config.focus`
+    part is worth a label, and at least `least` of them: the level follows the model
+    down as it learns, until nothing is above the target.
 
     Parameters
     ----------
-    known
-        (n,), calibrated uncertainty of each structure's worst atom, eV/Å; n may be 0.
+    worst
+        (n,), calibrated uncertainty of each candidate's worst atom, eV/Å.
     config
-        Target, quantile and upper level, meV/Å.
+        Target and upper level, meV/Å; focus.
+    least
+        Labels of a round.
     """
-    low = config.target / 1e3
-    if len(known):
-        low = max(low, float(np.quantile(known, config.known)))
-    return TrustBand(low, max(config.high / 1e3, 2 * low))
+    target, high = config.target / 1e3, config.high / 1e3
+    between = np.sort(worst[(worst >= target) & (worst <= high)])[::-1]
+    kept = max(int(np.ceil(config.focus * len(between))), least)
+    low = target if kept >= len(between) else float(between[kept - 1])
+    return TrustBand(target, low, high)
 
 
 def choose_pool(
@@ -66,7 +75,8 @@ def choose_pool(
     """Return the indices that labels are chosen from; at most `n` of them are bought.
 
     They are all that are worth a label; where those are fewer than `verify`, trusted
-    ones, drawn at random, make up for the rest. `n` below `verify` holds.
+    ones, drawn at random, make up for the rest: they test the uncertainty where it
+    claims to know. `n` below `verify` holds.
 
     Parameters
     ----------

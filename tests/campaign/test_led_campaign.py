@@ -43,7 +43,7 @@ LED: dict[str, Any] = {
     "uncertainty": {
         "method": "committee",
         "frames": 20,
-        "trust": {"target": 1.0, "known": 0.5, "high": 20000},
+        "trust": {"target": 1.0, "focus": 0.5, "high": 20000},
         "verify": 2,
         "min_gain": 0.0,
     },

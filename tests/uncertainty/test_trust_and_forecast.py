@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from fire_core.config.uncertainty import TrustConfig
 from fire_core.uncertainty.forecast import CurvePoint, forecast_error
@@ -15,20 +16,43 @@ from fire_core.uncertainty.trust import (
 )
 
 
-def test_every_candidate_is_one_of_three_kinds() -> None:
-    found = TrustBand(0.1, 1.0).judge(np.array([0.0, 0.0999, 0.1, 1.0, 1.01, np.inf]))
-    kinds = [Trust.TRUSTED] * 2 + [Trust.CANDIDATE] * 2 + [Trust.BEYOND] * 2
-    assert found.tolist() == kinds
+def test_every_candidate_is_one_of_four_kinds() -> None:
+    worst = np.array([0.0, 0.049, 0.05, 0.099, 0.1, 1.0, 1.01, np.inf])
+    kinds = [
+        *([Trust.TRUSTED] * 2),
+        *([Trust.WAITING] * 2),
+        *([Trust.CANDIDATE] * 2),
+        *([Trust.BEYOND] * 2),
+    ]
+    assert TrustBand(0.05, 0.1, 1.0).judge(worst).tolist() == kinds
 
 
-def test_the_lower_level_falls_with_the_model_down_to_the_target() -> None:
-    config = TrustConfig(target=50, known=0.9, high=500)
-    known = np.linspace(0.0, 0.4, 101)
-    assert adapt_band(known, config).low == pytest.approx(0.36)
-    assert adapt_band(known / 2, config).low == pytest.approx(0.18)
-    assert adapt_band(known / 100, config) == TrustBand(0.05, 0.5)
-    assert adapt_band(np.array([]), config) == TrustBand(0.05, 0.5)
-    assert adapt_band(10 * known, config).high == pytest.approx(7.2)  # never below low
+def test_the_lower_level_follows_the_model_down_to_the_target() -> None:
+    config = TrustConfig(target=100, focus=0.25, high=1000)
+    rng = np.random.default_rng(0)
+    worst = rng.uniform(0.0, 1.2, 400)
+    levels = []
+    for better in (1.0, 2.0, 4.0):
+        band = adapt_band(worst / better, config, least=10)
+        kinds = band.judge(worst / better)
+        between = np.isin(kinds, [Trust.CANDIDATE, Trust.WAITING]).sum()
+        assert (kinds == Trust.CANDIDATE).sum() == np.ceil(0.25 * between)
+        levels.append(band.low)
+    assert levels[0] > levels[1] > levels[2] > 0.1
+    assert adapt_band(worst / 1000, config, least=10) == TrustBand(0.1, 0.1, 1.0)
+
+
+def test_a_round_gets_its_labels_before_the_focus_counts() -> None:
+    config = TrustConfig(target=100, focus=0.1, high=1000)
+    worst = np.linspace(0.2, 0.9, 30)
+    band = adapt_band(worst, config, least=12)
+    assert (band.judge(worst) == Trust.CANDIDATE).sum() == 12
+    assert adapt_band(worst, config, least=40).low == 0.1
+
+
+def test_levels_in_the_wrong_order_are_refused() -> None:
+    with pytest.raises(ValidationError, match="high must be above target"):
+        TrustConfig(target=300, high=200)
 
 
 @pytest.mark.parametrize(
