@@ -112,17 +112,23 @@ def _cannot_go_on(last: RoundSummary) -> Decision | None:
     """Say why a round gave no more to go on with; None: it did."""
     if last.cut is not None and (last.round > 0 or last.labels_done == 0):
         return Decision(Action.EXHAUSTED, f"round {last.round} was cut: {last.cut}")
-    if last.labels_done == 0:
+    if last.round > 0 and last.candidates == 0 and last.trusted is not None:
         return Decision(
-            Action.STOP,
-            f"round {last.round} has no finished label ({last.labels_failed} failed): "
-            "see `fire label failures`",
+            Action.EXHAUSTED,
+            f"every candidate of round {last.round} is beyond reach or like what is "
+            "labelled: see uncertainty.trust.high, or lower explore.temperatures",
         )
     if last.round > 0 and last.candidates == 0:
         return Decision(
             Action.STOP,
             f"round {last.round} explored no usable candidate: the model is unstable; "
             "lower explore.temperatures or raise perturb.n",
+        )
+    if last.labels_done == 0:
+        return Decision(
+            Action.STOP,
+            f"round {last.round} has no finished label ({last.labels_failed} failed): "
+            "see `fire label failures`",
         )
     return None
 

@@ -72,6 +72,7 @@ def led(*errors: float, trusted: float = 0.5, surprise: float = 1.0) -> Any:
         (led(90.0, 89.0, 88.5), Action.NOT_WORTH_IT, "min_gain is 10.0 %"),
         (led(90.0, 89.0), Action.CONTINUE, "round 3"),  # two points prove nothing
         (led(90.0, 60.0, 70.0), Action.CONTINUE, "round 4"),  # noise leaves hope
+        ([*led(90.0), RoundSummary(2, 0, 0, 0, None, 0.0)], Action.EXHAUSTED, "beyond"),
         (led(*[90.0 * 0.8**n for n in range(6)]), Action.EXHAUSTED, "50 % of the"),
     ],
 )
