@@ -90,11 +90,13 @@ class SoapConfig(Part):
     """Degree of the spherical harmonics."""
     sigma: Positive = 0.5
     """Gaussian width, Å."""
-    average: Literal["frame", "species", "species_region"] = "species"
+    average: Literal["frame", "species", "species_region", "atom"] = "species"
     """What atoms are averaged over: all; those of one species; of one species on
-    one side of the interface."""
+    one side of the interface; or no others (`atom`: frames of few, the same atoms)."""
+    engine: Literal["fire", "dscribe"] = "fire"
+    """What computes it; dscribe gives the same within 1e-6, and takes longer."""
     workers: Count = 2
-    """Processes; does not change the result."""
+    """Threads; does not change the result."""
 
 
 class ScreenConfig(Part):
