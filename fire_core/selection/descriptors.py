@@ -208,7 +208,8 @@ def _mean_soap(atoms: Atoms, plan: SoapPlan) -> NDArray[np.float64]:
     p_nn'l = π (8 / (2l + 1))^{1/2} Σ_m c_nlm c_n'lm, summed over the group's atoms and
     divided by their number.
     """
-    from fire_core.selection.soap_kernel import expand, place_atoms
+    from fire_core.selection.compiled import place_atoms
+    from fire_core.selection.soap_kernel import expand
 
     kinds = plan.grouping.kinds(atoms)
     place = place_atoms(atoms, kinds, plan.basis.reach)
