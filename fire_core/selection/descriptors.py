@@ -15,7 +15,7 @@ from fire_core.selection.groups import Grouping, group_atoms
 from fire_core.selection.soap_basis import SoapBasis, feature_order, make_basis
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from ase import Atoms
     from numpy.typing import ArrayLike, NDArray
@@ -127,6 +127,34 @@ def describe(frames: Iterable[Atoms], plan: SoapPlan) -> Iterator[NDArray[np.flo
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def describe_by_atoms(
+    frames: Iterable[Atoms],
+    grouping: Grouping,
+    features: Callable[[Sequence[Atoms]], Sequence[NDArray[np.floating]]],
+) -> Iterator[NDArray[np.float32]]:
+    """Yield another descriptor's means over groups of atoms, in blocks as `describe`.
+
+    Parameters
+    ----------
+    frames
+        Taken as they are needed.
+    grouping
+        Atoms that are averaged together; a group that a frame lacks is zero.
+    features
+        Gives (n_atoms, k) for each of some frames, such as
+        `MaceBackbone.atom_features`.
+    """
+    source = iter(frames)
+    while chunk := list(islice(source, CHUNK)):
+        rows = []
+        for atoms, values in zip(chunk, features(chunk), strict=True):
+            groups = grouping.groups(atoms, grouping.kinds(atoms))
+            empty = np.zeros(values.shape[1])
+            means = [values[g].mean(axis=0) if len(g) else empty for g in groups]
+            rows.append(np.concatenate(means))
+        yield np.asarray(rows, np.float32)
 
 
 def soap_features(

@@ -96,16 +96,16 @@ def screen(
         if given is not None and len(given) != len(frames):
             msg = f"expected {what} of {len(frames)} frames, got those of {len(given)}"
             raise StructureError(msg)
-    return [
-        _judge_structure(atoms, config, reference)
-        or (
-            None
-            if energies is None
-            else _judge_energy(atoms, energies[i], config, reference)
-        )
-        or (None if forces is None else judge_forces(forces[i], config.max_force))
-        for i, atoms in enumerate(frames)
-    ]
+    problems = []
+    for i, atoms in enumerate(frames):
+        problem = _judge_structure(atoms, config, reference)
+        if problem is None and energies is not None:
+            formula = atoms.get_chemical_formula()
+            problem = judge_energy(formula, energies[i] / len(atoms), config, reference)
+        if problem is None and forces is not None:
+            problem = judge_forces(forces[i], config.max_force)
+        problems.append(problem)
+    return problems
 
 
 def _judge_structure(
@@ -199,13 +199,14 @@ def _judge_distances(atoms: Atoms, config: ScreenConfig) -> Problem | None:
     return Problem(str(kind[i, j]), detail)
 
 
-def _judge_energy(
-    atoms: Atoms, energy: float, config: ScreenConfig, reference: Reference
+def judge_energy(
+    formula: str, energy: float, config: ScreenConfig, reference: Reference
 ) -> Problem | None:
-    lowest = reference.lowest.get(atoms.get_chemical_formula())
+    """Judge an energy, eV/atom, of a formula; None where it is within the limit."""
+    lowest = reference.lowest.get(formula)
     if config.max_energy is None or lowest is None:
         return None
-    above = energy / len(atoms) - lowest
+    above = energy - lowest
     if above <= config.max_energy:  # nan compares false
         return None
     detail = (

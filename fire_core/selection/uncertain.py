@@ -29,8 +29,8 @@ def choose_uncertain(candidates: Candidates, n: int) -> Choice:
     sigma = candidates.uncertainty
     if sigma is None:
         msg = (
-            "method 'uncertain' needs the uncertainty of each candidate, got none; "
-            "explore with a committee, or set select.method: kmeans"
+            "method 'uncertain' needs the uncertainty of each candidate, got none: "
+            "the run measured none; set select.method: kmeans"
         )
         raise StructureError(msg)
     if not (np.isfinite(sigma).all() and (sigma >= 0).all()):

@@ -99,7 +99,7 @@ class TestUncertain(SelectorContract):
         assert {p.index for p in picks} == {p.index for p in plain}
 
     def test_a_run_without_uncertainties_says_what_to_do(self):
-        with pytest.raises(StructureError, match="got none; explore with a committee"):
+        with pytest.raises(StructureError, match="got none: the run measured none"):
             super().pick(mixture(), 3)
         with pytest.raises(StructureError, match="finite and not negative"):
             self.pick(mixture(), 3, uncertainty=np.full(240, -1.0))
