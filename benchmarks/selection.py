@@ -81,14 +81,14 @@ def choose_with_fire(frames: int, picks: int, average: str, out: Path) -> Run:
 
 def choose_plainly(frames: int, picks: int, out: Path) -> Run:
     """Choose as a script of a page would; save points and picks."""
-    from dscribe.descriptors import SOAP as DscribeSoap
+    from dscribe import descriptors
     from sklearn.cluster import KMeans
     from sklearn.decomposition import PCA
     from sklearn.metrics import pairwise_distances_argmin
 
     start = time.perf_counter()
     structures = list(make_frames(0, frames))
-    soap = DscribeSoap(
+    soap = descriptors.SOAP(
         species=list(SPECIES),
         r_cut=SOAP["cutoff"],
         n_max=SOAP["n_max"],
@@ -202,8 +202,8 @@ def measure_all(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     for name in ("FIRE", "plain", "random"):
         print(f"{name:8s} {json.dumps(found[name])}")
     print(
-        f"same picks: {found['same_picks']} of {picks}; the plain script's matrix takes "
-        f"{8 * WIDTH * frames / 2**20:.0f} MiB, of 50,000 frames "
+        f"same picks: {found['same_picks']} of {picks}; the plain script's matrix "
+        f"takes {8 * WIDTH * frames / 2**20:.0f} MiB, of 50,000 frames "
         f"{8 * WIDTH * 50_000 / 2**20:.0f} MiB, by species four times as much"
     )
     return {

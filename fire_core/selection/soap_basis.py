@@ -48,8 +48,8 @@ def make_basis(config: SoapConfig) -> SoapBasis:
 
     The density of Gaussians exp(-|r - r_j|² / 2σ²) at the neighbours is projected on
     g_nl(r) Y_lm with g_nl(r) = Σ_k β_nkl r^l exp(-α_kl r²) (Himanen et al., Computer
-    Physics Communications 247, 106949, 2020). The product of two Gaussians is one, so that with
-    η = 1 / 2σ² a neighbour at distance r gives
+    Physics Communications 247, 106949, 2020). The product of two Gaussians is one, so
+    that with η = 1 / 2σ² a neighbour at distance r gives
 
     Σ_k β_nkl (π / (η + α))^{3/2} (η / (η + α))^l r^l exp(-ηα / (η + α) · r²) Y_lm.
     """
