@@ -6,7 +6,8 @@ components; K-means into 500 clusters, of each the frame nearest to the centre. 
 sides average SOAP over all atoms after the power spectrum (dscribe's `outer`), so that
 their features are the same; FIRE's own average by species is reported too. Each runs in
 processes of its own on two cores; memory is the largest sum of the resident sizes of a
-process and its children, looked at every 50 ms.
+process and its children, and CPU time the sum over them, looked at every 50 ms. On a
+machine that others use, the ratio of CPU times is the steadier one.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ WIDTH: Final = 3696
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one side took; seconds, MiB."""
+    """What one side took; seconds, MiB; CPU seconds with start and imports."""
 
     side: str
     frames: int
@@ -50,6 +51,7 @@ class Run:
     pca_s: float
     kmeans_s: float
     peak_mib: float = 0.0
+    cpu_s: float = 0.0
 
 
 def choose_with_fire(frames: int, picks: int, average: str, out: Path) -> Run:
@@ -124,10 +126,10 @@ def measure(side: str, frames: int, picks: int, out: Path) -> Run:
     child = subprocess.Popen(
         command, env=os.environ | threads, stdout=subprocess.PIPE, text=True
     )
-    peak = 0
+    peak, spent = 0, dict[int, float]()
     with child:
         while child.poll() is None:
-            peak = max(peak, _resident(child.pid))
+            peak = max(peak, _look(child.pid, spent))
             time.sleep(0.05)
         assert child.stdout is not None
         text = child.stdout.read()
@@ -135,16 +137,21 @@ def measure(side: str, frames: int, picks: int, out: Path) -> Run:
         msg = f"{side} with {frames} frames ended with {child.returncode}"
         raise RuntimeError(msg)
     found = json.loads(text.splitlines()[-1])
-    return Run(**{**found, "peak_mib": peak / 2**20})
+    spent_s = sum(spent.values())
+    run = Run(**{**found, "peak_mib": peak / 2**20, "cpu_s": spent_s})
+    print(json.dumps(asdict(run)), file=sys.stderr, flush=True)  # each takes minutes
+    return run
 
 
-def _resident(pid: int) -> int:
-    """Return the resident bytes of a process and its children."""
+def _look(pid: int, spent: dict[int, float]) -> int:
+    """Return the resident bytes of a process and its children; note their CPU time."""
     total = 0
     try:
         parent = psutil.Process(pid)
         for process in (parent, *parent.children(recursive=True)):
             total += process.memory_info().rss
+            times = process.cpu_times()
+            spent[process.pid] = times.user + times.system
     except psutil.NoSuchProcess:
         pass
     return total
@@ -179,11 +186,13 @@ def compare(folder: Path, frames: int, picks: int) -> dict[str, Any]:
 def show(runs: list[Run]) -> None:
     """Print what each run took."""
     print(f"{'side':24s} {'frames':>7s} {'s':>8s} {'SOAP':>8s} {'PCA':>7s} "
-          f"{'K-means':>8s} {'peak MiB':>9s}")  # fmt: skip
+          f"{'K-means':>8s} {'CPU s':>8s} {'peak MiB':>9s}")  # fmt: skip
     for run in runs:
         print(
             f"{run.side:24s} {run.frames:7d} {run.seconds:8.1f} {run.features_s:8.1f} "
-            f"{run.pca_s:7.1f} {run.kmeans_s:8.1f} {run.peak_mib:9.0f}"
+            f"{run.pca_s:7.1f} {run.kmeans_s:8.1f} {run.cpu_s:8.1f} "
+            f"{run.peak_mib:9.0f}",
+            flush=True,
         )
 
 
@@ -208,6 +217,7 @@ def measure_all(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     )
     return {
         "time_ratio": runs["ours"].seconds / runs["plain"].seconds,
+        "cpu_ratio": runs["ours"].cpu_s / runs["plain"].cpu_s,
         "peak_mib": runs["ours"].peak_mib,
         "coverage_ratio": found["FIRE"]["mean"] / found["plain"]["mean"],
         "runs": [asdict(run) for run in [*runs.values(), *growth]],
