@@ -11,7 +11,13 @@ from scipy.spatial.transform import Rotation
 from fire_core.config.steps import SoapConfig
 from fire_core.errors import StructureError, UnknownElementError
 from fire_core.selection import descriptors
-from fire_core.selection.descriptors import describe, plan_soap, soap_features
+from fire_core.selection.descriptors import (
+    describe,
+    describe_by_atoms,
+    plan_soap,
+    soap_features,
+)
+from fire_core.selection.groups import group_atoms
 
 SMALL = {"n_max": 4, "l_max": 3, "cutoff": 4.5}
 SAME = 2e-6
@@ -170,6 +176,24 @@ def test_frames_of_a_molecule_need_no_cell():
     shifted = molecule.copy()
     shifted.positions += 5.0
     assert _same(_features(molecule), _features(shifted))
+
+
+def test_another_descriptor_is_averaged_over_the_same_groups(salt):
+    """SOAP of single atoms, averaged from outside, is the average from inside."""
+    frames = [salt, salt[::-1], salt[salt.numbers == 3]]
+
+    def of_atoms(chunk):
+        config = SoapConfig(average="atom", **SMALL)
+        return [
+            soap_features([a], config, species=[3, 17])[0].reshape(len(a), -1)
+            for a in chunk
+        ]
+
+    grouping = group_atoms("species", [3, 17], salt)
+    (outside,) = describe_by_atoms(iter(frames), grouping, of_atoms)
+    inside = soap_features(frames, SoapConfig(**SMALL))
+    assert outside.shape == inside.shape
+    assert _same(outside, inside)
 
 
 def test_clear_refusals(salt):
