@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.campaign_service import approve, pending, submit
+from cli.explain import explain
 from cli.options import DEFAULT_BLOBS, DEFAULT_DB, AsJson, Blobs, Database
 from cli.prefect_run import set_prefect_defaults, show_expected_errors_once
 from fire_core.config.campaign import STUDY_PREFIX
@@ -22,6 +23,7 @@ app = typer.Typer(no_args_is_help=True)
 app.command()(submit)
 app.command()(pending)
 app.command()(approve)
+app.command()(explain)
 
 
 @app.command()

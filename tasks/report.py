@@ -238,7 +238,31 @@ def _pca(store: Store, ref: CampaignRef, round_: int) -> PcaPoints | None:
         temperatures=arrays["temperatures"],
         picked=arrays["picked"].astype(int).tolist(),
         explained=(ratio[0], ratio[1]),
+        **_words(meta.get("explanation")),
     )
+
+
+def _words(explanation: JsonDict | None) -> JsonDict:
+    """Say how well the candidates are covered; nothing for an older selection."""
+    if explanation is None:
+        return {}
+    before, after = explanation["before"], explanation["after"]
+    coverage = (
+        "Distance of a candidate to the nearest labelled or selected structure, in "
+        "units of the candidates' spread in the reduced descriptor space: mean "
+        f"{after['mean']:.2f}, largest {after['largest']:.2f}"
+    )
+    if before is not None:
+        coverage += f" (before: {before['mean']:.2f}, {before['largest']:.2f})"
+    regions = []
+    for region in explanation["regions"]:
+        example = region["example"]
+        regions.append(
+            f"{region['candidates']} candidates around step {example['step']} of "
+            f"replica {example['replica']} ({example['temperature']:.0f} K), at "
+            f"{region['distance']:.2f}"
+        )
+    return {"coverage": coverage + ".", "regions": regions}
 
 
 def _describe(store: Store, config: CampaignConfig, ref: CampaignRef) -> str:

@@ -5,29 +5,42 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from prefect import get_run_logger, task
 
 from fire_core.campaign import sub_seed
+from fire_core.errors import StructureError
 from fire_core.exploration.harvest import spread
-from fire_core.selection.descriptors import soap_features
-from fire_core.selection.reduce import fit_pca
-from fire_core.selection.screen import screen
+from fire_core.selection.explain import Explanation, explain
 from fire_core.selection.selectors import find_duplicates, select
 from fire_core.storage.campaigns import SelectionRow
+from tasks.candidates import (
+    Screened,
+    exploring_model,
+    judge_by_forces,
+    reduce_run,
+    screen_run,
+)
 from tasks.context import CampaignRef, count_usage, hold_step, open_campaign
 from tasks.explore import TEST, RunPlan
 from tasks.label import chosen_keys
-from tasks.prepare import PERTURB, SELECTED, START
-from tasks.uncertainty import narrow_choice
+from tasks.prepare import PERTURB, SELECTED
+from tasks.uncertainty import Narrowing
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from numpy.typing import NDArray
 
+    from fire_core.backbones.base import Backbone
     from fire_core.config.campaign import CampaignConfig
-    from fire_core.records import Pick
+    from fire_core.config.steps import ScreenConfig
+    from fire_core.records import Pick, Problem
+    from fire_core.selection.pipeline import Reduced
     from fire_core.storage.runs import FrameRow
     from fire_core.storage.store import Store
 
@@ -51,80 +64,164 @@ def select_candidates(ref: CampaignRef, plan: RunPlan) -> int:
 def _select(
     store: Store, config: CampaignConfig, ref: CampaignRef, plan: RunPlan
 ) -> int:
-    rows = store.get_frames(plan.run_id)
-    keys = [row.key for row in rows]
-    frames = store.get_structures(keys)
-    problems = screen(frames, config.select.screen)
-    allowed = np.array([problem is None for problem in problems])
-    refused = Counter(problem.kind for problem in problems if problem is not None)
-    known_keys = [
+    screened = screen_run(store, config, ref, plan)
+    narrowing = Narrowing.read(store, config, ref, plan.round)
+    _refuse_few(screened, 2 if narrowing.is_led else config.select.n)
+    known = [
         key
         for round_ in range(plan.round)
         for key in chosen_keys(store, ref, round_, SELECTED if round_ else PERTURB)
     ]
-    known = store.get_structures(known_keys)
-    features = soap_features(
-        [*frames, *known], config.select.soap, regions=_regions(store, ref)
-    )
-    pca = fit_pca(
-        features[: len(frames)],
-        config.select.pca_components,
-        config.select.pca_variance,
-    )
-    reduced = pca.project(features)
-    points, labelled = reduced[: len(frames)], reduced[len(frames) :]
-    fresh = allowed & ~find_duplicates(points, labelled)
-    sound = [key for key, is_fresh in zip(keys, fresh, strict=True) if is_fresh]
-    pool, n = narrow_choice(store, config, ref, plan.round, sound)
-    picks = select(
-        points,
-        config.select.model_copy(update={"n": n}),
-        rng_seed=sub_seed(config, "select", plan.round),
-        known=labelled,
-        allowed=np.array([key in pool for key in keys]),
-    )
+    model = cache(lambda: exploring_model(store, config, ref, plan))
+    reduced = reduce_run(store, config, ref, screened, known, model)
+    seed = sub_seed(config, "select", plan.round)
+    judge = partial(_judge, store, model, config.select.screen)
+    picks = _pick(config, screened, reduced, seed, judge=judge, narrowing=narrowing)
+    if not picks:
+        row = SelectionRow(str(config.select.method), [])
+        store.save_selection(ref.name, plan.round, SELECTED, row)
+        return 0
+    explanation = explain(reduced.points, reduced.known, picks, reduced.q_residuals)
+    refused = Counter(problem.kind for problem in screened.refused.values())
     get_run_logger().info(
-        "%d of %d candidates chosen; refused: %s",
+        "%d of %d candidates chosen; refused: %s; distance of the candidates to the "
+        "nearest labelled or chosen: mean %.2f, largest %.2f of their spread",
         len(picks),
-        len(frames),
+        len(screened.kept) + len(screened.refused),
         dict(refused),
+        explanation.after.mean,
+        explanation.after.largest,
     )
-    ordered = sorted(picks, key=lambda pick: pick.rank)
-    chosen = [keys[pick.index] for pick in ordered]
+    chosen = [screened.kept[pick.index].key for pick in picks]
+    flags = {key: [p.kind, p.detail] for key, p in screened.refused.items()}
     meta = {
-        "candidates": len(frames),
+        "candidates": len(screened.kept) + len(screened.refused),
         "refused": dict(refused),
-        "explained_variance": [float(v) for v in pca.explained_ratio],
-        "map_blob": store.blobs.put_bytes(_map_bytes(reduced, rows, picks)),
+        "refused_blob": store.blobs.put_bytes(json.dumps(flags).encode()),
+        "explained_variance": [float(v) for v in reduced.pca.explained_ratio],
+        "map_blob": store.blobs.put_bytes(
+            _map_bytes(reduced.points, screened.kept, picks)
+        ),
+        "explanation": explanation_to_dict(explanation, screened.kept),
     }
     store.save_selection(
         ref.name,
         plan.round,
         SELECTED,
-        SelectionRow(str(config.select.method), chosen, ordered, json.dumps(meta)),
+        SelectionRow(str(config.select.method), chosen, picks, json.dumps(meta)),
     )
     return len(chosen)
 
 
+def _refuse_few(screened: Screened, n: int) -> None:
+    if len(screened.kept) >= max(n, 2):
+        return
+    reasons = Counter(problem.kind for problem in screened.refused.values())
+    msg = (
+        f"expected at least {max(n, 2)} candidates to select from, got "
+        f"{len(screened.kept)}; refused by screening: {dict(reasons) or 'none'}; lower "
+        "select.n, raise explore.steps or explore.replicas, or see select.screen"
+    )
+    raise StructureError(msg)
+
+
+def _judge(
+    store: Store,
+    model: Callable[[], Backbone],
+    limits: ScreenConfig,
+    keys: Sequence[str],
+) -> dict[str, Problem]:
+    """Return what is wrong with the forces on some candidates, by key."""
+    if limits.forces == "never":
+        return {}
+    return judge_by_forces(store, model(), keys, limits.max_force)
+
+
+def _pick(
+    config: CampaignConfig,
+    screened: Screened,
+    reduced: Reduced,
+    seed: int,
+    *,
+    judge: Callable[[Sequence[str]], dict[str, Problem]],
+    narrowing: Narrowing,
+) -> list[Pick]:
+    """Choose, and choose again without those whose forces are beyond the limit."""
+    keys = [row.key for row in screened.kept]
+    allowed = ~find_duplicates(reduced.points, reduced.known)
+    judged: set[str] = set()
+    while True:
+        sound = [key for key, is_sound in zip(keys, allowed, strict=True) if is_sound]
+        pool, n = narrowing.choose(sound)
+        if n == 0:
+            return []
+        picks = select(
+            reduced.points,
+            config.select.model_copy(update={"n": n}),
+            rng_seed=seed,
+            known=reduced.known,
+            allowed=allowed & np.array([key in pool for key in keys]),
+            uncertainty=narrowing.uncertainty(keys),
+        )
+        picks = sorted(picks, key=lambda pick: pick.rank)
+        chosen = {keys[pick.index] for pick in picks}
+        fresh = sorted(chosen - judged)
+        judged |= chosen
+        found = judge(fresh)
+        if not found:
+            return picks
+        screened.refused.update(found)
+        allowed &= [key not in found for key in keys]
+
+
+def explanation_to_dict(
+    explanation: Explanation, rows: Sequence[FrameRow]
+) -> dict[str, Any]:
+    """Return an explanation with the frames that it names, fit for JSON."""
+
+    def frame(index: int) -> dict[str, Any]:
+        row = rows[index]
+        return {
+            "key": row.key,
+            "replica": row.replica,
+            "temperature": row.temperature,
+            "step": row.step,
+        }
+
+    return {
+        "unit": explanation.unit,
+        "q_limit": explanation.q_limit,
+        "before": explanation.before and asdict(explanation.before),
+        "after": asdict(explanation.after),
+        "picks": [
+            frame(reason.index)
+            | {k: v for k, v in asdict(reason).items() if k != "index"}
+            for reason in explanation.picks
+        ],
+        "regions": [
+            {
+                "example": frame(region.example),
+                "distance": region.distance,
+                "candidates": len(region.members),
+                "temperatures": sorted({rows[i].temperature for i in region.members}),
+            }
+            for region in explanation.regions
+        ],
+    }
+
+
 def _map_bytes(
-    reduced: NDArray[np.float64], rows: list[FrameRow], picks: list[Pick]
+    points: NDArray[np.float64], rows: Sequence[FrameRow], picks: Sequence[Pick]
 ) -> bytes:
     """Pack what the PCA map shows: coordinates, temperatures, picks."""
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer,
-        coordinates=reduced[: len(rows), :2].astype(np.float32),
+        coordinates=points[:, :2].astype(np.float32),
         temperatures=np.array([row.temperature for row in rows]),
         picked=np.array([pick.index for pick in picks]),
     )
     return buffer.getvalue()
-
-
-def _regions(store: Store, ref: CampaignRef) -> NDArray[np.int64] | None:
-    """Return each atom's side of the interface; None where there is none."""
-    row = store.get_selection(ref.name, 0, START)
-    regions = None if row is None else json.loads(row.meta_json)["regions"]
-    return None if regions is None else np.array(regions)
 
 
 @task(name="choose-test", task_run_name="choose-test-{ref.name}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 from prefect import get_run_logger, task
@@ -163,29 +163,59 @@ def read_scores(store: Store, ref: CampaignRef, round_: int) -> Scores | None:
     return Scores(keys, worst, band.judge(worst))
 
 
-def narrow_choice(
-    store: Store,
-    config: CampaignConfig,
-    ref: CampaignRef,
-    round_: int,
-    fresh: Sequence[str],
-) -> tuple[set[str], int]:
-    """Return the structures that a round may label, and how many it labels.
+@dataclass(frozen=True, slots=True, eq=False)
+class Narrowing:
+    """What the uncertainty of a round's candidates leaves to choose from.
 
-    Parameters
+    Attributes
     ----------
-    fresh
-        Keys of the candidates that are sound and unlike what is labelled.
+    scores
+        None where uncertainty does not lead the round: everything is left.
+    n, verify
+        Labels of a round, and the fewest of them.
+    seed
+        Of the draw of trusted ones.
     """
-    scores = read_scores(store, ref, round_)
-    if scores is None:
-        return set(fresh), config.select.n
-    usable = np.isin(scores.keys, list(fresh))
-    seed = sub_seed(config, "verify", round_)
-    settings = config.uncertainty
-    pool = choose_pool(scores.kinds[usable], config.select.n, settings.verify, seed)
-    narrowed = {str(key) for key in np.array(scores.keys)[usable][pool]}
-    return narrowed, min(config.select.n, len(narrowed))
+
+    scores: Scores | None
+    n: int
+    verify: int
+    seed: int
+
+    @classmethod
+    def read(
+        cls, store: Store, config: CampaignConfig, ref: CampaignRef, round_: int
+    ) -> Self:
+        """Read what was kept of a round."""
+        scores = read_scores(store, ref, round_)
+        verify, seed = config.uncertainty.verify, sub_seed(config, "verify", round_)
+        return cls(scores, config.select.n, verify, seed)
+
+    @property
+    def is_led(self) -> bool:
+        """Whether uncertainty leads the round."""
+        return self.scores is not None
+
+    def choose(self, sound: Sequence[str]) -> tuple[set[str], int]:
+        """Return the structures that may be labelled, and how many of them are.
+
+        `sound` are the keys of candidates that passed screening and are unlike what is
+        labelled.
+        """
+        if self.scores is None:
+            return set(sound), self.n
+        usable = np.isin(self.scores.keys, list(sound))
+        kinds = self.scores.kinds[usable]
+        pool = choose_pool(kinds, self.n, self.verify, self.seed)
+        narrowed = {str(key) for key in np.array(self.scores.keys)[usable][pool]}
+        return narrowed, min(self.n, len(narrowed))
+
+    def uncertainty(self, keys: Sequence[str]) -> NDArray[np.float64] | None:
+        """Return each structure's uncertainty, eV/Å; zero where it was not scored."""
+        if self.scores is None:
+            return None
+        known = dict(zip(self.scores.keys, self.scores.worst.tolist(), strict=True))
+        return np.array([known.get(key, 0.0) for key in keys])
 
 
 def _dataset(round_: int) -> str:

@@ -186,30 +186,36 @@ class MaceBackbone:
         self, frames: Sequence[Atoms], *, batch_atoms: int = BATCH_ATOMS
     ) -> NDArray[np.float64]:
         """Return the mean invariant node features of each frame, (n_frames, k)."""
-        rows = self.atom_features(frames, batch_atoms=batch_atoms)
-        return np.array([values.mean(axis=0) for values in rows])
+        atoms = self.atom_features(frames, batch_atoms=batch_atoms)
+        return np.array([values.mean(axis=0) for values in atoms])
 
     def atom_features(
         self, frames: Sequence[Atoms], *, batch_atoms: int = BATCH_ATOMS
     ) -> list[NDArray[np.float64]]:
         """Return the invariant node features of each frame's atoms, (n_atoms, k).
 
-        They are what the readouts receive: of every layer, side by side.
+        They are what the model's readouts see: of every layer the features that
+        rotations leave alone, side by side.
+
+        Raises
+        ------
+        UnknownElementError
+            A frame holds an element that the model does not know.
         """
         import torch
         from mace.tools.torch_geometric import Batch
 
         refuse_unknown_elements(frames, self.elements, self.name)
         keep = _invariant_columns(self.model)
-        rows = []
+        features: list[NDArray[np.float64]] = []
         for part in pack_by_atoms([len(f) for f in frames], batch_atoms):
             graphs = [self.graph(frames[i]) for i in part]
             batch = Batch.from_data_list(graphs).to(self.device)
             with torch.no_grad():
                 output = self.fast(batch.to_dict(), compute_force=False)
             values = output["node_feats"][:, keep].cpu().double().numpy()
-            rows += [values[a:b] for a, b in pairwise(batch.ptr.tolist())]
-        return rows
+            features += [values[a:b] for a, b in pairwise(batch.ptr.tolist())]
+        return features
 
     def torch_sim_model(self) -> Any:
         """Return torch-sim's wrapper of the model; forces and energies only."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from ase.data import chemical_symbols
+from pydantic import Field, field_validator, model_validator
 
 from fire_core.config.base import Count, NonNegative, Part, Positive
 from fire_core.config.gates import GatesConfig
@@ -90,35 +91,87 @@ class SoapConfig(Part):
     """Degree of the spherical harmonics."""
     sigma: Positive = 0.5
     """Gaussian width, Å."""
-    average: Literal["frame", "species", "species_region"] = "species"
+    average: Literal["frame", "species", "species_region", "atom"] = "species"
     """What atoms are averaged over: all; those of one species; of one species on
-    one side of the interface."""
+    one side of the interface; or no others (`atom`: frames of few, the same atoms)."""
+    engine: Literal["fire", "dscribe"] = "fire"
+    """What computes it; dscribe gives the same within 1e-6, and takes longer."""
     workers: Count = 2
-    """Processes; does not change the result."""
+    """Threads; does not change the result."""
 
 
 class ScreenConfig(Part):
-    """Which candidates may be labelled at all."""
+    """Which candidates may be labelled at all.
+
+    Those that may not are counted by reason, and named in the selection's record; the
+    store keeps them.
+    """
 
     min_distance_factor: Positive = 0.6
     """Refuse below this fraction of the sum of two covalent radii."""
+    min_distances: dict[str, Positive] = Field(default_factory=dict)
+    """Smallest distance of pairs of elements, Å, such as `Li-S: 1.6`; beside the factor
+    above."""
+    max_volume_change: Positive | None = 0.5
+    """Refuse a cell whose volume differs from its starting cell's by more than this
+    part; null: never."""
+    same_composition: bool = True
+    """Refuse a frame with another formula than each starting cell: atoms were lost."""
+    charges: dict[str, float] = Field(default_factory=dict)
+    """Formal charge of each element, such as `Li: 1`; where given, a frame whose
+    charges do not add up to zero is refused."""
+    max_energy: Positive | None = 2.0
+    """Refuse a frame whose energy by the exploring model lies this far above the
+    lowest of its formula, eV/atom; null: never."""
     max_force: Positive = 30.0
     """Refuse above this largest force by the exploring model, eV/Å."""
+    forces: Literal["picks", "never"] = "picks"
+    """Whose forces are computed for that: those of what would be chosen, and of what
+    takes the place of the refused; or nobody's."""
+
+    @field_validator("min_distances")
+    @classmethod
+    def _pairs(cls, distances: dict[str, float]) -> dict[str, float]:
+        for pair in distances:
+            names = pair.split("-")
+            if len(names) != 2 or not set(names) <= set(chemical_symbols[1:]):
+                msg = f"expected two elements such as Li-S, got {pair!r}"
+                raise ValueError(msg)
+        return distances
+
+    @field_validator("charges")
+    @classmethod
+    def _elements(cls, charges: dict[str, float]) -> dict[str, float]:
+        if unknown := sorted(set(charges) - set(chemical_symbols[1:])):
+            msg = f"expected elements such as Li, got {', '.join(unknown)}"
+            raise ValueError(msg)
+        return charges
+
+
+Method = Literal["kmeans", "farthest_point", "random", "uncertain", "maxdet"]
 
 
 class SelectConfig(Part):
     """Choice of the candidates worth a label."""
 
-    method: Literal["kmeans", "farthest_point", "random"] = "kmeans"
-    """Selector."""
+    method: Method = "kmeans"
+    """Selector: the frame nearest to the centre of each K-means cluster; farthest
+    points; random; K-means weighted by an uncertainty that the run must have; or
+    `maxdet`, what a linear model on the descriptor would learn most from."""
     n: Count = 96
     """Structures to select."""
+    descriptor: Literal["soap", "mace"] = "soap"
+    """What describes a frame: SOAP; or the invariant features that the exploring MACE
+    model gives its atoms, averaged over the same groups."""
     soap: SoapConfig = SoapConfig()
-    """Descriptor."""
+    """Descriptor; of `mace` its `average` alone counts."""
     pca_components: Count = 12
     """Most components kept."""
     pca_variance: Annotated[float, Field(gt=0, le=1)] = 0.999
     """Variance to keep; the smaller of the two limits holds."""
+    memory_mib: Count = 256
+    """Features up to this size are held in memory, MiB; larger ones go to a file in the
+    temporary folder and are read in blocks."""
     screen: ScreenConfig = ScreenConfig()
     """What is refused before selection."""
 

@@ -103,6 +103,8 @@ def make_results(data: ReportData) -> JsonDict:
             "n_candidates": len(data.pca.scores),
             "n_selected": len(data.pca.picked),
             "explained": list(data.pca.explained),
+            "coverage": data.pca.coverage,
+            "regions": list(data.pca.regions),
         },
         "rounds": None if data.loop is None else asdict(data.loop),
         "provenance": {
@@ -161,8 +163,8 @@ def _draw_all(data: ReportData, folder: Path) -> list[_Shown]:
         figures.draw_pca_map,
         data.pca,
         "Candidates and selection",
-        "MD frames in the plane of the first two principal components of their SOAP "
-        "features; rings mark those sent to labelling.",
+        "MD frames in the plane of the first two principal components of their "
+        "descriptors; rings mark those sent to labelling.",
     )
     show(
         figures.draw_stability,

@@ -82,12 +82,18 @@ class PcaPoints:
         Indices of the selected ones.
     explained
         Fraction of the variance along each of the two components.
+    coverage
+        How near the candidates are to what is labelled, in words; may be empty.
+    regions
+        Under-sampled regions, in words, the farthest first.
     """
 
     scores: Array
     temperatures: Array
     picked: Sequence[int]
     explained: tuple[float, float]
+    coverage: str = ""
+    regions: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

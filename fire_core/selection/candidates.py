@@ -23,11 +23,15 @@ class Candidates:
         (j, k), reduced features of what is labelled already; j may be 0.
     seed
         Seed of any random number.
+    uncertainty
+        (m,), how unsure the exploring model is of each candidate, in any unit; None
+        where that was not measured.
     """
 
     points: NDArray[np.float64]
     known: NDArray[np.float64]
     seed: int
+    uncertainty: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

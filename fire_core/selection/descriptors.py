@@ -1,40 +1,160 @@
-"""Describe each frame by its SOAP vectors, averaged over groups of its atoms."""
+"""Describe frames by their SOAP vectors, averaged over groups of their atoms."""
 
 from __future__ import annotations
 
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from itertools import islice
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from ase.data import chemical_symbols
 
-from fire_core.errors import StructureError, UnknownElementError
+from fire_core.errors import StructureError
+from fire_core.selection.groups import Grouping, group_atoms
+from fire_core.selection.soap_basis import SoapBasis, feature_order, make_basis
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from ase import Atoms
     from numpy.typing import ArrayLike, NDArray
 
     from fire_core.config.steps import SoapConfig
 
-CHUNK: Final = 64
-"""Frames to one piece of work; atom-resolved matrices live only inside it."""
-WORTH_PROCESSES: Final = 8e8
-"""Atoms × features above which processes pay.
-
-Measured: 2.7e-8 s for each on one core, so this is some 20 s of work, against
-4 s until a new process has imported ASE and dscribe.
-"""
+CHUNK: Final = 32
+"""Frames to one piece of work; more are never held, times twice the workers."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Task:
+@dataclass(frozen=True, slots=True, eq=False)
+class SoapPlan:
+    """How frames become vectors; all frames that are compared share one plan.
+
+    Attributes
+    ----------
+    config
+        SOAP and the kind of average.
+    grouping
+        Atoms that are averaged together.
+    periodic
+        Whether frames repeat; all must, or none.
+    basis
+        Functions of the expansion.
+    order
+        Where each feature of a group stands in its power spectrum.
+    """
+
     config: SoapConfig
-    species: tuple[int, ...]
+    grouping: Grouping
     periodic: bool
-    groups: tuple[tuple[int, int | None], ...]
-    regions: tuple[int, ...] | None
+    basis: SoapBasis
+    order: NDArray[np.int64]
+
+    @property
+    def width(self) -> int:
+        """Number of features of a frame."""
+        return self.grouping.n_groups * len(self.order)
+
+
+def plan_soap(
+    config: SoapConfig,
+    like: Atoms,
+    *,
+    species: Collection[int],
+    regions: ArrayLike | None = None,
+) -> SoapPlan:
+    """Return the plan for frames like one of them.
+
+    Parameters
+    ----------
+    config
+        SOAP and the kind of average.
+    like
+        A frame; the others are periodic as it is, and have its atoms where groups
+        go by region or atom.
+    species
+        Atomic numbers that span the features.
+    regions
+        (n_atoms,), integer region of each atom; needed for `species_region`.
+
+    Raises
+    ------
+    StructureError
+        When `species_region` lacks regions, or they do not fit.
+    """
+    grouping = group_atoms(config.average, species, like, regions)
+    return SoapPlan(
+        config=config,
+        grouping=grouping,
+        periodic=bool(like.pbc.any()),
+        basis=make_basis(config),
+        order=feature_order(len(grouping.species), config.n_max, config.l_max),
+    )
+
+
+def describe(frames: Iterable[Atoms], plan: SoapPlan) -> Iterator[NDArray[np.float32]]:
+    """Yield the features of frames in order, (at most CHUNK, width) at a time.
+
+    Frames are taken from the iterator as they are needed, and no matrix of all atoms
+    is made: SOAP (Bartók, Kondor and Csányi, Phys. Rev. B 87, 184115, 2013) is
+    quadratic in the coefficients of an atom, so that its mean over a group is the
+    product of the group's coefficient matrix with itself. The work is done by
+    `workers` threads: the compiled kernel and BLAS run without Python's lock.
+
+    Raises
+    ------
+    StructureError
+        A frame is not finite, or not periodic as the plan says, or lacks an atom.
+    UnknownElementError
+        A frame holds an element outside the plan's species.
+    """
+    from threadpoolctl import threadpool_limits
+
+    waiting: deque[Future[NDArray[np.float32]]] = deque()
+    source = iter(frames)
+    workers = plan.config.workers
+    with (
+        threadpool_limits(1, user_api="blas"),  # sums in one order, one core a worker
+        ThreadPoolExecutor(workers) as pool,
+    ):
+        try:
+            while chunk := list(islice(source, CHUNK)):
+                waiting.append(pool.submit(_describe_chunk, chunk, plan))
+                if len(waiting) > 2 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def describe_by_atoms(
+    frames: Iterable[Atoms],
+    grouping: Grouping,
+    features: Callable[[Sequence[Atoms]], Sequence[NDArray[np.floating]]],
+) -> Iterator[NDArray[np.float32]]:
+    """Yield another descriptor's means over groups of atoms, in blocks as `describe`.
+
+    Parameters
+    ----------
+    frames
+        Taken as they are needed.
+    grouping
+        Atoms that are averaged together; a group that a frame lacks is zero.
+    features
+        Gives (n_atoms, k) for each of some frames, such as
+        `MaceBackbone.atom_features`.
+    """
+    source = iter(frames)
+    while chunk := list(islice(source, CHUNK)):
+        rows = []
+        for atoms, values in zip(chunk, features(chunk), strict=True):
+            groups = grouping.groups(atoms, grouping.kinds(atoms))
+            empty = np.zeros(values.shape[1])
+            means = [values[g].mean(axis=0) if len(g) else empty for g in groups]
+            rows.append(np.concatenate(means))
+        yield np.asarray(rows, np.float32)
 
 
 def soap_features(
@@ -44,17 +164,17 @@ def soap_features(
     regions: ArrayLike | None = None,
     species: Collection[int] | None = None,
 ) -> NDArray[np.float32]:
-    """Compute one feature vector for each frame.
+    """Compute one feature vector for each frame, all at once.
 
-    SOAP (Bartók, Kondor and Csányi, Phys. Rev. B 87, 184115, 2013) of every atom
-    is averaged over the atoms of each group, and the groups' means stand side by
-    side: one group (`frame`), one for each species (`species`), or one for each
-    species in each region (`species_region`). A group that a frame lacks is zero.
+    SOAP of every atom is averaged over the atoms of each group, and the groups' means
+    stand side by side: one group (`frame`), one for each species (`species`), one for
+    each species in each region (`species_region`), or one for each atom (`atom`). A
+    group that a frame lacks is zero.
 
     Parameters
     ----------
     frames
-        Structures; positions outside the cell are folded into it.
+        Structures; atoms may lie outside the cell.
     config
         SOAP and the kind of average; its `workers` change the time only.
     regions
@@ -76,154 +196,63 @@ def soap_features(
     UnknownElementError
         When a frame holds an element outside `species`.
     """
-    task = _plan(frames, config, regions, species)
-    soap = _make_soap(task)
-    width = soap.get_number_of_features()
-    features = np.empty((len(frames), len(task.groups) * width), np.float32)
-    chunks = [frames[i : i + CHUNK] for i in range(0, len(frames), CHUNK)]
-    n_atoms = sum(len(atoms) for atoms in frames)
-    results: Iterable[NDArray[np.float32]]
-    if min(config.workers, len(chunks)) > 1 and n_atoms * width > WORTH_PROCESSES:
-        results = _compute_in_processes(chunks, task, soap)
-    else:
-        results = (_describe(chunk, task, soap) for chunk in chunks)
-    for i, block in enumerate(results):
-        features[i * CHUNK : i * CHUNK + len(block)] = block
+    if not len(frames):
+        msg = "expected at least one frame to describe, got none"
+        raise StructureError(msg)
+    if species is None:
+        species = {int(z) for atoms in frames for z in np.unique(atoms.numbers)}
+    plan = plan_soap(config, frames[0], species=species, regions=regions)
+    features = np.empty((len(frames), plan.width), np.float32)
+    start = 0
+    for block in describe(frames, plan):
+        features[start : start + len(block)] = block
+        start += len(block)
     return features
 
 
-def _plan(
-    frames: Sequence[Atoms],
-    config: SoapConfig,
-    regions: ArrayLike | None,
-    species: Collection[int] | None,
-) -> _Task:
-    if not frames:
-        msg = "expected at least one frame to describe, got none"
-        raise StructureError(msg)
-    if len({bool(atoms.pbc.any()) for atoms in frames}) > 1:
-        msg = "expected all frames periodic or none; describe them apart"
-        raise StructureError(msg)
-    present = {int(z) for atoms in frames for z in np.unique(atoms.numbers)}
-    known = present if species is None else set(species)
-    if unknown := present - known:
-        names = [chemical_symbols[z] for z in sorted(unknown)]
-        msg = (
-            f"expected elements {[chemical_symbols[z] for z in sorted(known)]}, got "
-            f"{names} too; name them in `species`"
-        )
-        raise UnknownElementError(msg)
-    places = None
-    groups: list[tuple[int, int | None]] = [(z, None) for z in sorted(known)]
-    if config.average == "species_region":
-        places = _check_regions(frames, regions)
-        pairs = set(zip(frames[0].numbers.tolist(), places, strict=True))
-        groups = sorted(pairs)
-    elif config.average == "frame":
-        groups = [(0, None)]
-    return _Task(
-        config=config,
-        species=tuple(sorted(known)),
-        periodic=bool(frames[0].pbc.any()),
-        groups=tuple(groups),
-        regions=places,
-    )
-
-
-def _check_regions(
-    frames: Sequence[Atoms], regions: ArrayLike | None
-) -> tuple[int, ...]:
-    if regions is None:
-        msg = (
-            "average 'species_region' needs the region of each atom, got none; pass "
-            "regions=atoms.arrays['region'], or set select.soap.average to species"
-        )
-        raise StructureError(msg)
-    places = tuple(int(r) for r in np.asarray(regions).ravel())
-    numbers = frames[0].numbers
-    for i, atoms in enumerate(frames):
-        if len(places) != len(atoms) or not np.array_equal(atoms.numbers, numbers):
+def _describe_chunk(chunk: Sequence[Atoms], plan: SoapPlan) -> NDArray[np.float32]:
+    if plan.config.engine == "dscribe":
+        from fire_core.selection.soap_reference import mean_soap
+    else:
+        mean_soap = _mean_soap
+    rows = np.empty((len(chunk), plan.grouping.n_groups, len(plan.order)), np.float32)
+    for row, atoms in zip(rows, chunk, strict=True):
+        if bool(atoms.pbc.any()) is not plan.periodic:
+            msg = "expected all frames periodic or none; describe them apart"
+            raise StructureError(msg)
+        if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell).all()):
             msg = (
-                f"expected every frame to have the {len(places)} atoms of the regions "
-                f"in one order, frame {i} is {atoms.get_chemical_formula()} with "
-                f"{len(atoms)}; set select.soap.average to species"
+                f"expected finite positions, {atoms.get_chemical_formula()} has nan or "
+                "inf; screen the frames first"
             )
             raise StructureError(msg)
-    return places
+        row[:] = mean_soap(atoms, plan)
+    return rows.reshape(len(chunk), -1)
 
 
-def _compute_in_processes(
-    chunks: Sequence[Sequence[Atoms]], task: _Task, soap: Any
-) -> Iterable[NDArray[np.float32]]:
-    """Send out chunks, few at a time, and take them back in order.
+def _mean_soap(atoms: Atoms, plan: SoapPlan) -> NDArray[np.float64]:
+    """Return the mean power spectrum of each group, (n_groups, n_features).
 
-    joblib's loky starts clean interpreters, so threads of torch or a server in
-    this process do no harm, and a script needs no main guard. The radial basis
-    travels with `soap`: made again under another number of BLAS threads, it would
-    differ in its last bits.
+    p_nn'l = π (8 / (2l + 1))^{1/2} Σ_m c_nlm c_n'lm, summed over the group's atoms and
+    divided by their number.
     """
-    from sklearn.utils.parallel import Parallel, delayed
+    from fire_core.selection.compiled import place_atoms
+    from fire_core.selection.soap_kernel import expand
 
-    workers = min(task.config.workers, len(chunks))
-    parallel = Parallel(
-        n_jobs=workers,
-        backend="loky",
-        return_as="generator",
-        pre_dispatch=2 * workers,
-        idle_worker_timeout=5,
-    )
-    calls = (delayed(_describe)(_strip(chunk), task, soap) for chunk in chunks)
-    results: Iterable[NDArray[np.float32]] = parallel(calls)
-    return results
-
-
-def _strip(chunk: Sequence[Atoms]) -> list[Atoms]:
-    """Copy frames without what else hangs on them, so that little travels."""
-    from ase import Atoms
-
-    return [
-        Atoms(numbers=a.numbers, positions=a.positions, cell=a.cell, pbc=a.pbc)
-        for a in chunk
-    ]
-
-
-def _make_soap(task: _Task) -> Any:
-    from dscribe.descriptors import SOAP
-
-    return SOAP(
-        species=task.species,
-        r_cut=task.config.cutoff,
-        n_max=task.config.n_max,
-        l_max=task.config.l_max,
-        sigma=task.config.sigma,
-        periodic=task.periodic,
-        average="off",
-        dtype="float64",
-    )
-
-
-def _describe(chunk: Sequence[Atoms], task: _Task, soap: Any) -> NDArray[np.float32]:
-    rows = []
-    for atoms in chunk:
-        folded = atoms.copy()
-        if task.periodic:
-            folded.wrap()  # dscribe 2.1.2 misses neighbours of atoms outside the cell
-        matrix = soap.create(folded)
-        means = [_mean(matrix, _members(atoms, g, task)) for g in task.groups]
-        rows.append(np.concatenate(means))
-    return np.asarray(rows, np.float32)
-
-
-def _members(
-    atoms: Atoms, group: tuple[int, int | None], task: _Task
-) -> NDArray[np.bool_]:
-    z, region = group
-    chosen: NDArray[np.bool_] = (atoms.numbers == z) | (z == 0)
-    return chosen if region is None else chosen & (np.asarray(task.regions) == region)
-
-
-def _mean(matrix: NDArray[np.float64], rows: NDArray[np.bool_]) -> NDArray[np.float64]:
-    if not rows.any():
-        return np.zeros(matrix.shape[1])
-    mean: NDArray[np.float64] = matrix[rows].mean(axis=0)
-    return mean
+    kinds = plan.grouping.kinds(atoms)
+    place = place_atoms(atoms, kinds, plan.basis.reach)
+    l_max = plan.config.l_max
+    size = len(plan.grouping.species) * plan.config.n_max
+    means = np.zeros((plan.grouping.n_groups, len(plan.order)))
+    for mean, members in zip(means, plan.grouping.groups(atoms, kinds), strict=True):
+        if not len(members):
+            continue
+        coefficients = np.empty(((l_max + 1) ** 2, len(members), size))
+        expand(place, members, plan.basis, coefficients)
+        spectrum = np.empty((l_max + 1, size, size))
+        for degree in range(l_max + 1):
+            c = coefficients[degree**2 : (degree + 1) ** 2].reshape(-1, size)
+            factor = np.pi * np.sqrt(8.0 / (2 * degree + 1)) / len(members)
+            np.multiply(c.T @ c, factor, out=spectrum[degree])
+        np.take(spectrum.reshape(-1), plan.order, out=mean)
+    return means

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from fire_core.selection.candidates import (
     nearest_distances,
 )
 from fire_core.selection.farthest_point import take_farthest
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 STARTS: Final = 5
 """k-means++ starts; the one with the least inertia is taken."""
@@ -25,6 +28,21 @@ def choose_kmeans(candidates: Candidates, n: int) -> Choice:
     fewer clusters; the rest is filled by those farthest from what is chosen, as
     clusters -1 of size 1.
     """
+    return cluster(candidates, n, np.ones(len(candidates.points)))
+
+
+def cluster(candidates: Candidates, n: int, weights: NDArray[np.float64]) -> Choice:
+    """Cluster weighted candidates into `n`, heavy clusters first; see `choose_kmeans`.
+
+    Parameters
+    ----------
+    candidates
+        What there is to choose from.
+    n
+        Clusters.
+    weights
+        (m,), positive, weight of each candidate.
+    """
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits
 
@@ -32,17 +50,18 @@ def choose_kmeans(candidates: Candidates, n: int) -> Choice:
     n_clusters = min(n, len(np.unique(points, axis=0)))
     model = KMeans(n_clusters, n_init=STARTS, random_state=candidates.seed)
     with threadpool_limits(1, user_api="openmp"):  # sums in one order
-        labels = model.fit_predict(points)
+        labels = model.fit_predict(points, sample_weight=weights)
     indices, sizes, distances = [], [], []
     clusters = np.unique(labels)
-    for cluster in clusters:
-        members = np.flatnonzero(labels == cluster)
-        away = distances_to(points[members], model.cluster_centers_[cluster])
+    totals = np.bincount(labels, weights)[clusters]
+    for number in clusters:
+        members = np.flatnonzero(labels == number)
+        away = distances_to(points[members], model.cluster_centers_[number])
         nearest = int(np.argmin(away))
         indices.append(int(members[nearest]))
         sizes.append(len(members))
         distances.append(float(away[nearest]))
-    order = np.argsort(-np.array(sizes), kind="stable")
+    order = np.argsort(-totals, kind="stable")
     return _fill(
         candidates,
         n,

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from fire_core.errors import StructureError
+from fire_core.selection.krylov import leading_components, mean_and_variance
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from fire_core.selection.spool import Spool
 
 EXACT: Final = 500
 """Smaller side of the feature matrix up to which the full SVD is taken."""
@@ -82,30 +85,77 @@ def fit_pca(features: NDArray[np.floating], components: int, variance: float) ->
     """
     from sklearn.decomposition import PCA
 
-    if not np.isfinite(features).all():
-        msg = "expected finite features, got nan or inf; screen the frames first"
-        raise StructureError(msg)
-    if len(features) < 2 or not np.ptp(features, axis=0).any():
-        msg = (
-            f"expected frames that differ, got {len(features)} with equal features; "
-            "raise explore.steps or explore.temperatures"
-        )
-        raise StructureError(msg)
+    finite = bool(np.isfinite(features).all())
+    differ = len(features) >= 2 and bool(np.ptp(features, axis=0).any())
+    _refuse_unfit(len(features), finite=finite, differ=differ)
     side = min(features.shape)
     most = min(components, side)
     if side <= EXACT or most == side:
         pca = PCA(most, svd_solver="full").fit(features.astype(np.float64))
     else:
         pca = PCA(most, svd_solver="arpack", random_state=0).fit(features)
-    ratio = pca.explained_variance_ratio_.astype(np.float64)
+    return _keep(
+        pca.mean_.astype(np.float64),
+        pca.components_.astype(np.float64),
+        pca.explained_variance_.astype(np.float64),
+        pca.explained_variance_ratio_.astype(np.float64),
+        variance,
+    )
+
+
+def fit_pca_in_blocks(spool: Spool, components: int, variance: float) -> PcaMap:
+    """Fit as `fit_pca` does, reading the features in blocks.
+
+    The features are read some six times; beside a block, what is held grows with their
+    width and not with their number. Components agree with the full decomposition to
+    single precision; features as narrow as the components wanted are read at once.
+
+    Raises
+    ------
+    StructureError
+        As for `fit_pca`.
+    """
+    n, width = len(spool), spool.width
+    if n < 2 or min(n, width) <= components:
+        return fit_pca(
+            np.concatenate([np.empty((0, width), np.float32), *spool.blocks()]),
+            components,
+            variance,
+        )
+    mean, total, widest, finite = mean_and_variance(spool.blocks)
+    _refuse_unfit(n, finite=finite, differ=widest > 0)
+    values, rows = leading_components(spool.blocks, mean, n, components)
+    return _keep(mean, rows, values, values / total, variance)
+
+
+def _refuse_unfit(n: int, *, finite: bool, differ: bool) -> None:
+    if not finite:
+        msg = "expected finite features, got nan or inf; screen the frames first"
+        raise StructureError(msg)
+    if not differ:
+        msg = (
+            f"expected frames that differ, got {n} with equal features; "
+            "raise explore.steps or explore.temperatures"
+        )
+        raise StructureError(msg)
+
+
+def _keep(
+    mean: NDArray[np.float64],
+    rows: NDArray[np.float64],
+    variances: NDArray[np.float64],
+    ratio: NDArray[np.float64],
+    variance: float,
+) -> PcaMap:
+    """Keep the first components that hold the variance wanted; fix their signs."""
     reached = np.cumsum(ratio) >= variance
-    kept = int(np.argmax(reached)) + 1 if reached.any() else most
-    rows = pca.components_[:kept].astype(np.float64)
+    kept = int(np.argmax(reached)) + 1 if reached.any() else len(rows)
+    rows = rows[:kept]
     largest = np.argmax(np.abs(rows), axis=1)
     signs = np.where(rows[np.arange(kept), largest] < 0, -1.0, 1.0)
     return PcaMap(
-        mean=pca.mean_.astype(np.float64),
+        mean=mean,
         components=rows * signs[:, None],
-        explained_variance=pca.explained_variance_[:kept].astype(np.float64),
+        explained_variance=variances[:kept],
         explained_ratio=ratio[:kept],
     )

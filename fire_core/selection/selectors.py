@@ -13,7 +13,9 @@ from fire_core.records import Pick
 from fire_core.selection.candidates import Candidates, Choice, nearest_distances
 from fire_core.selection.farthest_point import choose_farthest
 from fire_core.selection.kmeans import choose_kmeans
+from fire_core.selection.maxdet import choose_maxdet
 from fire_core.selection.random import choose_random
+from fire_core.selection.uncertain import choose_uncertain
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,6 +29,8 @@ SELECTORS: Final[Mapping[str, Selector]] = MappingProxyType(
         "kmeans": choose_kmeans,
         "farthest_point": choose_farthest,
         "random": choose_random,
+        "uncertain": choose_uncertain,
+        "maxdet": choose_maxdet,
     }
 )
 DUPLICATE: Final = 0.01
@@ -41,6 +45,7 @@ def select(
     rng_seed: int,
     known: NDArray[np.floating] | None = None,
     allowed: NDArray[np.bool_] | None = None,
+    uncertainty: NDArray[np.floating] | None = None,
 ) -> list[Pick]:
     """Choose exactly `config.n` distinct candidates.
 
@@ -60,6 +65,8 @@ def select(
         candidate within `DUPLICATE` of one is chosen.
     allowed
         (m,), False where a candidate may not be chosen.
+    uncertainty
+        (m,), of the exploring model, in any unit; method `uncertain` needs it.
 
     Returns
     -------
@@ -81,6 +88,12 @@ def select(
             f"({len(points)},), got {seen.shape} and {mask.shape}"
         )
         raise StructureError(msg)
+    if uncertainty is not None and len(uncertainty) != len(points):
+        msg = (
+            f"expected the uncertainty of {len(points)} candidates, got "
+            f"{len(uncertainty)}"
+        )
+        raise StructureError(msg)
     fresh = mask & ~find_duplicates(points, seen)
     if fresh.sum() < config.n:
         msg = (
@@ -92,7 +105,10 @@ def select(
         raise StructureError(msg)
     available = np.flatnonzero(fresh)
     available = available[np.lexsort(points[available].T[::-1])]
-    candidates = Candidates(points=points[available], known=seen, seed=rng_seed)
+    sigma = None
+    if uncertainty is not None:
+        sigma = np.asarray(uncertainty, np.float64)[available]
+    candidates = Candidates(points[available], seen, rng_seed, sigma)
     choice = SELECTORS[config.method](candidates, config.n)
     return [
         Pick(int(available[i]), rank, int(cluster), int(size), float(distance))

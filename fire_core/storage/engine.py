@@ -184,9 +184,12 @@ def insert_missing(
     """
     if not rows:
         return 0
-    dialect = postgresql if connection.dialect.name == PGSQL else sqlite
-    # Drivers do not tell how many rows of many they inserted; RETURNING does.
-    statement = dialect.insert(table).on_conflict_do_nothing().returning(literal(1))
+    if connection.dialect.name != PGSQL:
+        # Its driver adds up what a statement did for many rows; see PEP 249.
+        plain = sqlite.insert(table).on_conflict_do_nothing()
+        return int(connection.execute(plain, list(rows)).rowcount)
+    # psycopg does not tell how many rows of many were inserted; RETURNING does.
+    statement = postgresql.insert(table).on_conflict_do_nothing().returning(literal(1))
     return len(connection.execute(statement, list(rows)).all())
 
 

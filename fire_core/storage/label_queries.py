@@ -10,8 +10,10 @@ from sqlalchemy import func, select, union
 
 from fire_core.records import Label, LabelledStructure, LabelState
 from fire_core.storage.engine import reading
-from fire_core.storage.structures import StructureTables, chunked
+from fire_core.storage.rebuilding import rebuild
+from fire_core.storage.structures import PACKED, StructureTables, chunked
 from fire_core.storage.tables import LabelTable, SelectionMember, StructureRow
+from fire_core.structures.content import PackedStructure
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -98,12 +100,12 @@ def _unpack_row(row: Any) -> LabelRow:
     return LabelRow(key, theory, LabelState(state), *rest)
 
 
-def _unpack_label(row: Any) -> Label:
-    forces = np.frombuffer(row.forces, "<f8").reshape(-1, 3).astype(np.float64)
-    stress = None
-    if row.stress is not None:
-        stress = np.frombuffer(row.stress, "<f8").astype(np.float64)
-    return Label(row.energy, forces, stress)
+def _unpack_label(energy: float, forces: bytes, stress: bytes | None) -> Label:
+    return Label(
+        energy,
+        np.frombuffer(forces, "<f8").astype(np.float64).reshape(-1, 3),
+        None if stress is None else np.frombuffer(stress, "<f8").astype(np.float64),
+    )
 
 
 class LabelQueries(StructureTables):
@@ -126,17 +128,38 @@ class LabelQueries(StructureTables):
                     LabelTable.state == LabelState.DONE.value,
                     LabelTable.structure.in_(part),
                 )
-                for row in connection.execute(query):
-                    labels[row.structure] = _unpack_label(row)
+                for key, *packed in connection.execute(query).all():
+                    labels[key] = _unpack_label(*packed)
         return labels
 
     def get_labelled(self, keys: Sequence[str], theory: str) -> list[LabelledStructure]:
         """Return structures with finished labels, in the order of the keys."""
-        labels = self.get_labels(keys, theory)
-        done = [key for key in keys if key in labels]
+        found: dict[str, tuple[PackedStructure, Label]] = {}
+        with reading(self.engine) as connection:
+            for part in chunked(list(dict.fromkeys(keys))):
+                query = (
+                    select(
+                        LabelTable.structure,
+                        LabelTable.energy,
+                        LabelTable.forces,
+                        LabelTable.stress,
+                        *PACKED,
+                    )
+                    .join(StructureRow, StructureRow.key == LabelTable.structure)
+                    .where(
+                        LabelTable.theory == theory,
+                        LabelTable.state == LabelState.DONE.value,
+                        LabelTable.structure.in_(part),
+                    )
+                )
+                for key, *row in connection.execute(query).all():
+                    label = _unpack_label(*row[:3])
+                    found[key] = (PackedStructure(*row[3:]), label)
+        done = [key for key in keys if key in found]
+        frames = rebuild(found[key][0] for key in done)
         return [
-            LabelledStructure(key, atoms, labels[key], theory)
-            for key, atoms in zip(done, self.get_structures(done), strict=True)
+            LabelledStructure(key, atoms, found[key][1], theory)
+            for key, atoms in zip(done, frames, strict=True)
         ]
 
     def list_labelled_keys(self, theory: str) -> list[str]:

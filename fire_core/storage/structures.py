@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from ase.symbols import Symbols
@@ -12,8 +12,9 @@ from sqlalchemy import func, select
 
 from fire_core.errors import StoreError
 from fire_core.storage.engine import insert_missing, reading, writing
+from fire_core.storage.rebuilding import rebuild
 from fire_core.storage.tables import StructureRow, TheoryRow
-from fire_core.structures.content import PackedStructure, pack, structure_key, unpack
+from fire_core.structures.content import PackedStructure, pack, structure_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,6 +23,14 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 CHUNK = 400  # keys in one IN (…): SQLite allows 32,766, PostgreSQL more
+PACKED: Final = (
+    StructureRow.numbers,
+    StructureRow.positions,
+    StructureRow.cell,
+    StructureRow.pbc,
+    StructureRow.n_atoms,
+)
+"""Columns that hold a structure, in the order of `PackedStructure`."""
 
 
 def chunked(keys: Sequence[str]) -> Iterator[list[str]]:
@@ -99,16 +108,11 @@ class StructureTables:
         found: dict[str, PackedStructure] = {}
         with reading(self.engine) as connection:
             for part in chunked(list(dict.fromkeys(keys))):
-                query = select(
-                    StructureRow.key,
-                    StructureRow.numbers,
-                    StructureRow.positions,
-                    StructureRow.cell,
-                    StructureRow.pbc,
-                    StructureRow.n_atoms,
-                ).where(StructureRow.key.in_(part))
-                for row in connection.execute(query):
-                    found[row.key] = PackedStructure(*row[1:])
+                query = select(StructureRow.key, *PACKED).where(
+                    StructureRow.key.in_(part)
+                )
+                for key, *packed in connection.execute(query).all():
+                    found[key] = PackedStructure(*packed)
         missing = [key for key in keys if key not in found]
         if missing:
             msg = (
@@ -116,7 +120,7 @@ class StructureTables:
                 f"first {missing[0]}; was another database used?"
             )
             raise StoreError(msg)
-        return [unpack(found[key]) for key in keys]
+        return rebuild(found[key] for key in keys)
 
     def count_structures(self) -> int:
         """Return how many structures there are."""

@@ -72,6 +72,8 @@ def report_data() -> ReportData:
             np.tile([300.0, 600.0], 30),
             [1, 5, 9],
             (0.4, 0.2),
+            "mean 0.21, largest 1.30.",
+            ["7 candidates around step 40 of replica 1 (600 K), at 1.30"],
         ),
         system="LiCl(001)/GaF3(012)",
         n_test=24,

@@ -55,6 +55,7 @@ def test_the_page_says_what_matters_first(report_data, tmp_path):
     assert "250 &lt;b&gt;SCF&lt;/b&gt; cycles" in text
     for word in ("0123456789abcdef", "cd" * 32, "campaign 7", "name: licl-gaf3"):
         assert word in plain
+    assert "7 candidates around step 40" in plain
 
 
 def test_results_keep_their_names(report_data, tmp_path):
@@ -81,6 +82,7 @@ def test_results_keep_their_names(report_data, tmp_path):
     }
     assert results["total_seconds"] == pytest.approx(301.5)
     assert results["pca"]["n_selected"] == 3
+    assert results["pca"]["coverage"] == "mean 0.21, largest 1.30."
     assert results["label_counts"] == {"done": 143, "failed": 1}
 
 
@@ -89,6 +91,7 @@ def test_a_bare_campaign_still_has_a_report(bare_data, tmp_path):
     assert len(Page(text).links) == 2
     assert "Vanilla" not in text
     assert "Failed labels" not in text
+    assert "Coverage" not in text
 
 
 def test_writing_again_replaces_and_leaves_no_scraps(report_data, tmp_path):

@@ -7,7 +7,8 @@ import pytest
 from sklearn.decomposition import PCA
 
 from fire_core.errors import StructureError
-from fire_core.selection.reduce import fit_pca
+from fire_core.selection import spool
+from fire_core.selection.reduce import fit_pca, fit_pca_in_blocks
 
 
 def _features(n, d, seed=0):
@@ -75,3 +76,48 @@ def test_clear_refusals():
         fit_pca(np.arange(3.0)[None], 2, 0.9)
     with pytest.raises(StructureError, match="finite features"):
         fit_pca(np.array([[1.0, np.nan], [0.0, 1.0]]), 2, 0.9)
+
+
+@pytest.mark.parametrize("limit", [0, 2**30])
+@pytest.mark.parametrize("shape", [(700, 640), (90, 2000), (2000, 90)])
+def test_reading_in_blocks_gives_scikit_learns_components(shape, limit, monkeypatch):
+    monkeypatch.setattr(spool, "BLOCK_BYTES", 2**18)
+    features = _features(*shape).astype(np.float32)
+    with spool.Spool(limit) as rows:
+        for start in range(0, len(features), 50):
+            rows.append(features[start : start + 50])
+        ours = fit_pca_in_blocks(rows, 6, 1.0)
+    theirs = PCA(6, svd_solver="full").fit(features.astype(np.float64))
+    alike = np.abs(np.sum(ours.components * theirs.components_, axis=1))
+    assert alike == pytest.approx(np.ones(6), abs=1e-6)
+    assert ours.explained_ratio == pytest.approx(
+        theirs.explained_variance_ratio_, rel=1e-5
+    )
+    assert ours.explained_variance == pytest.approx(
+        theirs.explained_variance_, rel=1e-5
+    )
+    held = fit_pca(features, 6, 1.0)
+    away = ours.project(features) - held.project(features)
+    assert np.abs(away).max() < 1e-3 * np.ptp(held.project(features)[:, 5])
+
+
+def test_few_features_are_read_at_once():
+    features = _features(40, 5).astype(np.float32)
+    with spool.Spool(0) as rows:
+        rows.append(features)
+        ours = fit_pca_in_blocks(rows, 12, 1.0)
+    held = fit_pca(features, 12, 1.0)
+    assert np.array_equal(ours.components, held.components)
+
+
+def test_equal_or_broken_frames_are_refused_in_blocks_too():
+    for features, message in (
+        (np.ones((30, 25)), "frames that differ"),
+        (np.full((30, 25), np.nan), "finite features"),
+    ):
+        with spool.Spool(0) as rows:
+            rows.append(features)
+            with pytest.raises(StructureError, match=message):
+                fit_pca_in_blocks(rows, 3, 1.0)
+            with pytest.raises(StructureError, match="features 25 wide, got 4"):
+                rows.append(np.ones((2, 4)))

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from fire_core.config.steps import SelectConfig
+from fire_core.errors import StructureError
+from fire_core.selection.maxdet import NOISE
 from fire_core.selection.selectors import SELECTORS, select
 from tests.selection.contract import SelectorContract, mixture
 
@@ -75,18 +77,84 @@ class TestRandom(SelectorContract):
         assert counts == pytest.approx(np.full(20, 150.0), abs=4.5 * sigma)
 
 
+class TestUncertain(SelectorContract):
+    method = "uncertain"
+
+    def pick(self, features, n, *, seed=3, **options):
+        options.setdefault("uncertainty", 0.1 + np.abs(features[:, 0]))
+        return super().pick(features, n, seed=seed, **options)
+
+    def test_picks_go_where_the_model_is_unsure(self):
+        features = np.random.default_rng(0).uniform(size=(400, 2))
+        unsure = np.where(features[:, 0] > 0.8, 10.0, 0.1)
+        picks = self.pick(features, 20, uncertainty=unsure)
+        there = sum(features[p.index, 0] > 0.8 for p in picks)
+        evenly = self.pick(features, 20, uncertainty=np.ones(400))
+        assert there >= 12
+        assert sum(features[p.index, 0] > 0.8 for p in evenly) <= 6
+
+    def test_equal_uncertainty_is_plain_kmeans(self):
+        plain = TestKmeans().pick(mixture(), 12)
+        picks = self.pick(mixture(), 12, uncertainty=np.full(240, 0.3))
+        assert {p.index for p in picks} == {p.index for p in plain}
+
+    def test_a_run_without_uncertainties_says_what_to_do(self):
+        with pytest.raises(StructureError, match="got none: the run measured none"):
+            super().pick(mixture(), 3)
+        with pytest.raises(StructureError, match="finite and not negative"):
+            self.pick(mixture(), 3, uncertainty=np.full(240, -1.0))
+        with pytest.raises(StructureError, match="of 240 candidates, got 3"):
+            self.pick(mixture(), 3, uncertainty=np.ones(3))
+
+
+class TestMaxDet(SelectorContract):
+    method = "maxdet"
+
+    def test_the_determinant_is_greater_than_that_of_random_ones(self):
+        for seed in range(5):
+            features = np.random.default_rng(seed).normal(size=(240, 8))
+            picks = self.pick(features, 12, seed=seed)
+            drawn = TestRandom().pick(features, 12, seed=seed)
+            assert _log_det(features, picks) > _log_det(features, drawn) + 3.0
+
+    def test_each_step_takes_the_greatest_determinant_of_all(self):
+        features = np.random.default_rng(1).normal(size=(40, 5))
+        picks = self.pick(features, 6)
+        for n in range(1, 7):
+            best = max(range(40), key=lambda i: _log_det(features, picks[: n - 1], i))
+            reached = _log_det(features, picks[:n])
+            assert reached == pytest.approx(_log_det(features, picks[: n - 1], best))
+
+    def test_a_direction_that_is_labelled_comes_last(self):
+        features = np.concatenate([np.eye(4), -np.eye(4)])
+        known = np.repeat([[2.0, 0, 0, 0], [-2.0, 0, 0, 0]], 5, axis=0)
+        picks = self.pick(features, 8, known=known)
+        assert {p.index % 4 for p in picks[:3]} == {1, 2, 3}
+        assert {p.index for p in picks[-2:]} == {0, 4}
+
+
 def test_every_method_of_the_configuration_has_a_selector():
     methods = SelectConfig.model_fields["method"].annotation.__args__
     assert set(methods) == set(SELECTORS)
     for method in methods:
         config = SelectConfig(method=method, n=3)
-        assert len(select(mixture(), config, rng_seed=0)) == 3
+        picks = select(mixture(), config, rng_seed=0, uncertainty=np.ones(240))
+        assert len(picks) == 3
 
 
 def _mean_square(features, picks):
     chosen = features[[p.index for p in picks]]
     away = np.linalg.norm(features[:, None] - chosen[None], axis=2)
     return np.mean(away.min(axis=1) ** 2)
+
+
+def _log_det(features, picks, also=None):
+    """Give the log determinant of noise and kernel of a choice, centred."""
+    centred = features - features.mean(axis=0)
+    chosen = [p.index for p in picks] + ([] if also is None else [also])
+    noise = NOISE * np.mean(np.sum(centred**2, axis=1))
+    kernel = centred[chosen] @ centred[chosen].T
+    return np.linalg.slogdet(kernel / noise + np.eye(len(chosen)))[1]
 
 
 def _closest(features, picks):
