@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -26,12 +26,14 @@ PALETTE: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E
 MARKERS: Final = "osD^vP"
 
 
-def draw_reliability(curves: Mapping[str, ReliabilityCurve], folder: Path) -> Any:
+def draw_reliability(
+    curves: Mapping[str, ReliabilityCurve], folder: Path
+) -> FigureFiles:
     """Plot expected against observed errors: fractions, and sizes in bins.
 
     The diagonal is a perfect calibration; below it the uncertainty is too small.
     """
-    figure, axes = make_figure(TWO_COLUMNS, 3.1, columns=2)
+    figure, axes = make_figure(TWO_COLUMNS, 3.6, columns=2)
     fractions, sizes = axes
     found = [v for c in curves.values() for v in (*c.predicted, *c.measured) if v > 0]
     limits = (1e3 * min(found) / 1.5, 1e3 * max(found) * 1.5)
@@ -51,13 +53,13 @@ def draw_reliability(curves: Mapping[str, ReliabilityCurve], folder: Path) -> An
     fractions.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     fractions.set_xlabel("Expected fraction of errors")
     fractions.set_ylabel("Observed fraction")
-    fractions.legend(
-        fontsize=SMALL - 0.5,
+    figure.legend(
+        loc="outside upper center",
+        ncols=min(len(curves), 3),
+        fontsize=SMALL,
+        title="miscalibration in brackets",
+        title_fontsize=SMALL,
         frameon=False,
-        title="miscalibration",
-        title_fontsize=SMALL - 0.5,
-        alignment="left",
-        loc="lower right",
     )
     sizes.set(xscale="log", yscale="log", xlim=limits, ylim=limits, aspect="equal")
     sizes.set_xlabel("Expected force error (meV/Å)")
