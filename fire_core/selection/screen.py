@@ -10,7 +10,6 @@ from ase.data import atomic_numbers, chemical_symbols, covalent_radii
 
 from fire_core.errors import StructureError
 from fire_core.records import Problem
-from fire_core.selection.distances import pair_distances
 from fire_core.structures.sanity import find_problems
 
 if TYPE_CHECKING:
@@ -174,6 +173,8 @@ def _judge_volume(
 
 
 def _judge_distances(atoms: Atoms, config: ScreenConfig) -> Problem | None:
+    from fire_core.selection.distances import pair_distances
+
     factor = config.min_distance_factor
     radii = covalent_radii[np.unique(atoms.numbers)]
     reach = max(2 * factor * float(radii.max()), *config.min_distances.values(), 0.1)
