@@ -22,7 +22,7 @@ class OrderConfig(Part):
     repeat: Repeats = (1, 1, 1)
     """Repeats of the conventional cell that are ordered as a whole; more than one
     takes the conventional cell."""
-    oxidation: dict[str, float] = {}
+    oxidation: dict[str, float] = Field(default_factory=dict)
     """Charge of each ion, e; left out: guessed by pymatgen so that the cell is
     neutral."""
     min_distance: Positive | None = None

@@ -1,4 +1,4 @@
-"""Complex ions (PS4, CO3, BO3, …): found, kept whole, and counted where they are cut."""
+"""Complex ions (PS4, CO3, BO3, …): found, kept whole, counted where they are cut."""
 
 from __future__ import annotations
 
@@ -67,8 +67,9 @@ def find_units(layer: Atoms) -> Units:
     """Group the atoms of a periodic cell.
 
     A centre and a ligand of `CENTRES` are bonded within 1.2 times the sum of their
-    covalent radii (Cordero et al., Dalton Trans. 2008, 2832). Groups that repeat without end, such as
-    a borate network, are no complex ions; their atoms stand alone.
+    covalent radii (Cordero et al., Dalton Trans. 2008, 2832). Groups that repeat
+    without end, such as a borate network, are no complex ions; their atoms stand
+    alone.
     """
     bonds = _bonds(layer)
     scaled = layer.get_scaled_positions(wrap=False)

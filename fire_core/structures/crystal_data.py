@@ -137,8 +137,8 @@ CRYSTALS: Final[Mapping[str, Crystal]] = MappingProxyType(
                 ("Sb", 0, 0, 0),
                 ("S", 0.2081, 0.8267, 0.8163),
             ),
-            "tetragonal, P-42_1c, relaxed in PBE; measured by Wang et al., Angew. Chem. "
-            "Int. Ed. 55 (2016) 8551, doi:10.1002/anie.201601546",
+            "tetragonal, P-42_1c, relaxed in PBE; measured by Wang et al., Angew. "
+            "Chem. Int. Ed. 55 (2016) 8551, doi:10.1002/anie.201601546",
         ),
         "Li3PS4": Crystal(
             62,
@@ -151,8 +151,8 @@ CRYSTALS: Final[Mapping[str, Crystal]] = MappingProxyType(
                 ("S", 0.94067, 0.25, 0.27242),
                 ("S", 0.15386, 0.03652, 0.27096),
             ),
-            f"β, Pnma, the split lithium site ordered onto 4b; {MP} mp-985583; measured "
-            "by Homma et al., Solid State Ionics 182 (2011) 53, "
+            f"β, Pnma, the split lithium site ordered onto 4b; {MP} mp-985583; "
+            "measured by Homma et al., Solid State Ionics 182 (2011) 53, "
             "doi:10.1016/j.ssi.2010.10.001",
         ),
         "gamma-Li3PS4": Crystal(
@@ -285,9 +285,9 @@ def argyrodite(x: float) -> Crystal:
             (sulphide, 0.25, 0.25, 0.75),
             (chloride, 0, 0, 0),
         ),
-        "argyrodite, F-43m, measured; Kraft et al., J. Am. Chem. Soc. 139 (2017) 10909, "
-        "doi:10.1021/jacs.7b06327; Deiseroth et al., Angew. Chem. Int. Ed. 47 (2008) "
-        "755, doi:10.1002/anie.200703900",
+        "argyrodite, F-43m, measured; Kraft et al., J. Am. Chem. Soc. 139 (2017) "
+        "10909, doi:10.1021/jacs.7b06327; Deiseroth et al., Angew. Chem. Int. Ed. 47 "
+        "(2008) 755, doi:10.1002/anie.200703900",
     )
 
 

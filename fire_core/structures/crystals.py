@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from ase.io import read
 from ase.spacegroup import crystal
 
@@ -28,6 +27,7 @@ from fire_core.structures.disorder import (
 from fire_core.structures.ordering import Ordering, order_sites
 
 if TYPE_CHECKING:
+    import numpy as np
     from ase import Atoms
     from numpy.typing import NDArray
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from ase.spacegroup import crystal
@@ -25,7 +25,7 @@ FULL: Final = 0.999
 
 @dataclass(frozen=True, slots=True)
 class Orbit:
-    """Sites that are alike: one Wyckoff position, or one label of a CIF.
+    """Sites that are alike: one Wyckoff position, or like occupancies of a CIF.
 
     Attributes
     ----------
@@ -103,20 +103,20 @@ def cif_to_disordered(path: str) -> Disordered:
     except Exception as error:  # pymatgen raises whatever its parts raise
         msg = f"{path} cannot be read as a crystal with partial occupancies: {error}"
         raise StructureError(msg) from error
-    names: dict[tuple[str, tuple[tuple[str, float], ...]], int] = {}
+    names: dict[tuple[tuple[str, float], ...], int] = {}
     kinds = []
     for site in structure:
         shares: dict[str, float] = {}
         for species, share in site.species.items():
             element = species.symbol
-            shares[element] = shares.get(element, 0.0) + float(share)
-        key = (str(site.label), tuple(sorted(shares.items())))
-        kinds.append(names.setdefault(key, len(names)))
+            shares[element] = round(shares.get(element, 0.0) + float(share), 4)
+        # a file without symmetry names each site: like shares make one orbit
+        kinds.append(names.setdefault(tuple(sorted(shares.items())), len(names)))
     return Disordered(
         np.array(structure.lattice.matrix),
         np.array(structure.frac_coords) % 1.0,
         np.array(kinds),
-        _name(shares for _, shares in names),
+        _name(names),
     )
 
 
@@ -124,12 +124,13 @@ def cut_primitive(disordered: Disordered) -> Disordered:
     """Return the smallest cell that repeats all sites and their occupancies."""
     import spglib
 
-    lattice, scaled, kinds = spglib.standardize_cell(
-        (disordered.lattice, disordered.scaled, disordered.kinds + 1),
-        to_primitive=True,
-        no_idealize=True,
-        symprec=1e-3,
+    cell: Any = (disordered.lattice, disordered.scaled, disordered.kinds + 1)
+    found = spglib.standardize_cell(
+        cell, to_primitive=True, no_idealize=True, symprec=1e-3
     )
+    if found is None:
+        return disordered
+    lattice, scaled, kinds = (np.asarray(part) for part in found)
     return Disordered(lattice, scaled % 1.0, kinds - 1, disordered.orbits)
 
 
@@ -152,7 +153,7 @@ def _occupancies(species: Species) -> tuple[tuple[str, float], ...]:
 def _name(
     occupancies: Iterable[tuple[tuple[str, float], ...]],
 ) -> tuple[Orbit, ...]:
-    """Number the orbits of each leading element: Li1, Li2, La1, …."""
+    """Name each orbit by its leading element and a number: Li1, Li2, La1."""
     counts: dict[str, int] = {}
     orbits = []
     for shares in occupancies:
