@@ -40,7 +40,7 @@ GENTLE: Final = 100.0
 GENTLE_STEPS: Final = 50
 TIMESTEP: Final = 2.0  # fs
 RELAXED: Final = 0.5  # eV/Å
-RELAX_STEPS: Final = 60
+RELAX_STEPS: Final = 40
 SEGMENT: Final = 50
 QUICK: Final = ("licl-gaf3", "li2co3-lif")
 

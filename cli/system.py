@@ -102,6 +102,8 @@ def show(
     for place, side in (("bottom", found.bottom), ("top", found.top)):
         _show_side(console, place, side)
     console.print(_match_table(found))
+    if found.match.is_turned:
+        console.print("the top slab is turned over: its bottom plane is uppermost")
     console.print(_describe(found.atoms), highlight=False)
     labels = (_plane(found.bottom), _plane(found.top))
     _draw(png, found.atoms, " | ".join(labels), labels)

@@ -34,7 +34,7 @@ INTERFACES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
         "li3ps4-li3b11o18": {
             "bottom": {"crystal": "Li3B11O18", "miller": [1, 1, 0], "layers": 1},
             "top": {"crystal": "gamma-Li3PS4", "miller": [0, 1, 0], "layers": 1},
-            "gap": 2.2,
+            "gap": 2.6,
             "max_strain": 0.05,
             "min_width": 9.0,
         },
@@ -62,7 +62,7 @@ INTERFACES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
         "li-llzto": {
             "bottom": {"crystal": "LLZTO", "x": 0.5, "miller": [0, 0, 1]},
             "top": {"crystal": "Li", "miller": [0, 0, 1], "layers": 4},
-            "gap": 2.4,
+            "gap": 2.8,
             "max_strain": 0.05,
             "min_width": 10.0,
         },

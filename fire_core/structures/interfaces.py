@@ -174,6 +174,19 @@ def _cut(config: SlabConfig) -> Side:
     )
 
 
+def _turn_over(slab: Atoms) -> Atoms:
+    """Return a slab turned about x by half a turn, in-plane vectors exchanged.
+
+    The two vectors trade places so that the cell stays right-handed.
+    """
+    turned = slab.copy()
+    turned.positions[:, 1:] *= -1
+    cell = slab.cell.array.copy()
+    cell[:2, 1] *= -1
+    turned.set_cell(cell[[1, 0, 2]])
+    return turned
+
+
 def _supercell(slab: Atoms, supercell: NDArray[np.int64]) -> Atoms:
     matrix = np.eye(3, dtype=int)
     matrix[:2, :2] = supercell
@@ -185,6 +198,8 @@ def _supercell(slab: Atoms, supercell: NDArray[np.int64]) -> Atoms:
 def _stack(slabs: tuple[Atoms, Atoms], match: Match, system: InterfaceSystem) -> Atoms:
     bottom = _supercell(slabs[0], match.bottom)
     top = _supercell(slabs[1], match.top)
+    if match.is_turned:
+        top = _turn_over(top)
     in_plane = _standard(bottom.cell.array[:2, :2])
     floor = 0.0
     parts = []

@@ -40,6 +40,9 @@ class Match:
         Its shorter in-plane height, Å.
     n_atoms
         Atoms of the stacked cell.
+    is_turned
+        Whether the top slab must be turned over, because the two supercells fit as
+        mirror images only.
     """
 
     bottom: NDArray[np.int64]
@@ -49,6 +52,7 @@ class Match:
     area: float
     width: float
     n_atoms: int
+    is_turned: bool = False
 
 
 def find_matches(slabs: tuple[Atoms, Atoms], system: InterfaceSystem) -> list[Match]:
@@ -122,6 +126,7 @@ def _search(slabs: tuple[Atoms, Atoms], system: InterfaceSystem) -> Iterator[Mat
             area=area,
             width=area / float(np.linalg.norm(lower, axis=1).max()),
             n_atoms=n_atoms,
+            is_turned=bool(np.linalg.det(on_bottom) * np.linalg.det(on_top) < 0),
         )
 
 
