@@ -158,7 +158,9 @@ def _show_side(console: Console, place: str, side: Side) -> None:
             "be neutral[/yellow]",
             highlight=False,
         )
-    table = Table("", "cut", "top plane", "bottom plane", "gap, Å", "bonds", "Tasker")
+    table = Table(
+        "", "cut", "top plane", "bottom plane", "gap, Å", "bonds", "Tasker", "V"
+    )
     for number, cut in enumerate(side.terminations[:SHOWN]):
         table.add_row(
             "→" if number == side.config.termination else "",
@@ -168,6 +170,7 @@ def _show_side(console: Console, place: str, side: Side) -> None:
             f"{cut.gap:.2f}",
             str(cut.bonds),
             str(cut.polarity.tasker or "metal"),
+            f"{cut.polarity.step:+.0f}" if cut.polarity.is_polar else "0",
         )
     if len(side.terminations) > SHOWN:
         table.caption = f"{len(side.terminations)} in all"

@@ -15,6 +15,12 @@ from fire_core.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+GARNET: Final = {
+    "crystal": "LLZTO",
+    "x": 0.5,
+    "miller": [0, 0, 1],
+    "termination": 4,  # of its twelve cuts, all polar, the one with the least dipole
+}
 INTERFACES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
     {
         "na-na3sbs4": {
@@ -46,7 +52,7 @@ INTERFACES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
             "min_width": 6.0,
         },
         "llzto-llzno": {
-            "bottom": {"crystal": "LLZTO", "x": 0.5, "miller": [0, 0, 1]},
+            "bottom": GARNET,
             "top": {"crystal": "LLZNO", "x": 0.25, "miller": [0, 0, 1]},
             "gap": 2.2,
             "max_strain": 0.05,
@@ -60,7 +66,7 @@ INTERFACES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
             "min_width": 7.0,
         },
         "li-llzto": {
-            "bottom": {"crystal": "LLZTO", "x": 0.5, "miller": [0, 0, 1]},
+            "bottom": GARNET,
             "top": {"crystal": "Li", "miller": [0, 0, 1], "layers": 4},
             "gap": 2.8,
             "max_strain": 0.05,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from ase.data import covalent_radii
 from ase.data.colors import jmol_colors
+from ase.neighborlist import neighbor_list
 
 from fire_core.report.figures import DPI, SMALL, TWO_COLUMNS, make_figure
 
@@ -31,6 +32,9 @@ EDGES: Final = [
     for a, b in itertools.combinations(itertools.product((0, 1), repeat=3), 2)
     if sum(abs(i - j) for i, j in zip(a, b, strict=True)) == 1
 ]
+NONMETALS: Final = ("H", "B", "C", "N", "O", "F", "Si", "P", "S", "Cl", "Sb")
+BOND: Final = 1.2
+"""Nonmetals nearer than this multiple of their covalent contact are joined."""
 WIDEST, TALLEST = 18.0, 9.0  # inches
 
 
@@ -85,6 +89,8 @@ def _draw_view(axes: Any, atoms: Atoms, side: int) -> None:
         [(np.array(end) @ cell)[list(places[0])] for end in edge] for edge in EDGES
     ]
     axes.add_collection(LineCollection(lines, colors="0.45", linewidths=0.8, zorder=1))
+    bonds = [atoms.positions[list(pair)][:, [side, 2]] for pair in _bonds(atoms)]
+    axes.add_collection(LineCollection(bonds, colors="0.3", linewidths=1.1, zorder=1.5))
     order = np.argsort(-atoms.positions[:, 1 - side] * (1 if side == 0 else -1))
     numbers = atoms.numbers[order]
     depth = atoms.positions[order, 1 - side]
@@ -115,6 +121,18 @@ def _draw_view(axes: Any, atoms: Atoms, side: int) -> None:
     axes.set_ylabel("z (Å)", fontsize=SMALL + 1)
     axes.tick_params(labelsize=SMALL, length=3)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _bonds(atoms: Atoms) -> list[tuple[int, int]]:
+    """Return pairs of bonded nonmetals of one cell."""
+    chosen = np.isin(atoms.get_chemical_symbols(), NONMETALS)
+    radii = np.where(chosen, BOND * covalent_radii[atoms.numbers], 0.0)
+    first, second, cells = neighbor_list("ijS", atoms, radii)
+    return [
+        (int(i), int(j))
+        for i, j, cell in zip(first, second, cells, strict=True)
+        if i < j and not cell.any() and chosen[i] and chosen[j]
+    ]
 
 
 def _shade(panels: list[Any], atoms: Atoms, labels: tuple[str, str]) -> None:
