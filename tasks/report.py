@@ -272,7 +272,9 @@ def _describe(store: Store, config: CampaignConfig, ref: CampaignRef) -> str:
     if config.system.kind == "interface":
         sides = (config.system.bottom, config.system.top)
         names = [
-            f"{s.crystal}({' '.join(map(str, s.miller))})×{s.layers}" for s in sides
+            f"{s.crystal}({' '.join(map(str, s.miller))})"
+            + (f", {s.thickness:g} Å" if s.thickness else f"×{s.layers or 1}")
+            for s in sides
         ]
         return f"Interface {' / '.join(names)}: {cell}"
     return f"Structures from {config.system.path}: {cell}"

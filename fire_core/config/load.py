@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from fire_core.config.campaign import CampaignConfig
+from fire_core.config.interfaces import expand_system
 from fire_core.config.presets import expand_theory
 from fire_core.config.study import StudyConfig
 from fire_core.errors import ConfigError
@@ -70,6 +71,8 @@ def parse_campaign(
     """Validate a mapping; see `load_campaign`."""
     if "theory" in raw:
         raw = raw | {"theory": expand_theory(raw["theory"])}
+    if "system" in raw:
+        raw = raw | {"system": expand_system(raw["system"])}
     config = _validate(CampaignConfig, raw, origin)
     return config if base is None else _resolve_campaign(config, base)
 

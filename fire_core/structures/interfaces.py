@@ -1,10 +1,10 @@
-"""Build a periodic stack of two crystals whose surface lattices match."""
+"""Stack two crystals whose surface lattices match, or read starting structures."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 from ase import Atoms
@@ -13,40 +13,79 @@ from ase.io import read
 
 from fire_core.config.system import FileSystem, InterfaceSystem
 from fire_core.errors import StructureError
-from fire_core.structures.crystals import build_crystal
+from fire_core.structures.crystals import build_bulk
+from fire_core.structures.matching import (
+    Match,
+    explain_miss,
+    find_matches,
+    is_fitting,
+)
+from fire_core.structures.polarity import find_polarity
 from fire_core.structures.sanity import find_problems
-from fire_core.structures.slabs import cut_slab
+from fire_core.structures.slabs import cut_slab, list_terminations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from fire_core.config.system import SlabConfig, SystemConfig
-
-MAX_ANGLE: Final = 0.1
-"""Largest relative mismatch of the two in-plane angles."""
+    from fire_core.structures.crystals import Bulk
+    from fire_core.structures.polarity import Polarity
+    from fire_core.structures.slabs import Termination
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Match:
-    """Two surface supercells that fit each other.
+class Side:
+    """One slab of an interface, before it is repeated and strained.
 
     Attributes
     ----------
-    bottom, top
-        (2, 2) integer matrices; their rows combine each slab's in-plane vectors.
-    strain
-        Largest principal strain put on the top slab.
-    n_atoms
-        Atoms of the stacked cell.
+    config
+        What was asked for.
+    bulk
+        The crystal that it was cut from.
+    slab
+        The smallest surface cell.
+    terminations
+        All ways to cut; `config.termination` is the one taken.
+    polarity
+        Of `slab`.
     """
 
-    bottom: NDArray[np.int64]
-    top: NDArray[np.int64]
-    strain: float
-    n_atoms: int
+    config: SlabConfig
+    bulk: Bulk
+    slab: Atoms
+    terminations: list[Termination]
+    polarity: Polarity
+
+    @property
+    def taken(self) -> Termination:
+        """The cut that was made."""
+        return self.terminations[self.config.termination]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Interface:
+    """An interface and how it came about.
+
+    Attributes
+    ----------
+    atoms
+        The stack; array `region` is 0 for the bottom slab and 1 for the top one.
+    bottom, top
+        Its two slabs.
+    matches
+        All that fit the limits, ranked.
+    match
+        The one that was built.
+    """
+
+    atoms: Atoms
+    bottom: Side
+    top: Side
+    matches: list[Match]
+    match: Match
 
 
 def build_system(system: SystemConfig, base: Path) -> list[Atoms]:
@@ -71,35 +110,38 @@ def build_system(system: SystemConfig, base: Path) -> list[Atoms]:
 
 
 def build_interface(system: InterfaceSystem) -> Atoms:
-    """Return the smallest cell that stacks the two slabs within the limits.
+    """Return the stacked cell of `examine_interface` alone."""
+    return examine_interface(system).atoms
 
-    The lattices are matched by the algorithm of Zur and McGill (J. Appl. Phys. 55
-    (1984) 378) as pymatgen has it; of the matches within `max_strain`, `min_width`
-    and the limits on atoms, the one with the fewest atoms, then the least strain,
-    is taken. The top slab is strained to the bottom one's lattice. Both contacts
-    of the periodic stack have the same gap, measured between the outermost planes
-    of atoms. Per-atom array `region`: 0 for the bottom slab, 1 for the top one.
+
+def examine_interface(system: InterfaceSystem) -> Interface:
+    """Return the cell that stacks the two slabs, with what it was chosen from.
+
+    Of the matches within the limits (see `find_matches`), number `system.match` is
+    taken. The top slab is strained to the bottom one's lattice. Without vacuum both
+    contacts of the periodic stack have the same gap, measured between the outermost
+    planes of atoms.
 
     Raises
     ------
     StructureError
-        No match is within the limits; the message names the nearest miss.
+        No match is within the limits; the message names the nearest miss. Or atoms of
+        the two slabs overlap.
     """
-    slabs = (
-        _slab(system.bottom),
-        _slab(system.top),
-    )
-    matches = sorted(_matches(slabs, system), key=lambda m: (m.n_atoms, m.strain))
-    fitting = [
-        m
-        for m in matches
-        if m.strain <= system.max_strain
-        and system.min_atoms <= m.n_atoms <= system.max_atoms
-        and _width(slabs[0], m.bottom) >= system.min_width
-    ]
+    sides = (_cut(system.bottom), _cut(system.top))
+    slabs = (sides[0].slab, sides[1].slab)
+    found = find_matches(slabs, system)
+    fitting = [match for match in found if is_fitting(match, system)]
     if not fitting:
-        raise StructureError(_explain_miss(system, matches))
-    atoms = _stack(slabs, fitting[0], system.gap)
+        raise StructureError(explain_miss(system, found))
+    if system.match >= len(fitting):
+        msg = (
+            f"{len(fitting)} matches are within the limits, numbered from 0, got "
+            f"system.match: {system.match}; `fire system show` lists them"
+        )
+        raise StructureError(msg)
+    match = fitting[system.match]
+    atoms = _stack(slabs, match, system)
     problems = find_problems(atoms)
     if problems:
         msg = (
@@ -107,54 +149,42 @@ def build_interface(system: InterfaceSystem) -> Atoms:
             f"(now {system.gap} Å)"
         )
         raise StructureError(msg)
-    return atoms
+    return Interface(atoms, sides[0], sides[1], fitting, match)
 
 
-def _slab(slab: SlabConfig) -> Atoms:
-    return cut_slab(build_crystal(slab.crystal), slab.miller, slab.layers)
-
-
-def _matches(slabs: tuple[Atoms, Atoms], system: InterfaceSystem) -> Iterator[Match]:
-    from pymatgen.analysis.interfaces.zsl import ZSLGenerator
-
-    bottom, top = (slab.cell.array[:2] for slab in slabs)
-    sizes = [len(slab) / _area(slab.cell.array[:2]) for slab in slabs]
-    search = ZSLGenerator(
-        max_area_ratio_tol=2.5 * system.max_strain,
-        max_area=system.max_atoms / sum(sizes) * (1 + system.max_strain),
-        max_length_tol=1.5 * system.max_strain,
-        max_angle_tol=MAX_ANGLE,
+def _cut(config: SlabConfig) -> Side:
+    bulk = build_bulk(config)
+    slab = cut_slab(
+        bulk.atoms,
+        config.miller,
+        config.layers or 1,
+        thickness=config.thickness,
+        termination=config.termination,
+        conventional=bulk.conventional,
     )
-    for match in search(top, bottom):
-        on_bottom = _integers(match.substrate_sl_vectors, bottom)
-        on_top = _integers(match.film_sl_vectors, top)
-        n_atoms = round(
-            abs(np.linalg.det(on_bottom)) * len(slabs[0])
-            + abs(np.linalg.det(on_top)) * len(slabs[1])
-        )
-        strain = _largest_strain(on_top @ top[:, :2], on_bottom @ bottom[:, :2])
-        yield Match(on_bottom, on_top, strain, n_atoms)
+    known = config.order.oxidation
+    if bulk.ordering is not None:
+        known = dict(bulk.ordering.oxidation)
+    return Side(
+        config=config,
+        bulk=bulk,
+        slab=slab,
+        terminations=list_terminations(bulk.atoms, config.miller, bulk.conventional),
+        polarity=find_polarity(slab, known),
+    )
 
 
-def _integers(vectors: object, lattice: NDArray[np.float64]) -> NDArray[np.int64]:
-    ratio = np.asarray(vectors, float)[:, :2] @ np.linalg.inv(lattice[:, :2])
-    return np.asarray(np.rint(ratio), np.int64)
+def _turn_over(slab: Atoms) -> Atoms:
+    """Return a slab turned about x by half a turn, in-plane vectors exchanged.
 
-
-def _largest_strain(start: NDArray[np.float64], end: NDArray[np.float64]) -> float:
-    """Return the largest principal strain of the map between two 2D lattices."""
-    stretches = np.linalg.svd(np.linalg.solve(start, end), compute_uv=False)
-    return float(np.abs(stretches - 1.0).max())
-
-
-def _area(vectors: NDArray[np.float64]) -> float:
-    return float(np.linalg.norm(np.cross(vectors[0], vectors[1])))
-
-
-def _width(slab: Atoms, supercell: NDArray[np.int64]) -> float:
-    """Return the shorter in-plane height of a supercell, Å."""
-    vectors = supercell @ slab.cell.array[:2]
-    return _area(vectors) / float(np.linalg.norm(vectors, axis=1).max())
+    The two vectors trade places so that the cell stays right-handed.
+    """
+    turned = slab.copy()
+    turned.positions[:, 1:] *= -1
+    cell = slab.cell.array.copy()
+    cell[:2, 1] *= -1
+    turned.set_cell(cell[[1, 0, 2]])
+    return turned
 
 
 def _supercell(slab: Atoms, supercell: NDArray[np.int64]) -> Atoms:
@@ -165,9 +195,11 @@ def _supercell(slab: Atoms, supercell: NDArray[np.int64]) -> Atoms:
     return make_supercell(slab, matrix, wrap=False)
 
 
-def _stack(slabs: tuple[Atoms, Atoms], match: Match, gap: float) -> Atoms:
+def _stack(slabs: tuple[Atoms, Atoms], match: Match, system: InterfaceSystem) -> Atoms:
     bottom = _supercell(slabs[0], match.bottom)
     top = _supercell(slabs[1], match.top)
+    if match.is_turned:
+        top = _turn_over(top)
     in_plane = _standard(bottom.cell.array[:2, :2])
     floor = 0.0
     parts = []
@@ -180,14 +212,16 @@ def _stack(slabs: tuple[Atoms, Atoms], match: Match, gap: float) -> Atoms:
         part.set_cell(cell, scale_atoms=True)
         part.positions[:, 2] += floor - part.positions[:, 2].min()
         part.set_array("region", np.full(len(part), region))
-        floor += height + gap
+        floor += height + system.gap
         parts.append(part)
     stacked = parts[0] + parts[1]
     cell = np.zeros((3, 3))
     cell[:2, :2] = in_plane
-    cell[2, 2] = floor
+    # with vacuum there is no second contact, and no gap of one
+    empty = system.vacuum or system.gap
+    cell[2, 2] = floor - system.gap + empty
     stacked.set_cell(cell)
-    stacked.positions[:, 2] += gap / 2
+    stacked.positions[:, 2] += empty / 2
     stacked.wrap()
     order = np.lexsort((stacked.numbers, stacked.arrays["region"]))
     return stacked[order]
@@ -200,22 +234,6 @@ def _standard(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     along = float(a @ b) / length
     return np.array(
         [[length, 0.0], [along, abs(float(np.linalg.det(vectors))) / length]]
-    )
-
-
-def _explain_miss(system: InterfaceSystem, matches: list[Match]) -> str:
-    names = f"{system.bottom.crystal}{list(system.bottom.miller)} and "
-    names += f"{system.top.crystal}{list(system.top.miller)}"
-    limits = (
-        f"strain up to {system.max_strain}, {system.min_atoms} to {system.max_atoms} "
-        f"atoms, width from {system.min_width} Å"
-    )
-    if not matches:
-        return f"no cell matches {names} within {limits}; raise system.max_atoms"
-    best = min(matches, key=lambda m: m.strain)
-    return (
-        f"no cell matches {names} within {limits}; nearest: {best.n_atoms} atoms with "
-        f"strain {best.strain:.3f}; change the limits, the planes or the layers"
     )
 
 

@@ -4,35 +4,99 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import TYPE_CHECKING
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from ase import Atoms
 
 from fire_core.errors import StructureError
+from fire_core.structures.complexes import find_units
+from fire_core.structures.composition import guess_oxidation
+from fire_core.structures.polarity import find_polarity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-MAX_INDEX = 4  # lattice vectors are searched up to this multiple
-TOLERANCE = 1e-4
+    from fire_core.structures.complexes import Units
+    from fire_core.structures.polarity import Polarity
+
+MAX_INDEX: Final = 4  # lattice vectors are searched up to this multiple
+TOLERANCE: Final = 1e-4
+PLANE: Final = 0.25
+"""Atoms whose heights differ less than this make one plane, Å."""
 
 
-def cut_slab(crystal: Atoms, miller: Sequence[int], layers: int) -> Atoms:
-    """Return `layers` repeats of the crystal's primitive layer parallel to a plane.
+@dataclass(frozen=True, slots=True)
+class Termination:
+    """One way to cut a crystal parallel to a plane.
+
+    Attributes
+    ----------
+    below, above
+        Atoms and complex ions of the planes next to the cut: `below` is the slab's
+        uppermost one, `above` its lowermost one; for each surface cell.
+    gap
+        Distance between their outermost atoms, Å; below zero where complex ions reach
+        past each other.
+    bonds
+        Bonds of a network of complex ions that the cut breaks, for each surface cell.
+    polarity
+        Of one layer so cut.
+    height
+        Place of the cut, as a fraction of the layer.
+    """
+
+    below: str
+    above: str
+    gap: float
+    bonds: int
+    polarity: Polarity
+    height: float
+
+
+def list_terminations(
+    crystal: Atoms,
+    miller: Sequence[int],
+    conventional: NDArray[np.float64] | None = None,
+) -> list[Termination]:
+    """Return every way to cut parallel to a plane; see `cut_slab` for the parameters.
+
+    First come those that break the fewest bonds, of these the ones without a dipole,
+    of these the widest gap. Complex ions such as PS4 or CO3 are never cut.
+    """
+    return _layer(crystal, miller, conventional).terminations
+
+
+def cut_slab(
+    crystal: Atoms,
+    miller: Sequence[int],
+    layers: int = 1,
+    *,
+    thickness: float | None = None,
+    termination: int = 0,
+    conventional: NDArray[np.float64] | None = None,
+) -> Atoms:
+    """Return repeats of the crystal's primitive layer parallel to a plane.
 
     Parameters
     ----------
     crystal
-        Conventional cell.
+        A cell of the crystal.
     miller
         Plane in the conventional cell's indices.
     layers
         Repeats; each holds one primitive cell of atoms, so the slab keeps the
-        crystal's composition. The cut is where two planes of atoms are farthest
-        apart.
+        crystal's composition.
+    thickness
+        Least distance between its outermost planes, Å; decides over `layers`.
+    termination
+        Number in `list_terminations`.
+    conventional
+        (3, 3), Å, conventional cell; None: the one that `crystal` has.
 
     Returns
     -------
@@ -43,27 +107,100 @@ def cut_slab(crystal: Atoms, miller: Sequence[int], layers: int) -> Atoms:
     Raises
     ------
     StructureError
-        The plane is (0 0 0), or too steep for the search.
+        The plane is (0 0 0), or too steep for the search, or there are fewer
+        terminations.
     """
+    layer = _layer(crystal, miller, conventional)
+    if termination >= len(layer.terminations):
+        msg = (
+            f"the plane {list(miller)} has {len(layer.terminations)} terminations, "
+            f"numbered from 0, got {termination}; `fire system show` lists them"
+        )
+        raise StructureError(msg)
+    cut = layer.terminations[termination].height
+    first = _shift(layer.units, cut) @ layer.lattice
+    if thickness is not None:
+        missing = thickness - float(np.ptp(first[:, 2]))
+        layers = 1 + max(0, math.ceil(missing / layer.lattice[2, 2] - TOLERANCE))
+    positions = np.concatenate([first + n * layer.lattice[2] for n in range(layers)])
+    positions[:, 2] -= positions[:, 2].min()
+    cell = layer.lattice.copy()
+    cell[2] = [0.0, 0.0, layers * layer.lattice[2, 2]]
+    return Atoms(np.tile(layer.numbers, layers), positions, cell=cell, pbc=True)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Layer:
+    """The primitive layer of a plane, and where it can be cut."""
+
+    numbers: NDArray[np.int64]
+    lattice: NDArray[np.float64]
+    units: Units
+    terminations: list[Termination]
+
+
+def _layer(
+    crystal: Atoms, miller: Sequence[int], conventional: NDArray[np.float64] | None
+) -> _Layer:
     if not any(miller):
         msg = f"miller must name a plane, got {list(miller)}"
         raise StructureError(msg)
+    axes = crystal.cell.array if conventional is None else conventional
     primitive = _primitive(crystal)
-    normal = np.asarray(miller, float) @ crystal.cell.reciprocal().array
+    normal = np.linalg.inv(axes) @ np.asarray(miller, float)
     indices = _integer_direction(primitive.cell.array @ normal)
     vectors = _layer_vectors(primitive.cell.array, indices)
     lattice = _upright(vectors @ primitive.cell.array)
     scaled = primitive.get_scaled_positions() @ np.linalg.inv(vectors)
-    scaled[:, 2] = (scaled[:, 2] - _widest_gap(scaled[:, 2])) % 1.0
-    scaled[:, 2] = np.where(scaled[:, 2] > 1 - TOLERANCE, 0.0, scaled[:, 2])
-    positions = np.concatenate(
-        [scaled @ lattice + layer * lattice[2] for layer in range(layers)]
-    )
-    positions[:, 2] -= positions[:, 2].min()
-    cell = lattice.copy()
-    cell[2] = [0.0, 0.0, layers * lattice[2, 2]]
-    numbers = np.tile(primitive.numbers, layers)
-    return Atoms(numbers, positions=positions, cell=cell, pbc=True)
+    layer = Atoms(primitive.numbers, scaled_positions=scaled, cell=lattice, pbc=True)
+    units = find_units(layer)
+    return _Layer(layer.numbers, lattice, units, _cuts(layer, units))
+
+
+def _cuts(layer: Atoms, units: Units) -> list[Termination]:
+    """Return a cut between each two planes of units."""
+    thick = float(layer.cell.array[2, 2])
+    charges = guess_oxidation(Counter(layer.get_chemical_symbols()), {})
+    heights = (units.heights + TOLERANCE) % 1.0 - TOLERANCE
+    order = np.argsort(heights, kind="stable")
+    ordered = heights[order]
+    gaps = np.diff(np.append(ordered, ordered[0] + 1.0)) * thick
+    ends = np.flatnonzero(gaps > min(PLANE, gaps.max() - TOLERANCE))
+    planes = np.split(np.roll(order, -int(ends[-1]) - 1), np.diff(ends).cumsum())
+    planes = [plane for plane in planes if len(plane)]
+    cuts = []
+    for place, end in enumerate(ends):
+        cut = float(ordered[end] + gaps[end] / thick / 2)
+        slab = layer.copy()
+        slab.set_scaled_positions(_shift(units, cut))
+        cuts.append(
+            Termination(
+                below=_name_plane(planes[place], units),
+                above=_name_plane(planes[(place + 1) % len(planes)], units),
+                gap=thick - float(np.ptp(slab.positions[:, 2])),
+                bonds=units.bonds_across(cut),
+                polarity=find_polarity(slab, charges),
+                height=cut,
+            )
+        )
+    return sorted(cuts, key=_preference)
+
+
+def _preference(cut: Termination) -> tuple[int, bool, float, float]:
+    return (cut.bonds, cut.polarity.is_polar, -round(cut.gap, 4), cut.height)
+
+
+def _shift(units: Units, cut: float) -> NDArray[np.float64]:
+    """Return (n, 3) fractional coordinates with the units above a cut in one layer."""
+    scaled = units.scaled.copy()
+    # what is level with the cut, within rounding, counts as above it
+    scaled[:, 2] -= np.floor(units.heights - cut + TOLERANCE)[units.of_atom]
+    return scaled
+
+
+def _name_plane(plane: NDArray[np.int64], units: Units) -> str:
+    counts = Counter(units.formulas[unit] for unit in plane)
+    return " ".join(f"{n if n > 1 else ''}{name}" for name, n in sorted(counts.items()))
 
 
 def _primitive(crystal: Atoms) -> Atoms:
@@ -123,11 +260,3 @@ def _upright(lattice: NDArray[np.float64]) -> NDArray[np.float64]:
     _, upper = np.linalg.qr(lattice.T)
     lower = upper.T
     return np.asarray(lower * np.sign(np.diag(lower)), float)
-
-
-def _widest_gap(heights: NDArray[np.float64]) -> float:
-    """Return the periodic height (0 to 1) in the middle of the widest gap."""
-    ordered = np.sort(heights % 1.0)
-    gaps = np.diff(np.append(ordered, ordered[0] + 1.0))
-    widest = int(np.argmax(np.round(gaps, 6)))
-    return float(ordered[widest] + gaps[widest] / 2)
