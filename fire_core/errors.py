@@ -78,6 +78,10 @@ class BackboneError(FireError):
     """A foundation model is unknown, missing or cannot do what was asked."""
 
 
+class OutOfMemoryError(FireError):
+    """Not even the smallest part of a computation fits into a device's memory."""
+
+
 class StudyError(FireError):
     """Cells of a study failed; the others are finished and reported."""
 

@@ -1,4 +1,4 @@
-"""A cheap real potential for the dynamics: Lennard-Jones argon by torch-sim."""
+"""Cheap real potentials for the dynamics."""
 
 from __future__ import annotations
 
@@ -16,29 +16,97 @@ ARGON_EPSILON = 0.01032  # eV
 
 
 class Argon:
-    """Lennard-Jones argon behind the small face that the dynamics asks for."""
+    """Lennard-Jones argon behind the small face that the dynamics asks for.
+
+    torch-sim 0.3.0 has such a model, whose forces and stress are twice what its energy
+    says: it adds each pair of a full list to both atoms.
+    """
 
     elements = frozenset({"Ar"})
     sha256 = "argon"
 
     def __init__(self, *, single: bool = False) -> None:
-        import torch
-        from torch_sim.models.lennard_jones import LennardJonesModel
+        self.model = LennardJones(single=single)
 
-        self.model = LennardJonesModel(
-            sigma=ARGON_SIGMA,
-            epsilon=ARGON_EPSILON,
-            cutoff=6.5,
-            dtype=torch.float32 if single else torch.float64,
-            compute_stress=False,
-        )
-
-    def torch_sim_model(self) -> Any:
+    def torch_sim_model(self, *, stress: bool = False) -> Any:
         return self.model
 
 
+class LennardJones:
+    """Truncated at 6.5 Å and not shifted; every image within the cutoff counts."""
+
+    cutoff = 6.5
+
+    def __init__(self, *, single: bool) -> None:
+        import torch
+
+        self.device = torch.device("cpu")
+        self.dtype = torch.float32 if single else torch.float64
+
+    def __call__(self, state: Any) -> dict[str, Any]:
+        import torch
+
+        outputs = [
+            self._one(state.positions[state.system_idx == i], cell)
+            for i, cell in enumerate(state.row_vector_cell)
+        ]
+        energy, forces, stress = zip(*outputs, strict=True)
+        return {
+            "energy": torch.stack(energy),
+            "forces": torch.cat(forces),
+            "stress": torch.stack(stress),
+        }
+
+    def _one(self, positions: Any, cell: Any) -> tuple[Any, Any, Any]:
+        import torch
+
+        heights = 1 / torch.linalg.inv(cell).norm(dim=0)
+        most = (self.cutoff / heights + 1).floor().long().tolist()
+        ranges = [torch.arange(-m, m + 1) for m in most]
+        images = torch.cartesian_prod(*ranges).to(cell) @ cell
+        folded = torch.linalg.solve(cell.T, positions.T).T.remainder(1.0) @ cell
+        vectors = folded[None, :, None] - folded[:, None, None] + images
+        squared = vectors.square().sum(dim=-1)
+        near = (squared > 1e-12) & (squared < self.cutoff**2)
+        inverse = ARGON_SIGMA**2 / squared.where(near, torch.ones_like(squared))
+        inverse = inverse.where(near, torch.zeros_like(inverse))
+        sixth = inverse**3
+        energy = 2 * ARGON_EPSILON * (sixth**2 - sixth).sum()
+        slope = 24 * ARGON_EPSILON * (2 * sixth**2 - sixth) * inverse / ARGON_SIGMA**2
+        pulls = slope[..., None] * vectors  # on atom j from i's image
+        virial = 0.5 * torch.einsum("ijna,ijnb->ab", pulls, vectors)
+        return energy, -pulls.sum(dim=(1, 2)), -virial / cell.det().abs()
+
+
+class Free:
+    """Atoms that do not interact."""
+
+    elements = frozenset({"Ar", "Li", "Cl"})
+
+    def __init__(self) -> None:
+        import torch
+
+        self.device = torch.device("cpu")
+        self.dtype = torch.float64
+
+    def torch_sim_model(self, *, stress: bool = False) -> Any:
+        return self
+
+    def __call__(self, state: Any) -> dict[str, Any]:
+        import torch
+
+        return {
+            "energy": torch.zeros(state.n_systems, dtype=torch.float64),
+            "forces": torch.zeros_like(state.positions),
+            "stress": torch.zeros(state.n_systems, 3, 3, dtype=torch.float64),
+        }
+
+
 class Trap:
-    """Independent harmonic wells at the start positions: everything is known."""
+    """Independent harmonic wells at the start positions: everything is known.
+
+    The centres of one system are used for all.
+    """
 
     elements = frozenset({"Ar", "Li", "Cl"})
 
@@ -50,7 +118,7 @@ class Trap:
         self.centres = torch.as_tensor(centres)
         self.stiffness = stiffness
 
-    def torch_sim_model(self) -> Any:
+    def torch_sim_model(self, *, stress: bool = False) -> Any:
         return self
 
     def __call__(self, state: Any) -> dict[str, Any]:
@@ -80,3 +148,8 @@ def trap_factory() -> type[Trap]:
 @pytest.fixture
 def argon_factory() -> type[Argon]:
     return Argon
+
+
+@pytest.fixture
+def free() -> Free:
+    return Free()
