@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from fire_core.config.ensemble import BarostatConfig
 
-LARGEST: Final = 0.1
+LARGEST: Final = 0.3
 """Largest change of ln V in one step; beyond it is nonsense, which guards see soon."""
 
 

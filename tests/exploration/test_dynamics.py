@@ -172,12 +172,13 @@ def test_a_frames_energy_belongs_to_its_positions(argon, crystal):
     config = _config()
     _, frames, _ = _run(argon, start_states([crystal], config, seed=1), config)
     atoms = frames[-1].atoms.copy()
-    atoms.calc = LennardJones(sigma=3.405, epsilon=0.01032, rc=6.5, smooth=False)
-    # ASE shifts each pair by its energy at the cutoff; torch-sim does not
-    shift = 4 * 0.01032 * ((3.405 / 6.5) ** 12 - (3.405 / 6.5) ** 6)
+    rc = argon.model.cutoff
+    atoms.calc = LennardJones(sigma=3.405, epsilon=0.01032, rc=rc, smooth=False)
+    # ASE shifts each pair by its energy at the cutoff; the test's model does not
+    shift = 4 * 0.01032 * ((3.405 / rc) ** 12 - (3.405 / rc) ** 6)
     from ase.neighborlist import neighbor_list
 
-    pairs = len(neighbor_list("i", atoms, 6.5)) / 2
+    pairs = len(neighbor_list("i", atoms, rc)) / 2
     expected = atoms.get_potential_energy() + pairs * shift
     assert frames[-1].energy == pytest.approx(expected, rel=1e-9)
 
