@@ -104,7 +104,7 @@ SETTINGS = {"temperatures": (TEMPERATURE,), "timestep": 4.0, "equilibration": 20
 def squeeze(argon, crystal, axes: str) -> tuple[np.ndarray, np.ndarray]:
     """Volumes, Å³, and pressures beyond the target, eV/Å³, of argon at 0.2 GPa."""
     barostat = BarostatConfig(
-        pressure=PRESSURE, axes=axes, relaxation=400.0, compressibility=0.2
+        pressure=PRESSURE, axes=axes, relaxation=200.0, compressibility=0.4
     )
     frames = run(
         argon, [crystal], replicas=REPLICAS, steps=1000, barostat=barostat, **SETTINGS
@@ -137,11 +137,11 @@ def test_a_crystal_feels_the_pressure_that_it_was_given(squeezed, axes):
 def test_volumes_are_distributed_as_constant_volume_says(argon, crystal, squeezed):
     """P(V) of NVT runs gives F(V) and so exp(-(F + P₀V)/k_B T): mean and variance."""
     cells = []
-    for change in np.linspace(-0.18, 0.15, 7):
+    for change in np.linspace(-0.16, 0.24, 8):
         cells.append(crystal.copy())
         scale = (1 + change) ** (1 / 3)
         cells[-1].set_cell(crystal.cell * scale, scale_atoms=True)
-    frames = run(argon, cells, replicas=5 * len(cells), steps=600, **SETTINGS)
+    frames = run(argon, cells, replicas=4 * len(cells), steps=600, **SETTINGS)
     by_volume: dict[float, list] = {}
     for frame in frames:
         by_volume.setdefault(round(frame.atoms.get_volume(), 6), []).append(frame)
@@ -157,11 +157,11 @@ def test_volumes_are_distributed_as_constant_volume_says(argon, crystal, squeeze
     expected_variance = float(density @ (grid - expected) ** 2)
     found, _ = squeezed["isotropic"]
     mean, error = mean_and_error(found, REPLICAS)
-    assert error < 0.005 * expected
+    assert error < 0.01 * expected
     # F(V) has errors of its own, of about the same size
     assert mean == pytest.approx(expected, abs=1.5 * NORMAL_ERRORS * error)
     variance, error = mean_and_error((found - mean) ** 2, REPLICAS)
-    assert error < 0.15 * expected_variance
+    assert error < 0.2 * expected_variance
     assert variance == pytest.approx(expected_variance, abs=1.5 * NORMAL_ERRORS * error)
 
 
