@@ -215,7 +215,7 @@ def _add_frames(store: Store, filled: Filled, part: Slice, tally: Tally) -> None
             for i, a in enumerate(atoms)
         ]
         with tally.timing("save_segment (frames)", SEGMENT):
-            store.save_segment(run_id, index, frames, rng.bytes(STATE), {})
+            store.save_segment(run_id, index, frames, rng.bytes(STATE), [])
 
 
 def _labelled(filled: Filled, part: Slice) -> list[int]:

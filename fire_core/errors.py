@@ -82,6 +82,10 @@ class UncertaintyError(FireError):
     """An uncertainty cannot be computed or calibrated."""
 
 
+class OutOfMemoryError(FireError):
+    """Not even the smallest part of a computation fits into a device's memory."""
+
+
 class StudyError(FireError):
     """Cells of a study failed; the others are finished and reported."""
 

@@ -54,13 +54,37 @@ class Split(StrEnum):
 
 
 class StopReason(StrEnum):
-    """Why a replica of an MD run ended before its last step."""
+    """Why a replica of an MD run was stopped or taken back."""
 
     TOO_CLOSE = "too_close"
     TOO_HOT = "too_hot"
     LOST_ATOM = "lost_atom"
     NOT_FINITE = "not_finite"
     ENERGY_DRIFT = "energy_drift"
+    VOLUME = "volume"
+    UNCERTAIN = "uncertain"
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """A limit that a replica of an MD run broke.
+
+    Attributes
+    ----------
+    replica
+        Number of the replica in its run.
+    step
+        MD step at which it was seen.
+    reason
+        Which limit.
+    back_to
+        Step that the replica was taken back to; None: it was stopped.
+    """
+
+    replica: int
+    step: int
+    reason: StopReason
+    back_to: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,7 +158,7 @@ class FrameTag:
     replica
         Number of the replica in its run.
     temperature
-        Thermostat target, K.
+        Thermostat target at that step, K.
     step
         MD step of the frame in its replica.
     """

@@ -20,8 +20,11 @@ from tasks.label import chosen_keys
 from tasks.prepare import START
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fire_core.config.campaign import CampaignConfig
     from fire_core.config.steps import DynamicsConfig
+    from fire_core.records import Breach
     from fire_core.storage.store import Store
 
 EXPLORE = "explore"
@@ -117,15 +120,21 @@ def advance_run(ref: CampaignRef, plan: RunPlan, index: int) -> int:
                 index,
                 result.frames,
                 state_to_bytes(result.states),
-                {replica: str(why) for replica, why in result.stopped.items()},
+                result.breaches,
             )
-        _log(store, plan, len(result.frames), dict(result.stopped))
+        _log(store, plan, len(result.frames), result.breaches)
         return len(result.states)
 
 
-def _log(store: Store, plan: RunPlan, n_frames: int, stopped: dict[int, str]) -> None:
+def _log(
+    store: Store, plan: RunPlan, n_frames: int, breaches: Sequence[Breach]
+) -> None:
     logger = get_run_logger()
-    total = len(store.get_frames(plan.run_id))
+    total = store.count_frames(plan.run_id)
     logger.info("%s: %d frames saved, %d in all", plan.purpose, n_frames, total)
-    for replica, why in stopped.items():
-        logger.warning("replica %d stopped: %s", replica, why)
+    for breach in breaches:
+        what = "stopped" if breach.back_to is None else f"back to {breach.back_to}"
+        logger.warning(
+            "replica %d at step %d: %s, %s",
+            *(breach.replica, breach.step, breach.reason, what),
+        )

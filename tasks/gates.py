@@ -159,7 +159,7 @@ def _prepare(
         heldout=read_replay(store, config.fine_tune.replay, parent).data.heldout,
         parent=parent,
         start=store.get_structures(chosen_keys(store, ref, 0, START))[0],
-        temperature=max(t for part in dynamics for t in part.temperatures),
+        temperature=max(part.hottest for part in dynamics),
         seed=sub_seed(config, GATES),
     )
     return backbone, data

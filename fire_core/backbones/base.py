@@ -59,8 +59,11 @@ class Backbone(Protocol):
             A frame holds an element that the model does not know.
         """
 
-    def torch_sim_model(self) -> Any:
-        """Return the model as torch-sim's batched dynamics wants it."""
+    def torch_sim_model(self, *, stress: bool = False) -> Any:
+        """Return the model as torch-sim's batched dynamics wants it.
+
+        It gives energies (eV), forces (eV/Å) and, if asked for, stresses (eV/Å³).
+        """
 
 
 def refuse_unknown_elements(

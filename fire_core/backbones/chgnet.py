@@ -88,7 +88,7 @@ class ChgnetBackbone:
             ]
         return labels
 
-    def torch_sim_model(self) -> Any:
+    def torch_sim_model(self, *, stress: bool = False) -> Any:  # noqa: ARG002
         """Refuse: torch-sim 0.3 has no CHGNet."""
         msg = "chgnet cannot drive batched dynamics; use fire-mini or a MACE model"
         raise BackboneError(msg)

@@ -217,16 +217,12 @@ class MaceBackbone:
             features += [values[a:b] for a, b in pairwise(batch.ptr.tolist())]
         return features
 
-    def torch_sim_model(self) -> Any:
-        """Return torch-sim's wrapper of the model; forces and energies only."""
-        from torch_sim.models.mace import MaceModel
+    def torch_sim_model(self, *, stress: bool = False) -> Any:
+        """Return the model for torch-sim's states; see `backbones.batched`."""
+        from fire_core.backbones.batched import BatchedMace
 
-        return MaceModel(
-            self.fast,
-            device=self.device,
-            dtype=self.dtype,
-            compute_forces=True,
-            compute_stress=False,
+        return BatchedMace(
+            self.fast, device=self.device, dtype=self.dtype, compute_stress=stress
         )
 
 

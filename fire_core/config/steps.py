@@ -8,6 +8,7 @@ from ase.data import chemical_symbols
 from pydantic import Field, field_validator, model_validator
 
 from fire_core.config.base import Count, NonNegative, Part, Positive
+from fire_core.config.ensemble import BarostatConfig, Target, target_ends
 from fire_core.config.gates import GatesConfig
 from fire_core.config.guards import GuardConfig
 
@@ -49,8 +50,11 @@ class PerturbConfig(Part):
 class DynamicsConfig(Part):
     """A set of MD replicas run in one batch."""
 
-    temperatures: Annotated[tuple[Positive, ...], Field(min_length=1)] = (300.0, 600.0)
-    """Thermostat targets, K; replicas go round them."""
+    temperatures: Annotated[tuple[Target, ...], Field(min_length=1)] = (300.0, 600.0)
+    """Thermostat targets, K; replicas go round them. [300, 1200] in place of a number
+    is a ramp from the first step to the last."""
+    barostat: BarostatConfig | None = None
+    """Constant pressure; left out: constant volume."""
     replicas: Count = 8
     """Replicas in all."""
     steps: Count = 1250
@@ -65,8 +69,16 @@ class DynamicsConfig(Part):
     """Steps before the first saved frame."""
     segment: Count = 250
     """Steps between two commits to the store; a kill repeats at most this."""
+    batch: Literal["auto"] | Count = "auto"
+    """Most replicas in one force call. `auto`: all on a GPU, some 500 atoms on a CPU.
+    Either is halved where memory runs out; no trajectory depends on it."""
     guards: GuardConfig = GuardConfig()
     """Limits of each replica."""
+
+    @property
+    def hottest(self) -> float:
+        """Highest temperature that a replica is taken to, K."""
+        return max(end for t in self.temperatures for end in target_ends(t))
 
     @model_validator(mode="after")
     def _divisible(self) -> Self:

@@ -11,20 +11,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
-from ase import Atoms, units
+from ase import Atoms
 from ase.data import chemical_symbols
 
 from fire_core.backbones.repeatable import repeatable
-from fire_core.errors import StructureError, UnknownElementError
+from fire_core.config.ensemble import target_ends
+from fire_core.errors import ConfigError, StructureError, UnknownElementError
 from fire_core.exploration.batch import ReplicaBatch
-from fire_core.exploration.guards import check_replica
 from fire_core.exploration.harvest import is_saved
+from fire_core.exploration.noise import draw_momenta
+from fire_core.exploration.parts import PartLimit
 from fire_core.exploration.states import (
     ReplicaState,
     bytes_to_state,
     state_to_bytes,
 )
-from fire_core.records import Frame, FrameTag, StopReason
+from fire_core.exploration.ward import Uncertainty, Ward
+from fire_core.records import Breach, Frame, FrameTag, StopReason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,8 +35,10 @@ if TYPE_CHECKING:
     from fire_core.config.steps import DynamicsConfig
 
 __all__ = [
+    "DoubtingDriver",
     "ReplicaState",
     "SegmentResult",
+    "Uncertainty",
     "bytes_to_state",
     "run_segment",
     "start_states",
@@ -51,8 +56,28 @@ class Driver(Protocol):
     def elements(self) -> frozenset[str]:
         """Chemical symbols that the model knows."""
 
-    def torch_sim_model(self) -> Any:
-        """Return a torch-sim model that gives energies (eV) and forces (eV/Å)."""
+    def torch_sim_model(self, *, stress: bool = False) -> Any:
+        """Return a torch-sim model that gives energies (eV) and forces (eV/Å).
+
+        With `stress` also the stress (eV/Å³), which a barostat needs.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class DoubtingDriver:
+    """A driver together with how much it doubts its forces."""
+
+    driver: Driver
+    uncertainty: Uncertainty
+
+    @property
+    def elements(self) -> frozenset[str]:
+        """Chemical symbols that the model knows."""
+        return self.driver.elements
+
+    def torch_sim_model(self, *, stress: bool = False) -> Any:
+        """Return the driver's model."""
+        return torch_sim_model(self.driver, stress=stress)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,15 +89,20 @@ class SegmentResult:
     states
         Replicas that go on, at their last step.
     frames
-        Saved configurations by replica, then step; of a stopped replica those
-        up to the last check that it passed.
-    stopped
-        Reason of each replica that a guard ended in this segment.
+        Saved configurations by replica, then step; of a stopped or rewound stretch
+        those up to the last check that it passed.
+    breaches
+        Limits that were broken, in the order they were seen.
     """
 
     states: list[ReplicaState]
     frames: list[Frame]
-    stopped: Mapping[int, StopReason]
+    breaches: Sequence[Breach] = ()
+
+    @property
+    def stopped(self) -> Mapping[int, StopReason]:
+        """Reason of each replica that a guard ended in this segment."""
+        return {b.replica: b.reason for b in self.breaches if b.back_to is None}
 
 
 def start_states(
@@ -81,13 +111,15 @@ def start_states(
     """Give each replica a structure, a temperature and thermal momenta.
 
     Replica r takes temperature r modulo their number, and moves on to the next
-    structure once every temperature has had the present one. Momenta are drawn
-    from the Maxwell-Boltzmann distribution and their sum is removed.
+    structure once every temperature has had the present one; structures may differ
+    in size. Momenta are drawn from the Maxwell-Boltzmann distribution and their sum is
+    removed.
 
     Raises
     ------
     StructureError
-        When there is no structure, or one is periodic in some directions only.
+        When there is no structure, or one is periodic in some directions only, or in
+        none and a barostat is asked for.
     """
     if not atoms_list:
         msg = "expected at least one starting structure, got none; check `system`"
@@ -97,7 +129,9 @@ def start_states(
         turn, which = divmod(replica, len(config.temperatures))
         atoms = atoms_list[turn % len(atoms_list)]
         rng = np.random.default_rng([seed, replica])
-        states.append(_start(atoms, replica, config.temperatures[which], rng))
+        _check_periodicity(atoms, config)
+        ends = target_ends(config.temperatures[which])
+        states.append(_start(atoms, replica, ends, rng))
     return states
 
 
@@ -118,10 +152,15 @@ def run_segment(
     torch's deterministic algorithms are switched on while it runs; on a GPU it
     repeats within rounding.
 
+    A replica that breaks a limit of the guards is stopped, or taken back to its last
+    trusted configuration (`guards.on_breach`); then it takes the steps after that once
+    more, so that it ends at the same step as the others.
+
     Parameters
     ----------
     backbone
-        Model that drives the dynamics.
+        Model that drives the dynamics; a `DoubtingDriver` where
+        `guards.max_uncertainty` is set.
     states
         Replicas, all at the same step.
     config
@@ -136,36 +175,50 @@ def run_segment(
     Returns
     -------
     SegmentResult
-        Replicas that go on, saved frames, and replicas that were stopped.
+        Replicas that go on, saved frames, and limits that were broken.
+
+    Raises
+    ------
+    ConfigError
+        `guards.max_uncertainty` is set and nothing says the uncertainty.
+    OutOfMemoryError
+        One replica alone does not fit into the device's memory.
     """
     _check_states(states, backbone.elements)
-    alive = list(states)
-    n_steps = min(config.segment, config.steps - alive[0].step) if alive else 0
+    uncertainty = _uncertainty(backbone, config)
+    n_steps = min(config.segment, config.steps - states[0].step) if states else 0
     if n_steps <= 0:
-        return SegmentResult(alive, [], {})
-    noise = {
-        s.replica: np.random.default_rng([seed, s.replica, 1 + segment_index])
-        for s in alive
-    }
+        return SegmentResult(list(states), [])
+    end = states[0].step + n_steps
+    ward = Ward(config, seed, segment_index, uncertainty)
     frames: list[Frame] = []
-    stopped: dict[int, StopReason] = {}
-    model = backbone.torch_sim_model()
+    ended: list[ReplicaState] = []
+    model = torch_sim_model(backbone, stress=config.barostat is not None)
+    limit = PartLimit.of(config.batch, model.device)
     chunk = _check_interval(config.save_every)
     with repeatable(model.device):
-        batch = ReplicaBatch(model, alive)
+        batch = ReplicaBatch(model, states, limit)
         batch.start()
-        for _ in range(n_steps // chunk):
-            batch.advance(chunk, config, noise)
-            alive, reasons = _judge(batch, config)
-            stopped |= reasons
-            if not alive:
-                break
-            if reasons:
-                batch = batch.keep(alive)
-            if is_saved(alive[0].step, config):
-                frames += [_state_to_frame(s, model_sha) for s in alive]
+        going = batch.snapshots()
+        ward.trust(going)
+        while going:
+            batch.advance(chunk, config, ward.noise)
+            passed, taken_back = ward.judge(batch)
+            here = [s.state for s in passed if is_saved(s.state.step, config)]
+            frames += [_state_to_frame(s, config, model_sha) for s in here]
+            ended += [s.state for s in passed if s.state.step == end]
+            going = [*(s for s in passed if s.state.step < end), *taken_back]
+            going.sort(key=lambda s: s.state.replica)
+            if going and (taken_back or len(going) < len(batch.states)):
+                batch = ReplicaBatch.of(model, going, limit)
     frames.sort(key=lambda frame: (frame.tag.replica, frame.tag.step))
-    return SegmentResult(alive, frames, stopped)
+    ended.sort(key=lambda state: state.replica)
+    return SegmentResult(ended, frames, tuple(ward.breaches))
+
+
+def torch_sim_model(driver: Driver, *, stress: bool) -> Any:
+    """Return a driver's model, with stress only where it is needed."""
+    return driver.torch_sim_model(stress=True) if stress else driver.torch_sim_model()
 
 
 def _check_interval(save_every: int) -> int:
@@ -174,23 +227,20 @@ def _check_interval(save_every: int) -> int:
     return max(n for n in range(1, longest + 1) if save_every % n == 0)
 
 
-def _judge(
-    batch: ReplicaBatch, config: DynamicsConfig
-) -> tuple[list[ReplicaState], dict[int, StopReason]]:
-    alive: list[ReplicaState] = []
-    reasons: dict[int, StopReason] = {}
-    for state, forces in zip(batch.states, batch.split_forces(), strict=True):
-        reason = check_replica(state, forces, config.guards)
-        if reason is None:
-            alive.append(state)
-        else:
-            reasons[state.replica] = reason
-    return alive, reasons
+def _uncertainty(backbone: Driver, config: DynamicsConfig) -> Uncertainty | None:
+    if isinstance(backbone, DoubtingDriver):
+        return backbone.uncertainty
+    if config.guards.max_uncertainty is not None:
+        msg = (
+            f"guards.max_uncertainty is {config.guards.max_uncertainty:g} eV/Å, but "
+            "nothing says how uncertain the model is; leave it out, or pass the model "
+            "as a DoubtingDriver"
+        )
+        raise ConfigError(msg)
+    return None
 
 
-def _start(
-    atoms: Atoms, replica: int, temperature: float, rng: np.random.Generator
-) -> ReplicaState:
+def _check_periodicity(atoms: Atoms, config: DynamicsConfig) -> None:
     if atoms.pbc.any() != atoms.pbc.all():
         msg = (
             "expected a structure periodic in all directions or in none, got pbc = "
@@ -198,23 +248,34 @@ def _start(
             "not periodic"
         )
         raise StructureError(msg)
+    if config.barostat is not None and not atoms.pbc.all():
+        msg = (
+            f"{atoms.get_chemical_formula()} has no periodic cell whose volume a "
+            "barostat could change; leave `barostat` out"
+        )
+        raise StructureError(msg)
+
+
+def _start(
+    atoms: Atoms, replica: int, ends: tuple[float, float], rng: np.random.Generator
+) -> ReplicaState:
     masses = atoms.get_masses()
-    width = np.sqrt(masses * units.kB * temperature)
-    momenta = width[:, None] * rng.standard_normal((len(atoms), 3))
-    momenta -= masses[:, None] * momenta.sum(axis=0) / masses.sum()
     return ReplicaState(
         replica=replica,
-        temperature=temperature,
+        temperature=ends[0],
+        last_temperature=ends[1],
         step=0,
+        rewinds=0,
         energy=float("nan"),
         start_energy=float("nan"),
         numbers=atoms.numbers.astype(np.int64),
         masses=masses,
         positions=atoms.positions.copy(),
-        momenta=momenta,
+        momenta=draw_momenta(masses, ends[0], rng),
         cell=atoms.cell.array.copy(),
         pbc=atoms.pbc.copy(),
         start_positions=atoms.positions.copy(),
+        start_cell=atoms.cell.array.copy(),
     )
 
 
@@ -236,12 +297,15 @@ def _check_states(states: Sequence[ReplicaState], known: frozenset[str]) -> None
             raise UnknownElementError(msg)
 
 
-def _state_to_frame(state: ReplicaState, model_sha: str) -> Frame:
+def _state_to_frame(
+    state: ReplicaState, config: DynamicsConfig, model_sha: str
+) -> Frame:
     atoms = Atoms(
         numbers=state.numbers,
         positions=state.positions,
         cell=state.cell,
         pbc=state.pbc,
     )
-    tag = FrameTag(model_sha, state.replica, state.temperature, state.step)
+    target = state.target(config.steps)
+    tag = FrameTag(model_sha, state.replica, target, state.step)
     return Frame(atoms, tag, state.energy)

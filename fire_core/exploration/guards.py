@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from ase import units
 
+from fire_core.exploration.barostat import carried
 from fire_core.records import StopReason
 from fire_core.structures.contacts import is_too_close
 
@@ -38,10 +39,16 @@ def largest_displacement(positions: Array, start: Array, masses: Array) -> float
     return float(np.sqrt(np.max(np.sum(moved**2, axis=1), initial=0.0)))
 
 
+def volume_factor(cell: Array, start_cell: Array) -> float:
+    """Find by what factor, 1 or more, a volume has grown or shrunk."""
+    ratio = abs(float(np.linalg.det(cell) / np.linalg.det(start_cell)))
+    return max(ratio, 1.0 / ratio) if ratio > 0 else float("inf")
+
+
 def check_replica(
-    state: ReplicaState, forces: Array, config: GuardConfig
+    state: ReplicaState, forces: Array, config: GuardConfig, n_steps: int
 ) -> StopReason | None:
-    """Judge one replica; None means that it may go on.
+    """Judge one replica by itself; None means that it may go on.
 
     Parameters
     ----------
@@ -51,18 +58,25 @@ def check_replica(
         (n_atoms, 3), eV/Å, at its positions.
     config
         Limits.
+    n_steps
+        MD steps of the run, for the thermostat target of a ramp.
     """
-    moving = (state.positions, state.momenta, forces)
+    moving = (state.positions, state.momenta, state.cell, forces)
     if not (np.isfinite(state.energy) and all(np.isfinite(a).all() for a in moving)):
         return StopReason.NOT_FINITE
+    origin = state.start_positions
+    if not np.array_equal(state.cell, state.start_cell):
+        if volume_factor(state.cell, state.start_cell) > config.max_volume_factor:
+            return StopReason.VOLUME
+        origin = carried(origin, state.start_cell, state.cell)
     place = (state.numbers, state.positions, state.cell, state.pbc)
     if is_too_close(*place, factor=config.min_distance_factor):
         return StopReason.TOO_CLOSE
     rise = abs(state.energy - state.start_energy) / len(state.numbers)
     if rise > config.max_energy_rise:
         return StopReason.ENERGY_DRIFT
-    limit = config.max_temperature_factor * state.temperature
+    limit = config.max_temperature_factor * state.target(n_steps)
     if kinetic_temperature(state.momenta, state.masses) > limit:
         return StopReason.TOO_HOT
-    moved = largest_displacement(state.positions, state.start_positions, state.masses)
+    moved = largest_displacement(state.positions, origin, state.masses)
     return StopReason.LOST_ATOM if moved > config.max_displacement else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-FORMAT: Final = "fire-replicas-1"
+FORMAT: Final = "fire-replicas-2"
+FIRST_FORMAT: Final = "fire-replicas-1"
+"""Before ramps, moving cells and rewinds."""
+_SCALARS: Final = ("temperature", "last_temperature", "energy", "start_energy")
 _ARRAYS: Final = {
     "numbers": np.int64,
     "masses": np.float64,
@@ -25,6 +28,7 @@ _ARRAYS: Final = {
     "cell": np.float64,
     "pbc": np.bool_,
     "start_positions": np.float64,
+    "start_cell": np.float64,
 }
 
 
@@ -37,9 +41,13 @@ class ReplicaState:
     replica
         Number of the replica in its run.
     temperature
-        Thermostat target, K.
+        Thermostat target at step 0, K.
+    last_temperature
+        Thermostat target at the last step of the run, K; in between it is linear.
     step
         MD steps done.
+    rewinds
+        Times that it was taken back.
     energy
         Potential energy of `positions`, eV; nan before the first force call.
     start_energy
@@ -58,11 +66,15 @@ class ReplicaState:
         (3,), periodic directions.
     start_positions
         (n_atoms, 3), Å, at step 0.
+    start_cell
+        (3, 3), the cell at step 0, Å.
     """
 
     replica: int
     temperature: float
+    last_temperature: float
     step: int
+    rewinds: int
     energy: float
     start_energy: float
     numbers: NDArray[np.int64]
@@ -72,6 +84,15 @@ class ReplicaState:
     cell: NDArray[np.float64]
     pbc: NDArray[np.bool_]
     start_positions: NDArray[np.float64]
+    start_cell: NDArray[np.float64]
+
+    def target(self, n_steps: int, *, ahead: float = 0.0) -> float:
+        """Return the thermostat target, K, in a run of `n_steps`.
+
+        `ahead` is in steps from the present one.
+        """
+        rise = self.last_temperature - self.temperature
+        return self.temperature + rise * min(1.0, (self.step + ahead) / n_steps)
 
 
 def state_to_bytes(states: Sequence[ReplicaState]) -> bytes:
@@ -79,8 +100,10 @@ def state_to_bytes(states: Sequence[ReplicaState]) -> bytes:
     arrays: dict[str, NDArray[np.generic]] = {}
     heads = []
     for i, state in enumerate(states):
-        scalars = [state.temperature, state.energy, state.start_energy]
-        heads.append({"replica": state.replica, "step": state.step})
+        scalars = [getattr(state, name) for name in _SCALARS]
+        heads.append(
+            {"replica": state.replica, "step": state.step, "rewinds": state.rewinds}
+        )
         arrays[f"scalars_{i}"] = np.asarray(scalars, np.float64)
         for name, dtype in _ARRAYS.items():
             arrays[f"{name}_{i}"] = np.ascontiguousarray(getattr(state, name), dtype)
@@ -92,7 +115,7 @@ def state_to_bytes(states: Sequence[ReplicaState]) -> bytes:
 
 
 def bytes_to_state(data: bytes) -> list[ReplicaState]:
-    """Unpack what `state_to_bytes` packed, bit for bit.
+    """Unpack what `state_to_bytes` packed, bit for bit; older formats are upgraded.
 
     Raises
     ------
@@ -100,28 +123,38 @@ def bytes_to_state(data: bytes) -> list[ReplicaState]:
         When the bytes are of another format.
     """
     with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-        if "head" not in archive:
-            found: object = sorted(archive)
-        else:
-            head = json.loads(archive["head"].tobytes())
-            found = head.get("format")
-        if found != FORMAT:
-            msg = (
-                f"expected replica states of format {FORMAT!r}, got {found!r}; "
-                "continue the run with the FIRE that began it, or start a new run"
-            )
-            raise StructureError(msg)
-        states = []
-        for i, item in enumerate(head["replicas"]):
-            temperature, energy, start_energy = archive[f"scalars_{i}"].tolist()
-            states.append(
-                ReplicaState(
-                    replica=item["replica"],
-                    temperature=temperature,
-                    step=item["step"],
-                    energy=energy,
-                    start_energy=start_energy,
-                    **{name: archive[f"{name}_{i}"] for name in _ARRAYS},
-                )
-            )
-    return states
+        arrays = {name: archive[name] for name in archive}
+    if "head" not in arrays:
+        found: object = sorted(arrays)
+    else:
+        head = json.loads(arrays["head"].tobytes())
+        found = head.get("format")
+    if found == FIRST_FORMAT:
+        _upgrade_first(head, arrays)
+    elif found != FORMAT:
+        msg = (
+            f"expected replica states of format {FORMAT!r}, got {found!r}; "
+            "continue the run with the FIRE that began it, or start a new run"
+        )
+        raise StructureError(msg)
+    return [
+        ReplicaState(
+            replica=item["replica"],
+            step=item["step"],
+            rewinds=item["rewinds"],
+            **dict(zip(_SCALARS, arrays[f"scalars_{i}"].tolist(), strict=True)),
+            **{name: arrays[f"{name}_{i}"] for name in _ARRAYS},
+        )
+        for i, item in enumerate(head["replicas"])
+    ]
+
+
+def _upgrade_first(head: dict[str, Any], arrays: dict[str, Any]) -> None:
+    """Give states of the first format what they did not have, in place."""
+    for i, item in enumerate(head["replicas"]):
+        item["rewinds"] = 0
+        temperature, energy, start_energy = arrays[f"scalars_{i}"]
+        arrays[f"scalars_{i}"] = np.array(
+            [temperature, temperature, energy, start_energy]
+        )
+        arrays[f"start_cell_{i}"] = arrays[f"cell_{i}"]

@@ -44,6 +44,8 @@ ONE_COLUMN: Final = 3.5
 """Inches; width of a journal's column."""
 TWO_COLUMNS: Final = 7.0
 DPI: Final = 220
+MOST_COLOURS: Final = 7
+"""Temperatures told apart in a map of candidates."""
 SMALL: Final = 7.5
 """Points; ticks and legends. Labels are one point larger."""
 
@@ -60,9 +62,10 @@ class FigureFiles:
 def draw_pca_map(points: PcaPoints, folder: Path) -> FigureFiles:
     """Map all candidates by temperature and ring the selected ones."""
     figure, (axes,) = make_figure(ONE_COLUMN + 1.1, 3.1)
-    temperatures = np.unique(points.temperatures)
+    nearest = _few_temperatures(points.temperatures)
+    temperatures = np.unique(nearest)
     for colour, temperature in zip(_ramp(len(temperatures)), temperatures, strict=True):
-        here = points.scores[points.temperatures == temperature]
+        here = points.scores[nearest == temperature]
         axes.scatter(
             *here.T,
             s=7,
@@ -95,6 +98,16 @@ def draw_pca_map(points: PcaPoints, folder: Path) -> FigureFiles:
     for handle in legend.legend_handles:
         handle.set_alpha(1.0)
     return save_figure(figure, [axes], folder, "pca_map")
+
+
+def _few_temperatures(temperatures: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return temperatures, of ramps those of a few equal steps that are nearest, K."""
+    if len(np.unique(temperatures)) <= MOST_COLOURS:
+        return temperatures
+    first, last = temperatures.min(), temperatures.max()
+    steps = np.round(np.linspace(first, last, MOST_COLOURS))
+    nearest = np.abs(temperatures[:, None] - steps).argmin(axis=1)
+    return np.asarray(steps[nearest])
 
 
 def draw_force_parity(parity: Mapping[str, ParityData], folder: Path) -> FigureFiles:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 RUN_SETTINGS: Final = (
     *("store", "results", "threads", "label", "budget", "approval"),
     *("select.soap.workers", "select.memory_mib", "committee.parallel"),
+    *("explore.batch", "evaluate.dynamics.batch"),
     "evaluate.gates",  # limits for the models found; a promotion keeps those it met
 )
 """Parts of a configuration that change how a campaign runs, not what it finds."""

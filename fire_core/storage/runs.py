@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, select
+from pydantic import ValidationError
+from sqlalchemy import func, insert, select
 
+from fire_core.config.steps import DynamicsConfig
 from fire_core.errors import StoreError
+from fire_core.records import Breach, StopReason
 from fire_core.storage.campaigns import campaign_lock
 from fire_core.storage.engine import reading, writing
 from fire_core.storage.structures import insert_structures
 from fire_core.storage.tables import FrameTable, RunTable, SegmentTable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from sqlalchemy import Engine
 
@@ -24,11 +27,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SegmentRow:
-    """A finished segment and the state to go on from."""
+    """A finished segment, the state to go on from, and limits that were broken.
+
+    Breaches of segments saved by FIRE 0.1 have no step: it is -1.
+    """
 
     index: int
     state: bytes
-    stopped: dict[int, str]
+    breaches: tuple[Breach, ...]
+
+    @property
+    def stopped(self) -> dict[int, str]:
+        """Reason of each replica that ended in this segment."""
+        return {b.replica: b.reason for b in self.breaches if b.back_to is None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +79,7 @@ class RunTables:
             row = connection.execute(
                 select(RunTable.id, RunTable.config_json).where(*which)
             ).one_or_none()
-            if row is not None and row.config_json == config_json:
+            if row is not None and _is_same(row.config_json, config_json):
                 return int(row.id)
             if row is not None:
                 msg = (
@@ -95,7 +106,7 @@ class RunTables:
         index: int,
         frames: Sequence[Frame],
         state: bytes,
-        stopped: Mapping[int, str],
+        breaches: Sequence[Breach],
     ) -> None:
         """Commit a segment: its frames and the state after it, all or nothing.
 
@@ -118,7 +129,7 @@ class RunTables:
                     run=run_id,
                     number=index,
                     state=state,
-                    stopped_json=json.dumps({str(k): v for k, v in stopped.items()}),
+                    stopped_json=json.dumps([asdict(b) for b in breaches]),
                 )
             )
             rows = [
@@ -149,6 +160,12 @@ class RunTables:
             row = connection.execute(query).one_or_none()
             return None if row is None else _unpack_segment(row)
 
+    def count_frames(self, run_id: int) -> int:
+        """Count the saved frames of a run."""
+        query = select(func.count()).where(FrameTable.run == run_id)
+        with reading(self.engine) as connection:
+            return int(connection.execute(query).scalar_one())
+
     def get_frames(self, run_id: int) -> list[FrameRow]:
         """Return the saved frames of a run, by replica, then step."""
         with reading(self.engine) as connection:
@@ -174,5 +191,23 @@ def _segments(run_id: int) -> Any:
 
 
 def _unpack_segment(row: Any) -> SegmentRow:
-    stopped = {int(k): v for k, v in json.loads(row.stopped_json).items()}
-    return SegmentRow(row.number, row.state, stopped)
+    found = json.loads(row.stopped_json)
+    if isinstance(found, dict):  # replica: reason, as FIRE 0.1 began
+        breaches = [Breach(int(k), -1, StopReason(v)) for k, v in found.items()]
+    else:
+        breaches = [Breach(**b | {"reason": StopReason(b["reason"])}) for b in found]
+    return SegmentRow(row.number, row.state, tuple(breaches))
+
+
+def _is_same(stored: str, given: str) -> bool:
+    """Say whether two dynamics differ in nothing that a trajectory depends on.
+
+    Settings newer than the stored ones have their defaults there.
+    """
+    if stored == given:
+        return True
+    try:
+        before, now = (DynamicsConfig.model_validate_json(t) for t in (stored, given))
+    except ValidationError:
+        return False
+    return before == now.model_copy(update={"batch": before.batch})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -172,12 +174,13 @@ def test_a_frames_energy_belongs_to_its_positions(argon, crystal):
     config = _config()
     _, frames, _ = _run(argon, start_states([crystal], config, seed=1), config)
     atoms = frames[-1].atoms.copy()
-    atoms.calc = LennardJones(sigma=3.405, epsilon=0.01032, rc=6.5, smooth=False)
-    # ASE shifts each pair by its energy at the cutoff; torch-sim does not
-    shift = 4 * 0.01032 * ((3.405 / 6.5) ** 12 - (3.405 / 6.5) ** 6)
+    rc = argon.model.cutoff
+    atoms.calc = LennardJones(sigma=3.405, epsilon=0.01032, rc=rc, smooth=False)
+    # ASE shifts each pair by its energy at the cutoff; the test's model does not
+    shift = 4 * 0.01032 * ((3.405 / rc) ** 12 - (3.405 / rc) ** 6)
     from ase.neighborlist import neighbor_list
 
-    pairs = len(neighbor_list("i", atoms, 6.5)) / 2
+    pairs = len(neighbor_list("i", atoms, rc)) / 2
     expected = atoms.get_potential_energy() + pairs * shift
     assert frames[-1].energy == pytest.approx(expected, rel=1e-9)
 
@@ -245,9 +248,23 @@ def test_state_bytes_are_exact_and_equal_for_equal_states(crystal):
     assert (again[3].replica, again[3].temperature, again[3].step) == (3, 40.0, 0)
 
 
-def test_clear_refusals(argon, crystal):
-    import io
+def test_states_of_the_first_format_are_read(crystal):
+    """Before ramps, moving cells and rewinds, states had fewer fields."""
+    state = replace(start_states([crystal], _config(), seed=1)[1], step=20, energy=-0.3)
+    names = ("numbers", "masses", "positions", "momenta", "cell", "pbc")
+    arrays = {f"{n}_0": getattr(state, n) for n in (*names, "start_positions")}
+    arrays["scalars_0"] = np.array([40.0, -0.3, -0.4])
+    head = {"format": "fire-replicas-1", "replicas": [{"replica": 1, "step": 20}]}
+    arrays["head"] = np.frombuffer(json.dumps(head).encode(), np.uint8)
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    (read,) = bytes_to_state(buffer.getvalue())
+    now = replace(state, start_energy=-0.4)
+    assert state_to_bytes([read]) == state_to_bytes([now])
+    assert (read.last_temperature, read.rewinds) == (40.0, 0)
 
+
+def test_clear_refusals(argon, crystal):
     salt = bulk("LiCl", "rocksalt", a=5.13)
     config = _config()
     with pytest.raises(UnknownElementError, match="replica 0 holds Cl, Li"):

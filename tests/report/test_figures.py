@@ -73,3 +73,12 @@ def test_pyplot_is_not_loaded(report_data, tmp_path):
 )
 def test_three_digits(value, text):
     assert figures.format_short(value) == text
+
+
+def test_a_ramps_temperatures_are_few_on_the_map() -> None:
+    ramp = np.linspace(300.0, 1200.0, 200)
+    shown = figures._few_temperatures(ramp)
+    assert len(np.unique(shown)) == figures.MOST_COLOURS
+    assert np.abs(shown - ramp).max() <= 900.0 / (figures.MOST_COLOURS - 1) / 2 + 0.5
+    two = np.array([300.0, 600.0, 300.0])
+    assert np.array_equal(figures._few_temperatures(two), two)

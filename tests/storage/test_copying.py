@@ -39,7 +39,7 @@ def fill(store: Store) -> None:
     store.save_dataset("c", "fire", {keys[0]: Split.TRAIN})
     run = store.open_run("c", 1, "explore", "m", "{}")
     frame = Frame(frames[5], FrameTag("m", 0, 300.0, 5), -1.0)
-    store.save_segment(run, 0, [frame], b"\x00\xffstate", {})
+    store.save_segment(run, 0, [frame], b"\x00\xffstate", [])
     sha = store.blobs.put_bytes(b"model")
     store.add_model("c", "fire", sha, parent_sha=None, config_json="{}")
     store.promote_model("c", "fire", "staging", [], required=())

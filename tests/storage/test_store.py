@@ -8,15 +8,18 @@ import sys
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import create_engine, inspect, text, update
 
 from fire_core.config.campaign import CampaignConfig
+from fire_core.config.ensemble import BarostatConfig
+from fire_core.config.steps import DynamicsConfig
 from fire_core.errors import BlobCorruptedError, SchemaTooNewError, StoreError
-from fire_core.records import Frame, FrameTag, Pick, Split
+from fire_core.records import Breach, Frame, FrameTag, Pick, Split, StopReason
 from fire_core.storage.blobs import BlobStore
 from fire_core.storage.campaigns import SelectionRow
 from fire_core.storage.engine import migrate
 from fire_core.storage.store import Store
+from fire_core.storage.tables import SegmentTable
 from tests.storage.conftest import make_frames
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,19 +67,47 @@ def test_a_segment_and_its_frames_are_committed_together(store: Store) -> None:
         Frame(atoms, FrameTag("m", i % 2, 300.0, 5 * i), -1.0 * i)
         for i, atoms in enumerate(make_frames(6))
     ]
-    store.save_segment(run, 0, frames, b"state", {1: "too_hot"})
-    store.save_segment(run, 0, frames, b"other", {})  # a repeat changes nothing
+    breaches = (
+        Breach(0, 20, StopReason.UNCERTAIN, 10),
+        Breach(1, 30, StopReason.TOO_HOT),
+    )
+    store.save_segment(run, 0, frames, b"state", breaches)
+    store.save_segment(run, 0, frames, b"other", [])  # a repeat changes nothing
     last = store.last_segment(run)
     assert last is not None
     assert (last.index, last.state, last.stopped) == (0, b"state", {1: "too_hot"})
+    assert last.breaches == breaches
+    assert store.count_frames(run) == 6
+    assert store.count_frames(run + 1) == 0
     rows = store.get_frames(run)
     assert [(r.replica, r.step) for r in rows] == sorted(
         (i % 2, 5 * i) for i in range(6)
     )
     doubled = [frames[0], frames[0]]  # two frames of one step cannot be
     with pytest.raises(Exception, match=r"UNIQUE|duplicate key"):
-        store.save_segment(run, 1, doubled, b"next", {})
+        store.save_segment(run, 1, doubled, b"next", [])
     assert store.last_segment(run) == last
+
+
+def test_runs_and_segments_of_an_older_fire_are_understood(store: Store) -> None:
+    store.open_campaign("c", "{}")
+    newer = {"barostat", "batch"}
+    old = DynamicsConfig(steps=100).model_dump(mode="json", exclude=newer)
+    run = store.open_run("c", 1, "explore", "m", json.dumps(old))
+    same = DynamicsConfig(steps=100, batch=7).model_dump_json()
+    assert store.open_run("c", 1, "explore", "m", same) == run
+    for other in ({"steps": 200}, {"steps": 100, "barostat": BarostatConfig()}):
+        given = DynamicsConfig(**other).model_dump_json()
+        with pytest.raises(StoreError, match="was begun"):
+            store.open_run("c", 1, "explore", "m", given)
+    store.save_segment(run, 0, [], b"state", [])
+    with store.engine.begin() as connection:
+        old_text = update(SegmentTable).values(stopped_json='{"3": "lost_atom"}')
+        connection.execute(old_text)
+    last = store.last_segment(run)
+    assert last is not None
+    assert last.stopped == {3: "lost_atom"}
+    assert last.breaches[0].step == -1
 
 
 def test_a_choice_is_made_once(store: Store) -> None:

@@ -84,9 +84,10 @@ class PolynomialContraction(torch.nn.Module):
             pairs = flat.index_select(0, self.first) * flat.index_select(0, self.second)
             products = self.quadratic @ pairs
             count = self.ranks[2] * self.n_components
-            values[2] = products[:count]
+            # split, not slices: the adjoint of a slice fills a whole tensor with zeros
+            values[2], rest = products.split([count, len(products) - count])
             if self.correlation > 2:
-                cubic = products[count:].reshape(-1, n_ell, n_atoms * n_channels)
+                cubic = rest.reshape(-1, n_ell, n_atoms * n_channels)
                 values[3] = (cubic * flat).sum(dim=1)
         out = torch.zeros((), dtype=x.dtype, device=x.device)
         for order, value in values.items():

@@ -64,26 +64,32 @@ class BlockConvolution(torch.nn.Module):
         weighted = tp_weights.reshape(-1, n_paths, n_channels) * senders[:, None]
         left = _Spread.apply(weighted.flatten(1), blocks.places, blocks.size)
         right = _Spread.apply(edge_attrs, blocks.places, blocks.size)
+        lengths = [stop - start for start, stop, _ in blocks.ranges]
         parts = [
             self._messages(
-                left[start:stop].reshape(n, -1, n_paths * n_channels),
-                right[start:stop].reshape(n, -1, right.shape[1]),
+                feats.reshape(n, -1, n_paths * n_channels),
+                attrs.reshape(n, -1, edge_attrs.shape[1]),
             )
-            for start, stop, n in blocks.ranges
+            for feats, attrs, (_, _, n) in zip(
+                left.split(lengths), right.split(lengths), blocks.ranges, strict=True
+            )
         ]
         joined = parts[0] if len(parts) == 1 else torch.cat(parts)
         return _Reorder.apply(joined, blocks.row_of_atom, blocks.atom_of_row)
 
     def _messages(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-        outputs, start = [], 0
-        for path, degree in enumerate(self.degrees):
-            width = 2 * degree + 1
-            channels = slice(path * self.n_channels, (path + 1) * self.n_channels)
-            product = torch.bmm(
-                left[:, :, channels].transpose(1, 2), right[:, :, start : start + width]
-            )
-            outputs.append((self.coefficients[path] * product).flatten(1))
-            start += width
+        # split, not slices: the adjoint of a slice fills a whole tensor with zeros
+        widths = [2 * degree + 1 for degree in self.degrees]
+        paths = zip(
+            self.coefficients,
+            left.split(self.n_channels, dim=2),
+            right.split(widths, dim=2),
+            strict=True,
+        )
+        outputs = [
+            (coefficient * torch.bmm(feats.transpose(1, 2), attrs)).flatten(1)
+            for coefficient, feats, attrs in paths
+        ]
         return torch.cat(outputs, dim=1)
 
 

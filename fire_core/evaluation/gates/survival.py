@@ -22,6 +22,8 @@ WORDS = {
     StopReason.LOST_ATOM: "an atom was lost",
     StopReason.NOT_FINITE: "it exploded (forces that are not finite)",
     StopReason.ENERGY_DRIFT: "its potential energy ran away",
+    StopReason.VOLUME: "its volume ran away",
+    StopReason.UNCERTAIN: "the model did not trust its forces",
 }
 
 
@@ -72,7 +74,9 @@ def _survive(
         friction=limits.friction,
         save_every=LOOK,
         segment=limits.steps,
-        guards=limits.guards,
+        guards=limits.guards.model_copy(
+            update={"on_breach": "stop", "max_uncertainty": None}
+        ),
     )
     ended = run_segment(
         backbone,

@@ -1,0 +1,118 @@
+"""Killed in the middle of a segment, a run ends with the same bits."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from fire_core.storage.store import Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PROGRAM = """
+import sys, time
+from ase.build import bulk
+from fire_core.config.ensemble import BarostatConfig
+from fire_core.config.guards import GuardConfig
+from fire_core.config.steps import DynamicsConfig
+from fire_core.exploration.dynamics import *
+from fire_core.storage.store import Store
+from tests.exploration.conftest import Argon
+
+folder, pause = sys.argv[1], float(sys.argv[2])
+model = Argon(single=True)
+
+class Slow:
+    elements = model.elements
+    device, dtype = model.model.device, model.model.dtype
+    def torch_sim_model(self, *, stress=False):
+        return self
+    def __call__(self, state):
+        time.sleep(pause)
+        return model.model(state)
+
+guards = GuardConfig(max_uncertainty=UNEASY, on_breach="rewind", max_rewinds=4)
+config = DynamicsConfig(
+    temperatures=(20, (20, 60)), replicas=6, steps=90, segment=30, save_every=5,
+    timestep=4.0, barostat=BarostatConfig(pressure=0.1, axes="each"), guards=guards,
+)
+
+def doubt(batch):
+    if batch.states[0].step == 45:
+        open(folder + "/middle", "a").close()
+    norms = batch.forces.norm(dim=1)
+    return [float(norms[batch.owner == i].max()) for i in range(len(batch.states))]
+
+store = Store.open(f"sqlite:///{folder}/fire.db", folder + "/blobs")
+store.open_campaign("c", "{}")
+run = store.open_run("c", 1, "explore", "m", config.model_dump_json())
+crystal = bulk("Ar", "fcc", a=5.26, cubic=True)
+cells = [crystal, crystal.repeat((2, 1, 1))]
+last = store.last_segment(run)
+first = 0 if last is None else last.index + 1
+states = bytes_to_state(last.state) if last else start_states(cells, config, 7)
+for index in range(first, 3):
+    done = run_segment(
+        DoubtingDriver(Slow(), doubt), states, config,
+        segment_index=index, seed=7, model_sha="m",
+    )
+    states = done.states
+    store.save_segment(run, index, done.frames, state_to_bytes(states), done.breaches)
+""".replace("UNEASY", "0.055")
+
+
+def start(folder: Path, pause: float) -> subprocess.Popen[bytes]:
+    folder.mkdir(exist_ok=True)
+    command = [sys.executable, "-W", "ignore", "-c", PROGRAM, str(folder), str(pause)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE)
+
+
+def finish(process: subprocess.Popen[bytes]) -> None:
+    _, errors = process.communicate(timeout=200)
+    assert process.returncode == 0, errors.decode()[-2000:]
+
+
+def test_killed_with_rewinds_and_a_barostat_it_ends_the_same(tmp_path: Path) -> None:
+    finish(start(tmp_path / "whole", 0.0))
+    killed = start(tmp_path / "killed", 0.02)
+    deadline = time.monotonic() + 100
+    while not (tmp_path / "killed" / "middle").exists():
+        assert killed.poll() is None, killed.communicate()[1].decode()[-2000:]
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    before = read(tmp_path / "killed")[0]
+    assert len(before) == 1  # it was in the second segment
+    finish(start(tmp_path / "killed", 0.0))
+    segments, frames, structures = read(tmp_path / "whole")
+    assert read(tmp_path / "killed") == (segments, frames, structures)
+    breaches = [b for s in segments for b in s.breaches]
+    assert any(b.back_to is not None and b.step > 30 for b in breaches)
+    volumes = {round(v, 9) for v in structures.values()}
+    assert len(volumes) == len(structures)  # every cell moved
+
+
+def read(folder: Path) -> tuple:
+    store = Store.open(f"sqlite:///{folder}/fire.db", folder / "blobs")
+    run = store.open_run("c", 1, "explore", "m", run_settings(store))
+    frames = store.get_frames(run)
+    keys = [f.key for f in frames]
+    atoms = store.get_structures(keys)
+    volumes = {k: a.get_volume() for k, a in zip(keys, atoms, strict=True)}
+    return store.get_segments(run), frames, volumes
+
+
+def run_settings(store: Store) -> str:
+    from sqlalchemy import select
+
+    from fire_core.storage.tables import RunTable
+
+    with store.engine.connect() as connection:
+        text = connection.execute(select(RunTable.config_json)).scalar_one()
+    return str(text)
