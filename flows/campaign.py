@@ -29,7 +29,6 @@ from flows.report import report_flow
 from flows.select import select_flow
 from flows.train import train_flow
 from tasks.committee import list_members
-from tasks.explore import EXPLORE, TEST
 from tasks.label import ATOMS
 from tasks.missing import (
     is_chosen,
@@ -38,6 +37,7 @@ from tasks.missing import (
     keep_decision,
     summarise_round,
 )
+from tasks.naming import EXPLORE, TEST
 from tasks.prepare import PERTURB, SELECTED, register_campaign
 from tasks.report import report_folder
 from tasks.spending import price_labels

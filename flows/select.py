@@ -5,7 +5,8 @@ from __future__ import annotations
 from prefect import flow
 
 from tasks.context import CampaignRef
-from tasks.explore import TEST, plan_run
+from tasks.explore import plan_run
+from tasks.naming import TEST
 from tasks.select import choose_test_frames, select_candidates
 
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from fire_core.storage.runs import FrameRow
     from fire_core.storage.store import Store
     from tasks.context import CampaignRef
-    from tasks.explore import RunPlan
+    from tasks.naming import RunPlan
 
 CHUNK = 64
 """Structures read from the store at once."""

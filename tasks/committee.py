@@ -7,7 +7,7 @@ from prefect import get_run_logger, task
 from fire_core.backbones.registry import count_gpus
 from fire_core.campaign import member_kind
 from tasks.context import CampaignRef, available_cores, hold_step, open_campaign
-from tasks.explore import model_name
+from tasks.naming import model_name
 from tasks.train_child import train_in_child
 
 AT_ONCE_ON_CPU = 2

@@ -25,8 +25,8 @@ from fire_core.evaluation.references import fit_references, shift_energies
 from fire_core.evaluation.stability import run_nve
 from fire_core.records import JsonDict
 from tasks.context import CampaignRef, count_model_usage, hold_step, open_campaign
-from tasks.explore import TEST, model_name
 from tasks.label import chosen_keys, theory_fingerprint
+from tasks.naming import TEST, model_name
 from tasks.prepare import PERTURB, START
 from tasks.replay import read_replay
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from prefect import get_run_logger, task
 
 from fire_core.backbones.registry import load_configured
-from fire_core.campaign import FIRE, PRE_FINE_TUNED, sub_seed
+from fire_core.campaign import sub_seed
 from fire_core.exploration.dynamics import (
     bytes_to_state,
     run_segment,
@@ -16,51 +15,16 @@ from fire_core.exploration.dynamics import (
     state_to_bytes,
 )
 from tasks.context import CampaignRef, count_model_usage, hold_step, open_campaign
+from tasks.estimators import let_doubt
 from tasks.label import chosen_keys
+from tasks.naming import RunPlan, driver_of, dynamics_of
 from tasks.prepare import START
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fire_core.config.campaign import CampaignConfig
-    from fire_core.config.steps import DynamicsConfig
     from fire_core.records import Breach
     from fire_core.storage.store import Store
-
-EXPLORE = "explore"
-TEST = "test"
-
-
-@dataclass(frozen=True, slots=True)
-class RunPlan:
-    """An MD run of a campaign: where it is stored and how far it has to go."""
-
-    run_id: int
-    purpose: str
-    round: int
-    model: str
-    n_segments: int
-
-
-def dynamics_of(config: CampaignConfig, purpose: str) -> DynamicsConfig:
-    """Return the settings of the exploration or of the test trajectory."""
-    return config.explore if purpose == EXPLORE else config.evaluate.dynamics
-
-
-def driver_of(purpose: str, round_: int) -> str:
-    """Return the name of the model that drives a run.
-
-    Round 1 explores with the pre-fine-tuned model, later rounds and the test
-    trajectory with the latest fine-tuned one.
-    """
-    if purpose == EXPLORE and round_ <= 1:
-        return PRE_FINE_TUNED
-    return model_name(FIRE, round_ - 1 if purpose == EXPLORE else round_)
-
-
-def model_name(kind: str, round_: int) -> str:
-    """Return the stored name of a round's model: `fire`, then `fire-2`, …."""
-    return kind if round_ <= 1 else f"{kind}-{round_}"
 
 
 @task(name="plan-run", task_run_name="plan-{purpose}-{round_}")
@@ -106,8 +70,9 @@ def advance_run(ref: CampaignRef, plan: RunPlan, index: int) -> int:
             config.backbone, config.threads, store.blobs.path(model.blob_sha)
         )
         with count_model_usage(store, config, ref, plan.round, plan.purpose):
+            driver, dynamics = let_doubt(store, config, ref, plan, backbone)
             result = run_segment(
-                backbone,
+                driver,
                 states,
                 dynamics,
                 segment_index=index,

@@ -9,8 +9,8 @@ from fire_core.backbones.assets import BUNDLED, bundled_model
 from fire_core.backbones.export import ExportFormat, ExportResult, export_model
 from fire_core.backbones.registry import load_backbone
 from tasks.context import CampaignRef, open_campaign
-from tasks.explore import TEST
 from tasks.label import chosen_keys
+from tasks.naming import TEST
 from tasks.prepare import START
 
 if TYPE_CHECKING:

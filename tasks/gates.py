@@ -17,8 +17,8 @@ from fire_core.errors import BackboneError, StoreError
 from fire_core.evaluation.gates.run import GateData, run_gates
 from fire_core.records import Gate, GateResult
 from tasks.context import CampaignRef, count_usage, open_campaign
-from tasks.explore import TEST
 from tasks.label import chosen_keys, theory_fingerprint
+from tasks.naming import TEST
 from tasks.prepare import START
 from tasks.replay import read_replay
 

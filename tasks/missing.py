@@ -12,8 +12,8 @@ from fire_core.config.environment import default_blobs, default_database
 from fire_core.records import LabelState
 from fire_core.storage.store import Store
 from tasks.context import PATIENCE_S, CampaignRef, default_ref, open_campaign
-from tasks.explore import TEST, model_name
 from tasks.label import paid_choice, theory_fingerprint
+from tasks.naming import TEST, model_name
 from tasks.prepare import PERTURB, SELECTED
 from tasks.uncertainty import CANDIDATES, NEW_LABELS, read_result
 

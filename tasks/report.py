@@ -31,8 +31,8 @@ from fire_core.report.data import (
 )
 from tasks.context import CampaignRef, open_campaign
 from tasks.evaluate import judged_models
-from tasks.explore import TEST
 from tasks.label import chosen_keys, theory_fingerprint
+from tasks.naming import TEST
 from tasks.prepare import PERTURB, SELECTED, START
 from tasks.report_rounds import gather_rounds
 

@@ -26,8 +26,8 @@ from tasks.candidates import (
     screen_run,
 )
 from tasks.context import CampaignRef, count_usage, hold_step, open_campaign
-from tasks.explore import TEST, RunPlan
 from tasks.label import chosen_keys
+from tasks.naming import TEST, RunPlan
 from tasks.prepare import PERTURB, SELECTED
 from tasks.uncertainty import Narrowing
 

@@ -14,8 +14,8 @@ from fire_core.spending import HOUR, Spent, allow, estimate_core_seconds, must_a
 from fire_core.storage.approvals import BUDGET, ApprovalState
 from fire_core.storage.label_queries import Choice
 from tasks.context import CampaignRef, open_campaign
-from tasks.explore import TEST
 from tasks.label import ATOMS, chosen_keys, theory_fingerprint
+from tasks.naming import TEST
 from tasks.prepare import PERTURB, SELECTED
 
 if TYPE_CHECKING:

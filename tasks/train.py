@@ -26,8 +26,8 @@ from fire_core.training.data import TrainingData
 from fire_core.training.parallel import current_group
 from fire_core.training.trainer import fine_tune
 from tasks.context import CampaignRef, count_model_usage, hold_step, open_campaign
-from tasks.explore import model_name
 from tasks.label import chosen_keys, theory_fingerprint
+from tasks.naming import model_name
 from tasks.prepare import PERTURB, SELECTED
 from tasks.progress import Progress
 from tasks.references import fill_references

@@ -10,7 +10,7 @@ from fire_core.backbones.registry import count_gpus
 from fire_core.campaign import member_number, training_of
 from fire_core.errors import TrainingError
 from tasks.context import CampaignRef, available_cores, open_campaign
-from tasks.explore import model_name
+from tasks.naming import model_name
 from tasks.processes import follow, start_process, thread_limits
 from tasks.progress import Progress
 

@@ -10,27 +10,20 @@ from typing import TYPE_CHECKING, Final, Self
 import numpy as np
 from prefect import get_run_logger, task
 
-from fire_core.backbones.mace import MaceBackbone
-from fire_core.backbones.registry import load_configured
-from fire_core.campaign import member_kind, sub_seed
-from fire_core.errors import UncertaintyError
+from fire_core.campaign import sub_seed
 from fire_core.exploration.harvest import spread
 from fire_core.records import Split
-from fire_core.training.data import sample_evenly
 from fire_core.uncertainty.calibration import Calibration, assess
 from fire_core.uncertainty.estimate import (
-    CommitteeEstimator,
-    build_last_layer,
     calibrate,
     force_errors,
 )
-from fire_core.uncertainty.last_layer import sum_features
 from fire_core.uncertainty.trust import Trust, TrustBand, adapt_band, choose_pool
 from tasks.context import CampaignRef, count_model_usage, hold_step, open_campaign
-from tasks.explore import EXPLORE, RunPlan, driver_of, model_name
+from tasks.estimators import build_estimator, is_led_by_uncertainty, read_part
 from tasks.label import chosen_keys, theory_fingerprint
+from tasks.naming import EXPLORE, RunPlan, driver_of
 from tasks.prepare import SELECTED
-from tasks.replay import read_replay
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,8 +38,6 @@ if TYPE_CHECKING:
 
 CANDIDATES: Final = "uncertainty-of-candidates"
 NEW_LABELS: Final = "uncertainty-of-new-labels"
-REHEARSED: Final = 256
-"""Replay structures that stand for all that the model rehearses."""
 CHUNK: Final = 64
 """Frames whose features or predictions are held at once."""
 
@@ -121,7 +112,9 @@ def assess_new_labels(ref: CampaignRef, round_: int) -> float | None:
             if not items:
                 return None
             with count_model_usage(store, config, ref, round_, "assess"):
-                result = _assess(_estimator(store, config, ref, round_), scored, items)
+                result = _assess(
+                    build_estimator(store, config, ref, round_), scored, items
+                )
             store.save_evaluation(
                 ref.name, NEW_LABELS, _dataset(round_), json.dumps(result)
             )
@@ -133,15 +126,6 @@ def assess_new_labels(ref: CampaignRef, round_: int) -> float | None:
             result["miscalibration"], result["rank_correlation"],
         )  # fmt: skip
         return ratio
-
-
-def is_led_by_uncertainty(config: CampaignConfig, round_: int) -> bool:
-    """Say whether a round's candidates are judged by uncertainty.
-
-    A committee is trained first after the first round's labels.
-    """
-    method = config.uncertainty.method
-    return method == "last_layer" or (method == "committee" and round_ > 1)
 
 
 def read_result(
@@ -225,9 +209,9 @@ def _dataset(round_: int) -> str:
 def _score(
     store: Store, config: CampaignConfig, ref: CampaignRef, plan: RunPlan
 ) -> JsonDict:
-    estimator = _estimator(store, config, ref, plan.round)
+    estimator = build_estimator(store, config, ref, plan.round)
     driver = driver_of(EXPLORE, plan.round)
-    held = _labelled(store, config, ref, driver, Split.VALID)
+    held = read_part(store, config, ref, driver, Split.VALID)
     calibrated = calibrate(estimator, held)
     keys = [row.key for row in store.get_frames(plan.run_id)]
     n = min(len(keys), config.uncertainty.frames)
@@ -265,50 +249,6 @@ def _assess(
     sigma = np.concatenate([calibration.apply(raw) for raw in estimate.raw])
     reliability = assess(sigma, force_errors(estimate, items))
     return asdict(reliability) | {"n_structures": len(items)}
-
-
-def _estimator(
-    store: Store, config: CampaignConfig, ref: CampaignRef, round_: int
-) -> Estimator:
-    """Return what judges the candidates that a round's driving model made."""
-    driver = driver_of(EXPLORE, round_)
-    model = _load(store, config, ref, driver)
-    if config.uncertainty.method == "committee":
-        names = [
-            model_name(member_kind(n + 1), round_ - 1)
-            for n in range(config.committee.members)
-        ]
-        return CommitteeEstimator(
-            model, [_load(store, config, ref, name) for name in names]
-        )
-    learnt = _labelled(store, config, ref, driver, Split.TRAIN)
-    replay = read_replay(store, config.fine_tune.replay, model).data.train
-    rehearsed = sample_evenly(replay, REHEARSED)
-    atoms = [item.atoms for item in (*learnt, *rehearsed)]
-    parts = (atoms[i : i + CHUNK] for i in range(0, len(atoms), CHUNK))
-    summed = sum_features(rows for part in parts for rows in model.atom_features(part))
-    held = _labelled(store, config, ref, driver, Split.VALID)
-    return build_last_layer(model, summed, held)
-
-
-def _load(
-    store: Store, config: CampaignConfig, ref: CampaignRef, name: str
-) -> MaceBackbone:
-    path = store.blobs.path(store.need_model(ref.name, name).blob_sha)
-    found = load_configured(config.backbone, config.threads, str(path))
-    if not isinstance(found, MaceBackbone):
-        msg = f"{name} is no MACE model, whose uncertainty could be computed"
-        raise UncertaintyError(msg)
-    return found
-
-
-def _labelled(
-    store: Store, config: CampaignConfig, ref: CampaignRef, name: str, part: Split
-) -> list[LabelledStructure]:
-    """Return the labels of one part of a model's dataset."""
-    members = store.get_dataset(ref.name, name)
-    keys = sorted(key for key, split in members.items() if split is part)
-    return store.get_labelled(keys, theory_fingerprint(store, config))
 
 
 def _chunks(store: Store, keys: Sequence[str]) -> Iterator[list[Atoms]]:

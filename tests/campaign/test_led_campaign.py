@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,15 +11,19 @@ import pytest
 
 from fire_core.backbones.mace import load_mace
 from fire_core.config.campaign import CampaignConfig
+from fire_core.exploration.batch import ReplicaBatch
+from fire_core.exploration.dynamics import DoubtingDriver, start_states
 from fire_core.records import Split
 from fire_core.storage.store import Store
 from fire_core.uncertainty.committee import force_spread
 from fire_core.uncertainty.trust import Trust
 from flows.campaign import campaign_flow
 from tasks.context import CampaignRef
-from tasks.explore import EXPLORE, plan_run
+from tasks.estimators import let_doubt
+from tasks.explore import plan_run
 from tasks.label import theory_fingerprint
 from tasks.missing import DECISION
+from tasks.naming import EXPLORE, TEST
 from tasks.prepare import SELECTED
 from tasks.uncertainty import CANDIDATES, NEW_LABELS, read_result, read_scores
 from tests.campaign.conftest import TINY
@@ -39,6 +43,7 @@ LED: dict[str, Any] = {
     "rounds": 2,
     "theory": {"kind": "lennard_jones"},
     "fine_tune": {"epochs": 3, "valid_fraction": 0.3, "warm_start": True},
+    "explore": TINY["explore"] | {"guards": {"max_uncertainty": 50.0}},
     "committee": {"members": 2, "fraction": 0.7, "parallel": 2},
     "uncertainty": {
         "method": "committee",
@@ -114,6 +119,28 @@ def test_what_is_bought_is_worth_a_label(done: Done) -> None:
     assert Trust.BEYOND not in bought
     # trusted ones only to make up for two labels of verification
     assert bought.count(Trust.TRUSTED) <= 2
+
+
+def test_the_guard_doubts_as_the_scores_do(done: Done) -> None:
+    scores = read_scores(done.store, done.ref, 2)
+    assert scores is not None
+    backbone = done.model("fire")
+    asked = (done.store, done.config, done.ref)
+    plan = plan_run.fn(done.ref, 2, EXPLORE)
+    driver, dynamics = let_doubt(*asked, plan, backbone)
+    assert isinstance(driver, DoubtingDriver)
+    assert dynamics == done.config.explore
+    replicas = dynamics.model_copy(update={"replicas": 3, "temperatures": (300.0,)})
+    frames = done.store.get_structures(scores.keys[:3])
+    batch = ReplicaBatch(
+        backbone.torch_sim_model(), start_states(frames, replicas, seed=1)
+    )
+    assert np.allclose(driver.uncertainty(batch), scores.worst[:3], rtol=1e-3)
+    # before there is a committee, and on test trajectories, nobody doubts
+    for unled in (replace(plan, round=1), replace(plan, purpose=TEST)):
+        plain, unguarded = let_doubt(*asked, unled, backbone)
+        assert plain is backbone
+        assert unguarded.guards.max_uncertainty is None
 
 
 def test_the_calibration_is_that_of_unlearnt_labels(done: Done) -> None:

@@ -22,7 +22,7 @@ from fire_core.records import Frame, FrameTag
 from fire_core.storage.campaigns import SelectionRow
 from fire_core.storage.store import Store
 from tasks.context import CampaignRef
-from tasks.explore import RunPlan
+from tasks.naming import RunPlan
 from tasks.prepare import PERTURB, SELECTED, START
 from tasks.select import select_candidates
 
