@@ -13,6 +13,7 @@ from fire_core.backbones.mace import load_mace
 from fire_core.config.campaign import CampaignConfig
 from fire_core.exploration.batch import ReplicaBatch
 from fire_core.exploration.dynamics import DoubtingDriver, start_states
+from fire_core.exploration.parts import PartLimit
 from fire_core.records import Split
 from fire_core.storage.store import Store
 from fire_core.uncertainty.committee import force_spread
@@ -132,9 +133,8 @@ def test_the_guard_doubts_as_the_scores_do(done: Done) -> None:
     assert dynamics == done.config.explore
     replicas = dynamics.model_copy(update={"replicas": 3, "temperatures": (300.0,)})
     frames = done.store.get_structures(scores.keys[:3])
-    batch = ReplicaBatch(
-        backbone.torch_sim_model(), start_states(frames, replicas, seed=1)
-    )
+    states = start_states(frames, replicas, seed=1)
+    batch = ReplicaBatch(backbone.torch_sim_model(), states, PartLimit(0, 0))
     assert np.allclose(driver.uncertainty(batch), scores.worst[:3], rtol=1e-3)
     # before there is a committee, and on test trajectories, nobody doubts
     for unled in (replace(plan, round=1), replace(plan, purpose=TEST)):
