@@ -38,12 +38,13 @@ if TYPE_CHECKING:
     from fire_core.backbones.mace import MaceBackbone
     from fire_core.records import JsonDict, Label, LabelledStructure
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 LED: dict[str, Any] = {
     "name": "led",
     "rounds": 2,
     "theory": {"kind": "lennard_jones"},
-    "fine_tune": {"epochs": 3, "valid_fraction": 0.3, "warm_start": True},
+    "pre_fine_tune": {"epochs": 1},
+    "fine_tune": {"epochs": 2, "valid_fraction": 0.3, "warm_start": True},
     "explore": TINY["explore"] | {"guards": {"max_uncertainty": 50.0}},
     "committee": {"members": 2, "fraction": 0.7, "parallel": 2},
     "uncertainty": {
