@@ -90,11 +90,19 @@ class CampaignConfig(Part):
         return name
 
     @model_validator(mode="after")
-    def _committee_for_its_spread(self) -> Self:
+    def _uncertainty_has_a_source(self) -> Self:
         if self.uncertainty.method == "committee" and self.committee.members < 2:
             msg = (
                 "uncertainty.method committee wants committee.members of 2 or more, "
                 f"got {self.committee.members}"
+            )
+            raise ValueError(msg)
+        limit = self.explore.guards.max_uncertainty
+        if limit is not None and self.uncertainty.method == "none":
+            msg = (
+                f"explore.guards.max_uncertainty is {limit:g}, but nothing says how "
+                "uncertain the model is; set uncertainty.method to committee or "
+                "last_layer, or leave the limit out"
             )
             raise ValueError(msg)
         return self

@@ -90,6 +90,14 @@ def test_a_committee_of_one_has_no_spread() -> None:
         CampaignConfig.model_validate(MINIMAL | wrong)
 
 
+def test_a_guard_by_uncertainty_wants_something_that_says_it() -> None:
+    wrong = {"explore": {"guards": {"max_uncertainty": 0.5}}}
+    with pytest.raises(ValidationError, match="nothing says how uncertain"):
+        CampaignConfig.model_validate(MINIMAL | wrong)
+    led_by = {"uncertainty": {"method": "last_layer"}}
+    assert CampaignConfig.model_validate(MINIMAL | wrong | led_by)
+
+
 def test_only_a_round_that_fine_tuned_is_judged() -> None:
     first, second, empty = (RoundSummary(n, 9 * (n < 2), 0, 9) for n in range(3))
     assert last_trained([first]) is None
