@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 SCORES = (
     "energy_rmse_mev_per_atom",
@@ -41,7 +41,7 @@ def open_store(folder: Path) -> Store:
 
 def finish(path: Path, environment: dict[str, str]) -> None:
     with start_campaign(path, environment) as process:
-        code = process.wait(timeout=400)
+        code = process.wait(timeout=800)
     assert code == 0, (path.parent / "run.log").read_text()[-3000:]
 
 
