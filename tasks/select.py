@@ -150,6 +150,9 @@ def _pick(
     keys = [row.key for row in screened.kept]
     allowed = ~find_duplicates(reduced.points, reduced.known)
     judged: set[str] = set()
+    method = config.select.method
+    if method == "uncertain" and not narrowing.is_led:
+        method = "kmeans"  # a committee's first round: nothing is uncertain yet
     while True:
         sound = [key for key, is_sound in zip(keys, allowed, strict=True) if is_sound]
         pool, n = narrowing.choose(sound)
@@ -157,7 +160,7 @@ def _pick(
             return []
         picks = select(
             reduced.points,
-            config.select.model_copy(update={"n": n}),
+            config.select.model_copy(update={"n": n, "method": method}),
             rng_seed=seed,
             known=reduced.known,
             allowed=allowed & np.array([key in pool for key in keys]),

@@ -97,6 +97,12 @@ class CampaignConfig(Part):
                 f"got {self.committee.members}"
             )
             raise ValueError(msg)
+        if self.select.method == "uncertain" and self.uncertainty.method == "none":
+            msg = (
+                "select.method uncertain wants uncertainties: set uncertainty.method "
+                "to committee or last_layer, or choose another method"
+            )
+            raise ValueError(msg)
         limit = self.explore.guards.max_uncertainty
         if limit is not None and self.uncertainty.method == "none":
             msg = (

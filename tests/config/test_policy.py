@@ -98,6 +98,14 @@ def test_a_guard_by_uncertainty_wants_something_that_says_it() -> None:
     assert CampaignConfig.model_validate(MINIMAL | wrong | led_by)
 
 
+def test_a_choice_by_uncertainty_wants_something_that_says_it() -> None:
+    wrong = {"select": {"method": "uncertain"}}
+    with pytest.raises(ValidationError, match="uncertain wants uncertainties"):
+        CampaignConfig.model_validate(MINIMAL | wrong)
+    led_by = {"uncertainty": {"method": "last_layer"}}
+    assert CampaignConfig.model_validate(MINIMAL | wrong | led_by)
+
+
 def test_only_a_round_that_fine_tuned_is_judged() -> None:
     first, second, empty = (RoundSummary(n, 9 * (n < 2), 0, 9) for n in range(3))
     assert last_trained([first]) is None
