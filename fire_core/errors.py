@@ -92,3 +92,7 @@ class StudyError(FireError):
 
 class TrainingError(FireError):
     """Training cannot start or has diverged."""
+
+
+class PropertyError(FireError):
+    """A property cannot be measured of what was given."""

@@ -308,6 +308,57 @@ class GateResult:
 
 
 @dataclass(frozen=True, slots=True)
+class PropertyValue:
+    """One number that was measured, or the reason why there is none.
+
+    Attributes
+    ----------
+    name
+        The field's term, such as `self_diffusion` or `youngs_modulus`.
+    value
+        In `unit`; None where the measurement does not support a number.
+    unit
+        As text; empty for a pure number.
+    error
+        Standard error, in `unit`; None: unknown.
+    low, high
+        Ends of the 95 % interval, in `unit`; None: unknown.
+    conditions
+        What it holds for, names with units: {"temperature_k": 600, "species": "Li"}.
+    note
+        Why there is no value, or what a reader has to know about it.
+    """
+
+    name: str
+    value: float | None
+    unit: str
+    error: float | None = None
+    low: float | None = None
+    high: float | None = None
+    conditions: Mapping[str, float | str] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PropertyResult:
+    """What a measurement gave.
+
+    Attributes
+    ----------
+    values
+        Its numbers.
+    curves
+        What its figures are drawn from: plain lists and numbers, JSON as it is.
+    notes
+        Sentences for whoever reads the numbers.
+    """
+
+    values: tuple[PropertyValue, ...]
+    curves: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """One thing wrong with a structure or an imported frame."""
 

@@ -100,29 +100,47 @@ def open_campaign(ref: CampaignRef) -> Iterator[tuple[Store, CampaignConfig]]:
 
 
 class Hold:
-    """A step that this process runs alone; `check` before anything is committed."""
+    """Work that this process does alone; `check` before anything is committed.
 
-    def __init__(self, store: Store, ref: CampaignRef, step: str) -> None:
-        self.store = store
-        self.ref = ref
-        self.step = step
+    Parameters
+    ----------
+    what
+        The work, in words.
+    take
+        Takes or renews it for an owner; returns who has it otherwise.
+    let_go
+        Ends an owner's hold.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        take: Callable[[str], str | None],
+        let_go: Callable[[str], None],
+    ) -> None:
+        self.what = what
         self.owner = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._take, self._let_go = take, let_go
         self._lost: str | None = None
 
     def take(self) -> str | None:
-        """Take or renew the step; return who holds it otherwise."""
-        return self.store.hold_step(self.ref.name, self.step, self.owner, STEP_LEASE_S)
+        """Take or renew the work; return who holds it otherwise."""
+        return self._take(self.owner)
+
+    def let_go(self) -> None:
+        """Leave the work to whoever comes next."""
+        self._let_go(self.owner)
 
     def renew(self) -> None:
         """Renew the lease, and note if it was lost."""
         self._lost = self.take()
 
     def check(self) -> None:
-        """LeaseLostError when another process runs this step by now."""
+        """LeaseLostError when another process does this work by now."""
         if self._lost is not None:
             msg = (
-                f"{self.step} of {self.ref.name!r} is run by {self._lost} by now: this "
-                "process was silent for too long; its work is left to that one"
+                f"{self.what} is run by {self._lost} by now: this process was silent "
+                "for too long; its work is left to that one"
             )
             raise LeaseLostError(msg)
 
@@ -131,16 +149,27 @@ class Hold:
 def hold_step(
     store: Store, ref: CampaignRef, step: str, say: Callable[[str], None]
 ) -> Iterator[Hold]:
-    """Run a block alone among all processes; wait while another one runs it.
+    """Run a block alone among all processes; wait while another one runs it."""
+    hold = Hold(
+        f"{step} of {ref.name!r}",
+        lambda owner: store.hold_step(ref.name, step, owner, STEP_LEASE_S),
+        lambda owner: store.let_go_of_step(ref.name, step, owner),
+    )
+    with keep_hold(hold, say):
+        yield hold
 
-    The lease is renewed while the block runs, so that one which died is waited for
-    no longer than `STEP_LEASE_S`.
+
+@contextmanager
+def keep_hold(hold: Hold, say: Callable[[str], None]) -> Iterator[None]:
+    """Take a hold and keep it for a block; wait while another process has it.
+
+    The lease is renewed while the block runs, so that a process which died is waited
+    for no longer than `STEP_LEASE_S`.
     """
-    hold = Hold(store, ref, step)
     told = False
     while (holder := hold.take()) is not None:
         if not told:
-            say(f"{step} is being run by {holder}; waiting for it")
+            say(f"{hold.what} is being run by {holder}; waiting for it")
             told = True
         time.sleep(STEP_POLL_S)
     finished = threading.Event()
@@ -152,11 +181,11 @@ def hold_step(
     thread = threading.Thread(target=renew, daemon=True)
     thread.start()
     try:
-        yield hold
+        yield
     finally:
         finished.set()
         thread.join(timeout=STEP_LEASE_S)
-        store.let_go_of_step(ref.name, step, hold.owner)
+        hold.let_go()
 
 
 def available_cores() -> int:

@@ -20,7 +20,7 @@ PACKAGES = (
 )
 STEPS = {
     "structures", "exploration", "selection", "labelling", "training", "evaluation",
-    "uncertainty", "report", "backbones", "importing",
+    "uncertainty", "report", "backbones", "importing", "properties",
 }  # fmt: skip
 VOCABULARY = {"config", "records", "errors", "files"}
 # Who may import which vendor (a room of fire_core, or a package).
@@ -58,6 +58,8 @@ ALLOWED = {
     "importing": {"importing", "labelling", "structures"},
     "study": {"study", "structures", "selection", "campaign"},
     "uncertainty": {"uncertainty"},
+    # long dynamics are those of explorations
+    "properties": {"properties", "exploration", "structures", "backbones"},
     "report": {"report", "study"},  # a study's points, plain numbers
     "storage": {"storage", "structures"},
     "config": set(),

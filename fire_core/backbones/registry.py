@@ -90,24 +90,37 @@ def count_gpus() -> int:
     return int(torch.cuda.device_count()) if torch.cuda.is_available() else 0
 
 
+def model_file(name: str) -> Path:
+    """Return the file of a MACE model: bundled, published (fetched), or a path.
+
+    Raises
+    ------
+    BackboneError
+        The name is unknown, or the file cannot be fetched.
+    """
+    if name == BUNDLED:
+        return bundled_model()
+    if name in MACE_NAMES:
+        from fire_core.backbones.mace import download_mace
+
+        return download_mace(name)
+    path = Path(name)
+    if not path.is_file():
+        choices = ", ".join((BUNDLED, CHGNET, *MACE_NAMES))
+        msg = (
+            f"unknown backbone {name!r}: expected one of {choices}, or the path of "
+            "a MACE model file"
+        )
+        raise BackboneError(msg)
+    return path
+
+
 def _load_mace(
     name: str, device: str, dtype: str, kernels: Literal["auto", Kernels]
 ) -> Backbone:
-    from fire_core.backbones.mace import download_mace, load_mace
+    from fire_core.backbones.mace import load_mace
 
-    if name == BUNDLED:
-        path = bundled_model()
-    elif name in MACE_NAMES:
-        path = download_mace(name)
-    else:
-        path = Path(name)
-        if not path.is_file():
-            choices = ", ".join((BUNDLED, CHGNET, *MACE_NAMES))
-            msg = (
-                f"unknown backbone {name!r}: expected one of {choices}, or the path of "
-                "a MACE model file"
-            )
-            raise BackboneError(msg)
+    path = model_file(name)
     if kernels == "auto":
         kernels = "cuequivariance" if _has_cuequivariance(device) else "fire"
     return load_mace(path, name=name, device=device, dtype=dtype, kernels=kernels)

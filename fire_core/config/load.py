@@ -1,4 +1,4 @@
-"""Read a campaign or study file and explain, key by key, what is wrong with it."""
+"""Read a campaign, study or property file; explain key by key what is wrong."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from fire_core.config.campaign import CampaignConfig
 from fire_core.config.interfaces import expand_system
 from fire_core.config.presets import expand_theory
+from fire_core.config.properties.request import PropertyRequest
 from fire_core.config.study import StudyConfig
 from fire_core.errors import ConfigError
 
@@ -85,6 +86,41 @@ def parse_study(
     return config if base is None else _resolve_study(config, base)
 
 
+def load_property(path: Path) -> PropertyRequest:
+    """Return the measurement described by a YAML file; see `load_campaign`.
+
+    Relative paths of structures and of the model are resolved against its folder.
+    """
+    hint = "`fire properties schema` prints what is allowed"
+    raw = _read_mapping(path, "property", f"(name, system, measure, …); {hint}")
+    return parse_property(raw, origin=str(path), base=path.parent)
+
+
+def parse_property(
+    raw: dict[str, Any], *, origin: str = "property", base: Path | None = None
+) -> PropertyRequest:
+    """Validate a mapping; see `load_property`."""
+    if "system" in raw:
+        raw = raw | {"system": expand_system(raw["system"])}
+    request = _validate(PropertyRequest, raw, origin)
+    if base is None:
+        return request
+    data = request.model_dump(exclude_unset=True)
+    system = data["system"]
+    holders = [*_structure_files(system), (data.get("backbone", {}), "name")]
+    _resolve(holders, base, system)
+    return PropertyRequest.model_validate(data)
+
+
+def _structure_files(system: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
+    """Return where a system names files."""
+    if system["kind"] == "file":
+        return [(system, "path")]
+    if system["kind"] == "crystal":
+        return [(system, "crystal")]
+    return [(system[side], "crystal") for side in ("bottom", "top")]
+
+
 def _read_mapping(path: Path, what: str, keys: str) -> dict[str, Any]:
     """Return the YAML mapping in a file; `keys` says in an error what belongs in."""
     if not path.is_file():
@@ -126,6 +162,11 @@ def config_schema() -> dict[str, Any]:
     return CampaignConfig.model_json_schema()
 
 
+def property_schema() -> dict[str, Any]:
+    """Return the JSON schema of a property file."""
+    return PropertyRequest.model_json_schema()
+
+
 def study_schema() -> dict[str, Any]:
     """Return the JSON schema of a study file."""
     return StudyConfig.model_json_schema()
@@ -133,20 +174,24 @@ def study_schema() -> dict[str, Any]:
 
 def _resolve_campaign(config: CampaignConfig, base: Path) -> CampaignConfig:
     data = config.model_dump(exclude_unset=True)  # what is left out stays so
-    system = data["system"]
-    holders = [(system, "path")] if system["kind"] == "file" else []
-    if system["kind"] == "interface":
-        holders += [(system[side], "crystal") for side in ("bottom", "top")]
+    holders = _structure_files(data["system"])
     trainings = [data.get(step, {}) for step in ("pre_fine_tune", "fine_tune")]
     holders += [(training.get("replay", {}), "source") for training in trainings]
     holders.append((data.get("backbone", {}), "name"))
+    _resolve(holders, base, data["system"])
+    return CampaignConfig.model_validate(data)
+
+
+def _resolve(
+    holders: list[tuple[dict[str, Any], str]], base: Path, system: dict[str, Any]
+) -> None:
+    """Make paths absolute, in place: files that are there, and a system's own."""
     for holder, key in holders:
         if key not in holder:
             continue
         candidate = base / holder[key]
-        if holder is system or candidate.is_file():
+        if (holder is system and key == "path") or candidate.is_file():
             holder[key] = str(candidate.resolve())
-    return CampaignConfig.model_validate(data)
 
 
 def _resolve_study(config: StudyConfig, base: Path) -> StudyConfig:

@@ -31,6 +31,7 @@ DUMPS: Final = {SQLITE: "store.sqlite", "postgresql": "store.pgdump"}
 ATTEMPTS: Final = 5
 CHECKPOINTS: Final = "SELECT checkpoint_sha FROM epoch WHERE checkpoint_sha IS NOT NULL"
 MODELS: Final = "SELECT blob_sha FROM model"
+PARTS: Final = "SELECT blob_sha FROM property_part"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +150,8 @@ def _fill(part: Path, url: str, source: BlobStore, allow_missing: bool) -> Manif
             if lost and attempt + 1 < ATTEMPTS:
                 continue
             models = _names(snapshot, MODELS)
+            if "property_part" in snapshot.tables():  # not in a store of FIRE 0.1
+                models += _names(snapshot, PARTS)
             dump = part / DUMPS[snapshot.kind]
             snapshot.dump(dump)
             tables = {

@@ -14,6 +14,7 @@ from fire_core.storage.engine import database_time, open_engine, reading
 from fire_core.storage.labels import LabelTables
 from fire_core.storage.patience import outlast, wait_for
 from fire_core.storage.promotions import PromotionTables
+from fire_core.storage.properties import PropertyTables
 from fire_core.storage.runs import RunTables
 from fire_core.storage.steps import StepTables
 
@@ -33,6 +34,7 @@ class Store(
     PromotionTables,
     ApprovalTables,
     StepTables,
+    PropertyTables,
 ):
     """The SQL database of structures, labels, campaigns and models.
 

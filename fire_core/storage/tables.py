@@ -283,3 +283,36 @@ class UsageTable(Base):
     core_s: Mapped[float] = mapped_column(Float)
     gpu_s: Mapped[float] = mapped_column(Float)
     finished_at: Mapped[float] = mapped_column(Float)
+
+
+class PropertyTable(Base):
+    """One property of one model and structure: asked for, running or measured."""
+
+    __tablename__ = "property"
+
+    key: Mapped[str] = mapped_column(KEY, primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), index=True)
+    kind: Mapped[str] = mapped_column(String(32), index=True)
+    subject: Mapped[str] = mapped_column(String(128))
+    subject_sha: Mapped[str] = mapped_column(KEY, index=True)
+    structure: Mapped[str | None] = mapped_column(KEY, ForeignKey("structure.key"))
+    formula: Mapped[str] = mapped_column(String(255), index=True)
+    request_json: Mapped[str] = mapped_column(Text)
+    result_json: Mapped[str | None] = mapped_column(Text)
+    wall_s: Mapped[float] = mapped_column(Float, default=0.0)
+    owner: Mapped[str | None] = mapped_column(String(128))
+    lease_until: Mapped[float | None] = mapped_column(Float)
+    created_at: Mapped[float] = mapped_column(Float)
+    finished_at: Mapped[float | None] = mapped_column(Float)
+
+
+class PropertyPartTable(Base):
+    """A finished part of a measurement or a figure of it: a blob under a name."""
+
+    __tablename__ = "property_part"
+
+    property: Mapped[str] = mapped_column(
+        KEY, ForeignKey("property.key"), primary_key=True
+    )
+    part: Mapped[str] = mapped_column(String(96), primary_key=True)
+    blob_sha: Mapped[str] = mapped_column(KEY)

@@ -1,0 +1,1 @@
+"""`fire properties`: measure, list, show and compare properties of models."""

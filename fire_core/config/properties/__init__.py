@@ -1,0 +1,1 @@
+"""Property requests: what is to be measured, of which model, on which structure."""

@@ -1,0 +1,1 @@
+"""What a lab wants of a model: transport, impedance, mechanics, structure, speed."""

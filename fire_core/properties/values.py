@@ -1,0 +1,46 @@
+"""Numbers with their errors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from fire_core.records import PropertyValue
+
+TWO_SIDED_95: Final = 1.959964
+"""Standard errors in half of the 95 % interval of a normal distribution."""
+
+
+def with_interval(value: PropertyValue) -> PropertyValue:
+    """Return a value with the 95 % interval of its standard error, taken as normal."""
+    if value.value is None or value.error is None:
+        return value
+    half = TWO_SIDED_95 * value.error
+    return replace(value, low=value.value - half, high=value.value + half)
+
+
+def format_value(value: PropertyValue) -> str:
+    """Return a number, its error with two digits, and its unit: `51.3 ± 1.2 GPa`."""
+    if value.value is None:
+        return "–"
+    if not value.error or value.error != value.error:
+        text = f"{value.value:.4g}"
+    else:
+        text = _with_error(value.value, value.error)
+    return f"{text} {value.unit}".rstrip()
+
+
+def _with_error(number: float, error: float) -> str:
+    """Round to the second digit of the error; powers of ten outside of it."""
+    size = max(abs(number), error)
+    power = _power(size)
+    far = power >= 5 or power < -3
+    scale = 10.0**power if far else 1.0
+    digits = max(0, 1 - _power(error / scale))
+    text = f"{number / scale:.{digits}f} ± {error / scale:.{digits}f}"
+    return f"({text})e{power:+03d}" if far else text
+
+
+def _power(number: float) -> int:
+    return int(f"{number:e}".split("e")[1])

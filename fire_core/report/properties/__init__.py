@@ -1,0 +1,1 @@
+"""Figures of properties, drawn from the curves that a measurement kept."""

@@ -1,0 +1,22 @@
+"""Which function measures which kind of property; a new kind is added here."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fire_core.records import PropertyResult
+    from tasks.properties.bench import Bench
+
+KINDS: Final = {
+    "equation_of_state": "tasks.properties.equation_of_state",
+}
+"""Module of each kind; its `measure` takes a Bench and returns a PropertyResult."""
+
+
+def find_measure(kind: str) -> Callable[[Bench], PropertyResult]:
+    """Return the function that measures a kind."""
+    return cast("Callable[[Bench], PropertyResult]", import_module(KINDS[kind]).measure)
