@@ -145,16 +145,21 @@ class Hold:
             raise LeaseLostError(msg)
 
 
+def make_hold(store: Store, ref: CampaignRef, step: str) -> Hold:
+    """Return the hold of a campaign's step, not taken yet."""
+    return Hold(
+        f"{step} of {ref.name!r}",
+        lambda owner: store.hold_step(ref.name, step, owner, STEP_LEASE_S),
+        lambda owner: store.let_go_of_step(ref.name, step, owner),
+    )
+
+
 @contextmanager
 def hold_step(
     store: Store, ref: CampaignRef, step: str, say: Callable[[str], None]
 ) -> Iterator[Hold]:
     """Run a block alone among all processes; wait while another one runs it."""
-    hold = Hold(
-        f"{step} of {ref.name!r}",
-        lambda owner: store.hold_step(ref.name, step, owner, STEP_LEASE_S),
-        lambda owner: store.let_go_of_step(ref.name, step, owner),
-    )
+    hold = make_hold(store, ref, step)
     with keep_hold(hold, say):
         yield hold
 

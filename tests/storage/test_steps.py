@@ -9,7 +9,7 @@ import pytest
 
 from fire_core.errors import LeaseLostError
 from fire_core.storage.store import Store
-from tasks.context import CampaignRef, Hold, hold_step
+from tasks.context import CampaignRef, hold_step, make_hold
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,7 +59,7 @@ def test_those_who_want_one_step_take_turns(
 
 def test_who_lost_a_step_may_not_commit(campaign: Store, tmp_path: Path) -> None:
     ref = CampaignRef(name="c", db="unused", blobs=str(tmp_path))
-    hold = Hold(campaign, ref, "train")
+    hold = make_hold(campaign, ref, "train")
     assert hold.take() is None
     hold.check()
     campaign.hold_step("c", "train", hold.owner, -1)
