@@ -44,6 +44,13 @@ def explain(
     if refused:
         counts = ", ".join(f"{kind} {n}" for kind, n in sorted(refused.items()))
         console.print(f"refused by screening: {counts}", highlight=False)
+    alarm = found["q_alarm"]
+    if alarm and alarm["rings"]:
+        console.print(
+            f"{alarm['share']:.1%} of the candidates differed from everything learnt "
+            f"before, by Q-residual ({alarm['expected']:.1%} would by chance)",
+            highlight=False,
+        )
     picks = found["picks"]
     console.print(_picks_table(picks if show_all else picks[:SHOWN]))
     if len(picks) > SHOWN and not show_all:
@@ -86,6 +93,7 @@ def _read(
         "candidates": meta["candidates"],
         "refused": meta["refused"],
         **meta["explanation"],
+        "q_alarm": meta.get("q_alarm"),  # not kept by FIRE 0.1
     }
     return number, found
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from prefect import get_run_logger, task
 from prefect.artifacts import create_table_artifact
 from prefect.concurrency.sync import concurrency
-from prefect.events import emit_event
 
 from fire_core.errors import LabellingError, StoreError
 from fire_core.labelling.isolated import atom_theory
@@ -19,6 +18,7 @@ from fire_core.records import FailureKind, LabelState
 from fire_core.spending import batch_size, estimate_core_seconds
 from fire_core.storage.label_queries import Choice
 from tasks.context import CampaignRef, open_campaign
+from tasks.events import FAILED_LABELS, tell
 from tasks.processes import follow, start_process, thread_limits
 from tasks.progress import Progress
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 ATOMS = "isolated_atoms"
 LICENCES = "fire-dft"
-FAILED_LABELS = "fire.labels.failed"
 OPEN = (LabelState.WANTED, LabelState.CLAIMED)
 
 
@@ -215,16 +214,11 @@ def summarise_labels(
             key=f"label-failures-{ref.name}",
             description=f"Failed labels of {purpose}, round {round_}",
         )
-        emit_event(
+        tell(
             FAILED_LABELS,
-            resource={
-                "prefect.resource.id": f"fire.campaign.{ref.name}",
-                "prefect.resource.name": ref.name,
-            },
-            payload={
-                "text": f"{len(failed)} of {len(rows)} labels of {purpose}, round "
-                f"{round_}, failed; `fire label failures` says why"
-            },
+            ref,
+            f"{len(failed)} of {len(rows)} labels of {purpose}, round {round_}, "
+            "failed; `fire label failures` says why",
         )
     done = sum(row.state is LabelState.DONE for row in rows)
     summary = LabelSummary(done=done, failed=len(failed))

@@ -15,6 +15,7 @@ from prefect import get_run_logger, task
 from fire_core.campaign import sub_seed
 from fire_core.errors import StructureError
 from fire_core.exploration.harvest import spread
+from fire_core.selection.alarm import QAlarm, judge_q_residuals
 from fire_core.selection.explain import Explanation, explain
 from fire_core.selection.selectors import find_duplicates, select
 from fire_core.storage.campaigns import SelectionRow
@@ -26,6 +27,7 @@ from tasks.candidates import (
     screen_run,
 )
 from tasks.context import CampaignRef, count_usage, hold_step, open_campaign
+from tasks.events import NEW_TERRITORY, tell
 from tasks.label import chosen_keys
 from tasks.naming import TEST, RunPlan
 from tasks.prepare import PERTURB, SELECTED
@@ -82,6 +84,9 @@ def _select(
         store.save_selection(ref.name, plan.round, SELECTED, row)
         return 0
     explanation = explain(reduced.points, reduced.known, picks, reduced.q_residuals)
+    alarm = judge_q_residuals(reduced.q_residuals, reduced.known_q)
+    if alarm is not None and alarm.rings:
+        _ring(ref, plan.round, alarm, screened.kept[alarm.worst])
     refused = Counter(problem.kind for problem in screened.refused.values())
     get_run_logger().info(
         "%d of %d candidates chosen; refused: %s; distance of the candidates to the "
@@ -103,6 +108,7 @@ def _select(
             _map_bytes(reduced.points, screened.kept, picks)
         ),
         "explanation": explanation_to_dict(explanation, screened.kept),
+        "q_alarm": alarm and asdict(alarm),
     }
     store.save_selection(
         ref.name,
@@ -111,6 +117,24 @@ def _select(
         SelectionRow(str(config.select.method), chosen, picks, json.dumps(meta)),
     )
     return len(chosen)
+
+
+def _ring(ref: CampaignRef, round_: int, alarm: QAlarm, worst: FrameRow) -> None:
+    """Say that the run left what was learnt: always of note, from round 2 an alarm.
+
+    The first round's labels are rattled copies of one cell, which any run leaves.
+    """
+    text = (
+        f"round {round_}: {alarm.share:.1%} of the candidates differ from everything "
+        f"learnt, by Q-residual ({alarm.expected:.1%} would by chance); the farthest "
+        f"is replica {worst.replica} at step {worst.step}, {worst.temperature:.0f} K; "
+        f"`fire campaign explain {ref.name}` shows what was chosen of them"
+    )
+    if round_ > 1:
+        get_run_logger().warning(text)
+        tell(NEW_TERRITORY, ref, text)
+    else:
+        get_run_logger().info(text)
 
 
 def _refuse_few(screened: Screened, n: int) -> None:

@@ -21,7 +21,7 @@ from prefect.events import (
 from prefect.events.schemas.automations import AutomationCore
 
 from cli.service.settings import HEARTBEAT_S
-from tasks.label import FAILED_LABELS
+from tasks.events import FAILED_LABELS, NEW_TERRITORY
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -117,12 +117,12 @@ def restart_campaigns() -> AutomationCore:
 
 
 def tell_failed_labels(block_id: UUID) -> AutomationCore:
-    """Return the automation that sends a message when labels failed."""
+    """Return the automation that sends a message of what a person should look at."""
     return AutomationCore(
         name="fire: tell of failed labels",
-        description="Labels failed; `fire label failures` says why.",
+        description="Labels failed, or a run left all that was learnt.",
         trigger=EventTrigger(
-            expect={FAILED_LABELS},
+            expect={FAILED_LABELS, NEW_TERRITORY},
             match=ResourceSpecification({"prefect.resource.id": ["fire.campaign.*"]}),
             posture=Posture.Reactive,
             threshold=1,
@@ -131,7 +131,7 @@ def tell_failed_labels(block_id: UUID) -> AutomationCore:
         actions=[
             SendNotification(
                 block_document_id=block_id,
-                subject="FIRE: labels failed",
+                subject="FIRE: {{ event.event }}",
                 body="{{ event.resource.name }}: {{ event.payload.text }}",
             )
         ],

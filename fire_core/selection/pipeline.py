@@ -33,6 +33,8 @@ class Reduced:
         (j, k), what is labelled; j may be 0.
     q_residuals
         (m,), squared distance of each candidate to the kept subspace.
+    known_q
+        (j,), the same of what is labelled.
     pca
         The map, fitted to the candidates.
     """
@@ -40,6 +42,7 @@ class Reduced:
     points: NDArray[np.float64]
     known: NDArray[np.float64]
     q_residuals: NDArray[np.float64]
+    known_q: NDArray[np.float64]
     pca: PcaMap
 
 
@@ -86,8 +89,8 @@ def reduce_features(
         else:
             pca = fit_pca_in_blocks(spool, components, variance)
         points, left = _project(spool, pca)
-        seen, _ = _project(labelled, pca)
-    return Reduced(points, seen, left, pca)
+        seen, seen_left = _project(labelled, pca)
+    return Reduced(points, seen, left, seen_left, pca)
 
 
 def _project(
