@@ -61,7 +61,7 @@ class Bench:
         self.asked = asked
         self.say = say
         self._store = store
-        self._hold = hold
+        self.hold = hold
         self._parts = store.list_parts(asked.key)
 
     def settings(self, kind: type[Settings]) -> Settings:
@@ -78,7 +78,7 @@ class Bench:
 
     def finish(self, result: PropertyResult, wall_s: float) -> None:
         """Keep the result."""
-        self._hold.check()
+        self.hold.check()
         self._store.finish_property(self.asked.key, result, wall_s)
 
     def structure(self) -> Atoms:
@@ -104,7 +104,7 @@ class Bench:
         """
         if name not in self._parts:
             data = compute()
-            self._hold.check()
+            self.hold.check()
             self._parts[name] = self._store.save_part(self.asked.key, name, data)
         return self._store.blobs.get_bytes(self._parts[name])
 
