@@ -32,14 +32,21 @@ NAME: Final = "rehearsal"
 
 def describe(quick: bool) -> dict[str, Any]:
     """Return the campaign."""
-    frames, picks, epochs = (200, 12, 1) if quick else (20000, 400, 12)
+    frames, picks, epochs = (200, 12, 1) if quick else (20000, 240, 6)
     replicas = 4 if quick else 40
     steps = 4 * frames // replicas
     training = {"strategy": "replay", "epochs": epochs, "batch_atoms": 256}
     return {
         "name": NAME,
         "seed": 11,
-        "system": {"preset": "licl-gaf3"},
+        "system": {
+            "kind": "interface",
+            "bottom": {"crystal": "LiCl", "miller": [0, 0, 1], "layers": 2},
+            "top": {"crystal": "GaF3", "miller": [0, 1, 2], "layers": 1},
+            "max_strain": 0.08,
+            "min_width": 7.0,
+            "max_atoms": 48,
+        },
         "theory": {"kind": "teacher", "backbone": "chgnet"},
         "label": {"workers": 2, "batch": 20},
         "backbone": {"name": "fire-mini"},
@@ -137,7 +144,7 @@ def main() -> None:
     """Print a table and, as the last line, one JSON object."""
     parser = argparse.ArgumentParser(prog="benchmarks.rehearsal", description=__doc__)
     parser.add_argument("--work", type=Path, default=Path("build/rehearsal"))
-    parser.add_argument("--quick", action="store_true", help="200 candidates")
+    parser.add_argument("--quick", action="store_true", help="200 candidates, minutes")
     arguments = parser.parse_args()
     work = (arguments.work / ("quick" if arguments.quick else "full")).resolve()
     samples = run(work, describe(arguments.quick))
