@@ -1,8 +1,9 @@
 """Replay fine-tuning of fire-mini on real DFT of Li6PS5Cl, errors before and after.
 
-``python -m benchmarks.real_dft FILE [--quick]``; FILE is an extxyz of an AIMD run, such
-as the 1200 K trajectory of Li6PS5Cl. The run is split by time: the first part to train
-on, the last to judge by, so that no judged frame neighbours a trained one.
+``python -m benchmarks.real_dft FILE... [--save MODEL] [--quick]``; each FILE is an
+extxyz of an AIMD run, such as the 600 K and 1200 K trajectories of Li6PS5Cl. Each run
+is split by time: the first part to train on, two frames between to keep the best epoch
+by, the last to judge by, so that no judged frame neighbours a trained one.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from fire_core.records import LabelledStructure
 
 THEORY = "vasp-pbe"
+BETWEEN = 2
 
 
 def load_frames(file: Path, folder: Path, most: int) -> list[LabelledStructure]:
@@ -66,12 +68,22 @@ def measure(
     }
 
 
-def run(file: Path, *, n_train: int, n_test: int, epochs: int) -> dict[str, Any]:
-    """Fine-tune and return the figures."""
+def run(
+    files: list[Path], save: Path | None, *, n_train: int, n_test: int, epochs: int
+) -> dict[str, Any]:
+    """Fine-tune and return the figures; `n_train` and `n_test` are of each file."""
+    train: list[LabelledStructure] = []
+    valid: list[LabelledStructure] = []
+    test: list[LabelledStructure] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        frames = load_frames(file, folder, n_train + n_test)
-        train, test = frames[:n_train], frames[-n_test:]
+        for number, file in enumerate(files):
+            place = folder / str(number)
+            place.mkdir()
+            frames = load_frames(file, place, n_train + BETWEEN + n_test)
+            train += frames[:n_train]
+            valid += frames[n_train : n_train + BETWEEN]
+            test += frames[-n_test:]
         foundation = load_backbone("fire-mini", device="auto")
         replay = load_replay_source(ReplayConfig(), foundation.elements).data
         predicted = foundation.predict([item.atoms for item in train])
@@ -80,12 +92,14 @@ def run(file: Path, *, n_train: int, n_test: int, epochs: int) -> dict[str, Any]
         start = time.monotonic()
         tuned = fine_tune(
             foundation,
-            TrainingData(train, test[:1], replay.train, replay.heldout),
+            TrainingData(train, valid, replay.train, replay.heldout),
             TrainConfig(epochs=epochs, batch_atoms=512, replay=ReplayConfig(ratio=8.0)),
             seed=0,
         )
         seconds = time.monotonic() - start
         (folder / "tuned.model").write_bytes(tuned.model)
+        if save is not None:
+            save.write_bytes(tuned.model)
         model = load_mace(
             folder / "tuned.model", name="tuned", device="cpu", dtype="float32"
         )
@@ -103,13 +117,14 @@ def run(file: Path, *, n_train: int, n_test: int, epochs: int) -> dict[str, Any]
 def main() -> None:
     """Print a table and, as the last line, one JSON object."""
     parser = argparse.ArgumentParser(prog="benchmarks.real_dft", description=__doc__)
-    parser.add_argument("file", type=Path)
+    parser.add_argument("file", type=Path, nargs="+")
+    parser.add_argument("--save", type=Path, help="where to write the model")
     parser.add_argument("--quick", action="store_true", help="under a minute")
     arguments = parser.parse_args()
     size = {"n_train": 4, "n_test": 2, "epochs": 2}
     if not arguments.quick:
         size = {"n_train": 30, "n_test": 10, "epochs": 12}
-    figures = run(arguments.file, **size)
+    figures = run(arguments.file, arguments.save, **size)
     for key in figures["before"]:
         before, after = figures["before"][key], figures["after"][key]
         print(f"{key:42s} before {before:9.2f}  after {after:9.2f}")
