@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 def test_errors_on_an_aimd_trajectory_fall(
     shared_data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    figures = run(shared_data / "li6ps5cl/1200K.extxyz", n_train=4, n_test=2, epochs=3)
+    file = shared_data / "li6ps5cl/1200K.extxyz"
+    figures = run([file], None, n_train=4, n_test=2, epochs=3)
     before, after = figures["before"], figures["after"]
     with capsys.disabled():
         print(f"\nLi6PS5Cl at 1200 K, before {before}, after {after}")
