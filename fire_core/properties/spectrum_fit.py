@@ -32,8 +32,8 @@ SHORT, LONG, FINALISTS = 25, 400, 4
 """Steps from every start; steps from the best starts; how many those are."""
 REFINEMENTS: Final = 30
 """Steps of impedance.py's fit, some 20 ms each."""
-FLATTEST: Final = 0.3
-"""Smallest exponent of a constant-phase element that starts are drawn with."""
+FLATTEST, TYPICAL = 0.6, 0.9
+"""Exponents of constant-phase elements in starting points."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,9 +79,9 @@ def fit_circuit(
     Of branches of one kind, p(R1,C1)-p(R2,C2), the one with the smaller number gets the
     smaller capacitance: the bulk's lies far below that of boundaries.
 
-    The smallest sum of squares is looked for from many starting points in the
-    logarithms of the parameters, for which resistances and capacitances are drawn over
-    the range that the spectrum spans; impedance.py's fit refines the best. Errors are
+    The smallest sum of squares is looked for in the logarithms of the parameters, from
+    many starting points; in each every element alone would give one of the measured
+    impedances. impedance.py's fit refines the best. Errors are
     those of the fit, with the noise that its residuals show.
 
     Parameters
@@ -123,7 +123,7 @@ def fit_circuit(
 
     lower, upper = _bounds(names, frequencies, measured)
     rng = np.random.default_rng(seed)
-    starts = [_draw_start(names, lower, upper, rng) for _ in range(n_starts)]
+    starts = [_draw_start(names, frequencies, measured, rng) for _ in range(n_starts)]
     if start is not None:
         with np.errstate(divide="ignore"):  # no wires: a logarithm of zero, clipped
             starts.insert(0, np.log(start.values))
@@ -181,14 +181,30 @@ def _class_of(name: str) -> str:
 
 
 def _draw_start(
-    names: Sequence[str], lower: Array, upper: Array, rng: np.random.Generator
+    names: Sequence[str],
+    frequencies: Array,
+    measured: Complex,
+    rng: np.random.Generator,
 ) -> Array:
-    """Return logarithms of parameters, evenly drawn well within their bounds."""
-    is_exponent = np.array([_class_of(name) == "CPE_1" for name in names])
-    margin = np.where(is_exponent, 0.0, np.log(1e2))
-    low = np.where(is_exponent, np.log(FLATTEST), lower + margin)
-    drawn: Array = low + (upper - margin - low) * rng.random(len(names))
-    return drawn
+    """Return logarithms of parameters, each as if it alone made one of the points."""
+    logs = []
+    for name in names:
+        i = rng.integers(len(frequencies))
+        omega, z = 2 * np.pi * frequencies[i], abs(measured[i])
+        value = {
+            "R": z,
+            "C": 1 / (omega * z),
+            "L": z / omega,
+            "W": z * np.sqrt(omega),
+            "CPE_0": 1 / (omega**TYPICAL * z),
+            "CPE_1": rng.uniform(FLATTEST, 1.0),
+            "Wo_0": z,
+            "Ws_0": z,
+            "Wo_1": 1 / omega,
+            "Ws_1": 1 / omega,
+        }[_class_of(name)]
+        logs.append(np.log(value))
+    return np.array(logs)
 
 
 def _search(

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from ase import units
 
 from fire_core.backbones.repeatable import repeatable
 from fire_core.config.steps import DynamicsConfig
+from fire_core.errors import BackboneError
 from fire_core.exploration.batch import ReplicaBatch
 from fire_core.exploration.dynamics import start_states
 from fire_core.exploration.noise import noise_of
@@ -120,27 +123,57 @@ def time_dynamics(
     """Time single steps of the dynamics that explorations and properties run.
 
     A step is Langevin's integrator, the neighbour search and one force call; guards
-    and writing are left out. On a GPU a step ends when its results are on the CPU.
+    and writing are left out. On a GPU a step ends when its results are on the CPU. A
+    model that cannot drive those dynamics (CHGNet) is timed under ASE's integrator.
+
+    Raises
+    ------
+    BackboneError
+        Such a model was to step several replicas at once.
     """
     config = DynamicsConfig(
         temperatures=(settings.temperature,),
         replicas=replicas,
         timestep=settings.timestep,
     )
+    try:
+        model = backbone.torch_sim_model()
+    except BackboneError:
+        if replicas > 1:
+            raise
+        step = _ase_step(backbone, atoms, settings, seed)
+        times = time_calls(step, warm_up=settings.warm_up, repeats=settings.repeats)
+        return Timing(len(atoms), *times, settings.repeats)
     states = start_states([atoms], config, seed)
     noise = {state.replica: noise_of(state, seed, 0) for state in states}
-    model = backbone.torch_sim_model()
     with repeatable(model.device):
         batch = ReplicaBatch(model, states, PartLimit.of("auto", model.device))
         batch.start()
 
-        def step() -> None:
-            batch.advance(1, config, noise)
-
-        median, low, high = time_calls(
-            step, warm_up=settings.warm_up, repeats=settings.repeats
+        times = time_calls(
+            lambda: batch.advance(1, config, noise),
+            warm_up=settings.warm_up,
+            repeats=settings.repeats,
         )
-    return Timing(len(atoms) * replicas, median, low, high, settings.repeats, replicas)
+    return Timing(len(atoms) * replicas, *times, settings.repeats, replicas)
+
+
+def _ase_step(
+    backbone: Backbone, atoms: Atoms, settings: SpeedConfig, seed: int
+) -> Callable[[], Any]:
+    """Return what takes one step of ASE's Langevin dynamics."""
+    from ase.md.langevin import Langevin
+
+    moving = atoms.copy()
+    moving.calc = backbone.calculator()
+    dynamics = Langevin(
+        moving,
+        settings.timestep * units.fs,
+        temperature_K=settings.temperature,
+        friction=0.02 / units.fs,
+        rng=np.random.default_rng(seed),
+    )
+    return partial(dynamics.run, 1)
 
 
 def fit_power_law(timings: Sequence[Timing], *, from_atoms: int = 0) -> PowerLaw | None:

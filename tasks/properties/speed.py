@@ -9,7 +9,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fire_core.backbones.device import describe_device
+from fire_core.backbones.device import describe_device, device_of
 from fire_core.config.properties.speed import SpeedConfig
 from fire_core.errors import LabellingError, OutOfMemoryError
 from fire_core.labelling.makers import check_ready, compute_here
@@ -49,11 +49,19 @@ def measure(bench: Bench) -> PropertyResult:
             backbone(), atoms, settings, seed=bench.request.seed, replicas=replicas
         )
 
+    @cache
+    def load_labeller() -> None:
+        """Compute one label that is not timed."""
+        if settings.theory is not None:
+            with tempfile.TemporaryDirectory() as folder:
+                compute_here(settings.theory, cell, Path(folder))
+
     def label(atoms: Atoms) -> Timing:
         theory = settings.theory
         if theory is None:
             msg = "no theory to label with"
             raise LabellingError("crashed", msg)
+        load_labeller()
         with tempfile.TemporaryDirectory() as folder:
             times = time_calls(
                 lambda: compute_here(theory, atoms, Path(folder)),
@@ -120,7 +128,7 @@ def _timing(bench: Bench, part: str, run: Callable[[], Timing]) -> Timing:
 
 def _describe_machine(backbone: Backbone) -> JsonDict:
     return {
-        "device": describe_device(backbone.torch_sim_model().device),
+        "device": describe_device(device_of(backbone)),
         "cores": os.cpu_count(),
         "processor": platform.processor() or platform.machine(),
     }

@@ -28,6 +28,9 @@ def draw(result: PropertyResult, folder: Path) -> list[FigureFiles]:
             _draw_series(axes[0], curves, key)
     axes[0].set_xscale("log")
     axes[0].set_yscale("log")
+    sizes = [t["n_atoms"] for t in curves["model"]]
+    axes[0].set_xticks(sizes, [str(n) for n in sizes], rotation=45)
+    axes[0].set_xticks([], minor=True)
     axes[0].set_xlabel("atoms")
     axes[0].set_ylabel("time, s")
     axes[0].legend(fontsize=SMALL, frameon=False, loc="upper left")
@@ -47,7 +50,7 @@ def _draw_series(axes: Any, curves: Mapping[str, Any], key: str) -> None:
     label = f"{what}, {curves['names'][key]}"
     if law is not None:
         error = "" if law["error"] is None else f" ± {law['error']:.2f}"
-        label += f": ∝ N^{law['exponent']:.2f}{error}"
+        label += f"\n∝ N$^{{x}}$, x = {law['exponent']:.2f}{error}"
         x = np.geomspace(max(law["from"], n.min()), n.max(), 50)
         line = law["prefactor"] * x ** law["exponent"]
         axes.plot(x, line, color=colour, linewidth=0.8)
@@ -68,6 +71,7 @@ def _draw_batches(axes: Any, batches: list[dict[str, Any]]) -> None:
     each = [1e3 * t["median"] / t["replicas"] for t in batches]
     axes.plot(replicas, each, "o-", color="#0072B2", markersize=3.5, linewidth=0.8)
     axes.set_xscale("log", base=2)
+    axes.set_xticks(replicas, [str(n) for n in replicas])
     axes.set_ylim(bottom=0)
     axes.set_xlabel("replicas in one batch")
     axes.set_ylabel("time of a step per replica, ms")
