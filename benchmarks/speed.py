@@ -93,8 +93,13 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a look at the machinery")
     arguments = parser.parse_args()
     sizes = QUICK if arguments.quick else SIZES
-    repeats, limit = (3, 4.0) if arguments.quick else (10, arguments.label_limit)
-    steps = SpeedConfig(sizes=sizes, repeats=repeats, warm_up=1, time_limit=60.0)
+    repeats, limit = (3, 2.0) if arguments.quick else (10, arguments.label_limit)
+    steps = SpeedConfig(
+        sizes=sizes,
+        repeats=repeats,
+        warm_up=1,
+        time_limit=2.0 if arguments.quick else 60.0,
+    )
     labels = SpeedConfig(sizes=sizes, time_limit=limit)
     cell = build_crystal(arguments.crystal)
     results: dict[str, Any] = {}

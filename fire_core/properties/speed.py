@@ -171,6 +171,7 @@ def _ase_step(
         settings.timestep * units.fs,
         temperature_K=settings.temperature,
         friction=0.02 / units.fs,
+        fixcm=False,
         rng=np.random.default_rng(seed),
     )
     return partial(dynamics.run, 1)
