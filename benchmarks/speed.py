@@ -93,13 +93,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a look at the machinery")
     arguments = parser.parse_args()
     sizes = QUICK if arguments.quick else SIZES
-    repeats, limit = (3, 2.0) if arguments.quick else (10, arguments.label_limit)
-    steps = SpeedConfig(
-        sizes=sizes,
-        repeats=repeats,
-        warm_up=1,
-        time_limit=2.0 if arguments.quick else 60.0,
-    )
+    repeats, limit = (3, 10.0) if arguments.quick else (10, arguments.label_limit)
+    step_limit = 2.0 if arguments.quick else 60.0
+    steps = SpeedConfig(sizes=sizes, repeats=repeats, warm_up=1, time_limit=step_limit)
     labels = SpeedConfig(sizes=sizes, time_limit=limit)
     cell = build_crystal(arguments.crystal)
     results: dict[str, Any] = {}

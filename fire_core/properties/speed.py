@@ -200,7 +200,7 @@ def fit_power_law(timings: Sequence[Timing], *, from_atoms: int = 0) -> PowerLaw
 def is_too_slow(timings: Sequence[Timing], n_atoms: int, limit: float) -> bool:
     """Say whether one more size would, by the trend so far, take longer than `limit` s.
 
-    With one size alone a cubic rise is assumed, that of electronic structure.
+    With one size alone a linear rise is assumed: small sizes cost their overhead.
     """
     if not timings:
         return False
@@ -208,4 +208,4 @@ def is_too_slow(timings: Sequence[Timing], n_atoms: int, limit: float) -> bool:
     if law is not None:
         return law.time(n_atoms) > limit
     last = timings[-1]
-    return last.median * (n_atoms / last.n_atoms) ** 3 > limit
+    return last.median * n_atoms / last.n_atoms > limit

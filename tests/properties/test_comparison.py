@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,7 +17,6 @@ from fire_core.properties.references import (
 )
 from fire_core.records import PropertyValue
 from fire_core.report.properties.comparison import draw_comparisons
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -21,7 +22,6 @@ from tasks.properties.bench import open_bench
 from tasks.properties.kinds import find_measure
 from tasks.properties.measure import write_property
 from tasks.properties.register import register_property
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
