@@ -37,6 +37,8 @@ DOORS = {
     "pymatgen": {"structures", "backbones", "importing", "labelling"},
     "sqlalchemy": {"storage"},
     "alembic": {"storage"},
+    "impedance": {"properties"},
+    "phonopy": {"properties"},
     "matplotlib": {"report"},
     "jinja2": {"report", "dashboard"},
     "fastapi": {"dashboard"},
@@ -161,7 +163,10 @@ def test_orchestration_stays_light() -> None:
     import subprocess
     import sys
 
-    heavy = ("torch", "mace", "dscribe", "jobflow", "tblite", "chgnet", "matplotlib")
+    heavy = (
+        *("torch", "mace", "dscribe", "jobflow", "tblite", "chgnet", "matplotlib"),
+        *("impedance", "phonopy"),
+    )
     code = (
         "import sys, flows.campaign, cli.main; "
         f"print([m for m in {heavy!r} if m in sys.modules])"

@@ -106,9 +106,14 @@ def parse_property(
     if base is None:
         return request
     data = request.model_dump(exclude_unset=True)
-    system = data["system"]
-    holders = [*_structure_files(system), (data.get("backbone", {}), "name")]
-    _resolve(holders, base, system)
+    system, measure = data.get("system"), data["measure"]
+    holders = [] if system is None else _structure_files(system)
+    holders += [(data.get("backbone") or {}, "name")]
+    holders += [(measure.get("measured") or {}, "file")]
+    _resolve(holders, base, system or {})
+    if "trajectories" in measure:
+        paths = [base / path for path in measure["trajectories"]]
+        measure["trajectories"] = [str(path.resolve()) for path in paths]
     return PropertyRequest.model_validate(data)
 
 
@@ -208,8 +213,10 @@ def _resolve_study(config: StudyConfig, base: Path) -> StudyConfig:
 
 
 def _is_echo(item: ErrorDetails, items: Sequence[ErrorDetails]) -> bool:
-    """Say whether an item only complains that a mistake below it left too few."""
+    """Say whether an item only complains of what another mistake left it."""
     place = item["loc"]
+    if item["type"] == "default_factory_not_called":
+        return True
     return item["type"] == "too_short" and any(
         len(i["loc"]) > len(place) and i["loc"][: len(place)] == place for i in items
     )

@@ -62,17 +62,23 @@ def compute_label(
     from fire_core.config.theory import TheoryConfig as AnyTheory
 
     theory = TypeAdapter(AnyTheory).validate_python(theory_json)
-    atoms = dict_to_atoms(structure)
-    if isinstance(theory, DftTheory):
-        machine = Machine(cores, None if shelf is None else Path(shelf))
-        label = compute(program_of(theory), theory, atoms, Path.cwd(), machine)
-    elif isinstance(theory, XtbTheory):
-        label = xtb.compute(theory, atoms)
-    elif isinstance(theory, LennardJonesTheory):
-        label = lennard_jones.compute(theory, atoms)
-    else:
-        label = teacher.compute(theory, atoms)
+    machine = Machine(cores, None if shelf is None else Path(shelf))
+    label = compute_here(theory, dict_to_atoms(structure), Path.cwd(), machine)
     return label_to_dict(label)
+
+
+def compute_here(
+    theory: TheoryConfig, atoms: Atoms, folder: Path, machine: Machine | None = None
+) -> Label:
+    """Compute a label without jobflow; a code leaves its files in `folder`."""
+    if isinstance(theory, DftTheory):
+        place = machine or Machine()
+        return compute(program_of(theory), theory, atoms, folder, place)
+    if isinstance(theory, XtbTheory):
+        return xtb.compute(theory, atoms)
+    if isinstance(theory, LennardJonesTheory):
+        return lennard_jones.compute(theory, atoms)
+    return teacher.compute(theory, atoms)
 
 
 def label_maker(theory: TheoryConfig, machine: Machine | None = None) -> Any:

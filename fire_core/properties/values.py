@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -24,11 +25,16 @@ def format_value(value: PropertyValue) -> str:
     """Return a number, its error with two digits, and its unit: `51.3 ± 1.2 GPa`."""
     if value.value is None:
         return "–"
-    if not value.error or value.error != value.error:
-        text = f"{value.value:.4g}"
+    return format_number(value.value, value.error, value.unit)
+
+
+def format_number(number: float, error: float | None, unit: str) -> str:
+    """Return a number, its error with two digits where it is known, and its unit."""
+    if not error or math.isnan(error):
+        text = f"{number:.4g}"
     else:
-        text = _with_error(value.value, value.error)
-    return f"{text} {value.unit}".rstrip()
+        text = _with_error(number, error)
+    return f"{text} {unit}".rstrip()
 
 
 def _with_error(number: float, error: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -90,11 +91,21 @@ class Bench:
 
     def backbone(self) -> Backbone:
         """Load the model that the measurement was asked for, by its sha256."""
-        settings, threads = self.request.backbone, self.request.threads
+        settings, threads = self.request.need_backbone(), self.request.threads
         if settings.name == CHGNET:  # its weights are in its package
             return load_configured(settings, threads)
         path = self._store.blobs.path(self.asked.subject_sha)
         return load_configured(settings, threads, path)
+
+    def file(self, path: str) -> bytes:
+        """Return what a file of the request held when the measurement was entered."""
+        return self._store.blobs.get_bytes(self._parts[file_part(path)])
+
+    def finished(self, name: str) -> PropertyRow:
+        """Return another measurement, which has to be finished, by name or key."""
+        row = self._store.need_property(name)
+        row.need_result()
+        return row
 
     def part(self, name: str, compute: Callable[[], bytes]) -> bytes:
         """Return a part of the measurement: from the store, or computed and kept.
@@ -115,6 +126,11 @@ class Bench:
     def has_part(self, name: str) -> bool:
         """Say whether a part is done."""
         return name in self._parts
+
+
+def file_part(path: str) -> str:
+    """Return the name under which a file of the request is kept with its parts."""
+    return f"file-{hashlib.sha256(path.encode()).hexdigest()[:32]}"
 
 
 @contextmanager

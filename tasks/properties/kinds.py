@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 KINDS: Final = {
     "equation_of_state": "tasks.properties.equation_of_state",
+    "impedance": "tasks.properties.impedance",
+    "phonons": "tasks.properties.phonons",
+    "speed": "tasks.properties.speed",
+    "structure_check": "tasks.properties.structure_check",
 }
 """Module of each kind; its `measure` takes a Bench and returns a PropertyResult."""
 

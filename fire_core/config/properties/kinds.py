@@ -2,6 +2,55 @@
 
 from __future__ import annotations
 
-from fire_core.config.properties.equation_of_state import EquationOfStateConfig
+from dataclasses import dataclass
+from typing import Annotated
 
-MeasureConfig = EquationOfStateConfig
+from pydantic import Field
+
+from fire_core.config.properties.equation_of_state import EquationOfStateConfig
+from fire_core.config.properties.impedance import ImpedanceConfig
+from fire_core.config.properties.phonons import PhononsConfig
+from fire_core.config.properties.speed import SpeedConfig
+from fire_core.config.properties.structure_check import StructureCheckConfig
+
+MeasureConfig = Annotated[
+    EquationOfStateConfig
+    | ImpedanceConfig
+    | PhononsConfig
+    | SpeedConfig
+    | StructureCheckConfig,
+    Field(discriminator="kind"),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a measurement needs beside its settings.
+
+    Attributes
+    ----------
+    structure
+        Whether it is of a structure: `system`.
+    model
+        Whether it is of a model: `backbone`.
+    files
+        Files whose content the result depends on.
+    machine
+        Whether the result depends on where it is measured: threads enter its identity.
+    """
+
+    structure: bool = True
+    model: bool = True
+    files: tuple[str, ...] = ()
+    machine: bool = False
+
+
+def needs_of(measure: MeasureConfig) -> Needs:
+    """Return what a measurement needs; most are of one model and one structure."""
+    if isinstance(measure, ImpedanceConfig):
+        measured = measure.measured
+        files = () if measured is None else (measured.file,)
+        return Needs(structure=False, model=False, files=files)
+    if isinstance(measure, StructureCheckConfig) and measure.trajectories:
+        return Needs(structure=False, model=False, files=measure.trajectories)
+    return Needs(machine=isinstance(measure, SpeedConfig))

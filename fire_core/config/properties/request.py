@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from fire_core.config.base import Count, NonNegative, Part
 from fire_core.config.campaign import StoreConfig
-from fire_core.config.properties.kinds import MeasureConfig
+from fire_core.config.properties.kinds import MeasureConfig, needs_of
 from fire_core.config.steps import BackboneConfig
 from fire_core.config.system import FileSystem, InterfaceSystem, OrderConfig
+from fire_core.errors import PropertyError
 
 
 class CrystalSystem(Part):
@@ -32,8 +33,15 @@ PropertySystem = Annotated[
 ]
 
 
+def _default_backbone(fields: dict[str, Any]) -> BackboneConfig | None:
+    measure = fields.get("measure")
+    if measure is not None and not needs_of(measure).model:
+        return None
+    return BackboneConfig()
+
+
 class PropertyRequest(Part):
-    """One property of one model and one structure, with every setting."""
+    """One property with every setting, most often of one model and one structure."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
     """Lower-case letters, digits and dashes; what people call the measurement."""
@@ -41,12 +49,40 @@ class PropertyRequest(Part):
     """Source of every random number of the measurement."""
     threads: Annotated[int, Field(ge=0)] = 0
     """Threads of the model; 0 takes every core."""
-    system: PropertySystem
-    backbone: BackboneConfig = BackboneConfig()
-    """The model; `name` may also be CAMPAIGN/MODEL, a fine-tuned one of the store."""
     measure: MeasureConfig
     """What is measured, and how."""
+    system: PropertySystem | None = None
+    """The structure; left out where the measurement is of none."""
+    backbone: BackboneConfig | None = Field(default_factory=_default_backbone)
+    """The model; `name` may also be CAMPAIGN/MODEL, a fine-tuned one of the store. Left
+    out: the bundled one, or none where the measurement is of no model."""
     store: StoreConfig = Field(default_factory=StoreConfig)
     results: str | None = None
     """Folder of the figures and numbers; left out: a folder of the request's name in
     the one that the environment variable FIRE_RESULTS names, else in `results`."""
+
+    @model_validator(mode="after")
+    def _given_what_is_needed(self) -> Self:
+        needs, kind = needs_of(self.measure), self.measure.kind
+        for key, needed in (("system", needs.structure), ("backbone", needs.model)):
+            given = getattr(self, key) is not None
+            if needed and not given:
+                msg = f"{kind} needs a `{key}`; add one"
+                raise ValueError(msg)
+            if given and not needed:
+                msg = f"this {kind} is measured without a `{key}`; leave it out"
+                raise ValueError(msg)
+        return self
+
+    def need_backbone(self) -> BackboneConfig:
+        """Return the model that is measured.
+
+        Raises
+        ------
+        PropertyError
+            The measurement is of none.
+        """
+        if self.backbone is None:
+            msg = f"{self.name} is a {self.measure.kind} and has no model"
+            raise PropertyError(msg)
+        return self.backbone

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 KINDS: Final = {
     "equation_of_state": "fire_core.report.properties.equation_of_state",
+    "impedance": "fire_core.report.properties.impedance",
+    "phonons": "fire_core.report.properties.phonons",
+    "speed": "fire_core.report.properties.speed",
+    "structure_check": "fire_core.report.properties.structure_check",
 }
 """Module of each kind; its function `draw` takes a result and a folder."""
 

@@ -1,0 +1,109 @@
+"""`fire properties compare`: the same property of models, theories and experiment."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cli.options import DEFAULT_BLOBS, DEFAULT_DB, AsJson, Blobs, Database
+from fire_core.properties.comparison import Measured
+from fire_core.properties.comparison import compare as compare_measured
+from fire_core.properties.references import read_obelix
+from fire_core.properties.values import format_number
+from fire_core.report.properties.comparison import draw_comparisons
+from fire_core.storage.store import Store
+
+if TYPE_CHECKING:
+    from fire_core.properties.comparison import Comparison, Entry
+    from fire_core.storage.properties import PropertyRow
+
+
+def compare(  # noqa: PLR0913, PLR0917 - options of a table and of a figure
+    names: Annotated[
+        list[str], typer.Argument(help="Finished measurements: names, or keys.")
+    ],
+    value: Annotated[
+        list[str] | None, typer.Option(help="Only these numbers, such as bulk_modulus.")
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(help="Whose number the others are held against.")
+    ] = None,
+    obelix: Annotated[
+        Path | None, typer.Option(help="OBELiX's CSV: further measured conductivities.")
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="Write figures and compare.json here.")
+    ] = None,
+    db: Database = DEFAULT_DB,
+    blobs: Blobs = DEFAULT_BLOBS,
+    as_json: AsJson = False,
+) -> None:
+    """Hold finished measurements against each other and published numbers."""
+    with Store.open(db, blobs) as store:
+        rows = [store.need_property(name) for name in names]
+    more = () if obelix is None else read_obelix(obelix)
+    measured = _label(rows)
+    found = compare_measured(measured, more=more, names=value or (), against=against)
+    facts = [comparison.as_dict() for comparison in found]
+    if folder is not None:
+        draw_comparisons(facts, folder)
+        text = json.dumps(facts, indent=1)
+        (folder / "compare.json").write_text(text, encoding="utf-8")
+    if as_json:
+        typer.echo(json.dumps(facts))
+        return
+    _show(found)
+
+
+def _label(rows: list[PropertyRow]) -> list[Measured]:
+    """Call measurements by their models; where those are the same, by their names."""
+    subjects = [row.asked.subject for row in rows]
+    return [
+        Measured(
+            row.asked.name
+            if subjects.count(row.asked.subject) > 1
+            else row.asked.subject,
+            row.asked.formula,
+            row.need_result().values,
+        )
+        for row in rows
+    ]
+
+
+def _show(found: list[Comparison]) -> None:
+    table = Table("property", "conditions", "of", "value", "deviation", "σ", "source")
+    for comparison in found:
+        conditions = ", ".join(f"{k} {v}" for k, v in comparison.conditions.items())
+        for i, entry in enumerate(comparison.entries):
+            name = comparison.name if i == 0 else ""
+            table.add_row(
+                *(name, conditions if i == 0 else "", entry.label),
+                format_number(entry.value, entry.error, comparison.unit),
+                *(_deviation(entry), _sigmas(entry)),
+                entry.source or entry.kind,
+            )
+        table.add_section()
+    Console(highlight=False).print(table)
+    note = (
+        "deviations are from the first line of each property; ≤: one error is unknown"
+    )
+    Console(highlight=False).print(f"- {note}")
+
+
+def _deviation(entry: Entry) -> str:
+    if entry.percent is None:
+        return ""
+    if entry.percent > 200:
+        return f"× {1 + entry.percent / 100:.3g}"
+    return f"{entry.percent:+.3g} %"
+
+
+def _sigmas(entry: Entry) -> str:
+    if entry.sigmas is None:
+        return ""
+    return ("≤ " if entry.is_upper_bound else "") + f"{entry.sigmas:.1f}"

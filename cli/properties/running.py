@@ -1,0 +1,64 @@
+"""Run a measurement from the console, and show what came out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cli.prefect_run import set_prefect_defaults, show_expected_errors_once
+from fire_core.config.environment import results_folder
+from fire_core.properties.values import format_value
+from fire_core.storage.store import Store
+
+if TYPE_CHECKING:
+    from fire_core.config.properties.request import PropertyRequest
+    from fire_core.storage.properties import PropertyRow
+
+
+def measure(request: PropertyRequest, *, as_json: bool = False) -> None:
+    """Run a request in this process and show what came out."""
+    set_prefect_defaults()
+    from flows.properties import properties_flow
+
+    show_expected_errors_once()
+    key = properties_flow(request)
+    with Store.open(request.store.url, request.store.blobs) as store:
+        row = store.need_property(key)
+    show_row(row, as_json=as_json)
+    if not as_json:
+        folder = request.results or results_folder(request.name)
+        Console().print(f"figures and numbers: {folder}", soft_wrap=True)
+
+
+def show_row(row: PropertyRow, *, as_json: bool) -> None:
+    """Print a finished measurement."""
+    result = row.need_result()
+    if as_json:
+        typer.echo(json.dumps(row_facts(row)))
+        return
+    console = Console(highlight=False)
+    asked = row.asked
+    console.print(f"{asked.kind} of {asked.formula} by {asked.subject}")
+    table = Table("property", "conditions", "value", "95 % interval", "note")
+    for value in result.values:
+        conditions = ", ".join(f"{k} {v}" for k, v in value.conditions.items())
+        interval = ""
+        if value.low is not None and value.high is not None:
+            interval = f"{value.low:.4g} … {value.high:.4g}"
+        table.add_row(value.name, conditions, format_value(value), interval, value.note)
+    console.print(table)
+    for note in result.notes:
+        console.print(f"- {note}")
+
+
+def row_facts(row: PropertyRow) -> dict[str, object]:
+    """Return a measurement for machines: plain numbers, lists and mappings."""
+    facts = asdict(row.asked) | {"request_json": json.loads(row.asked.request_json)}
+    result = None if row.result is None else asdict(row.result)
+    times = {"created_at": row.created_at, "finished_at": row.finished_at}
+    return facts | times | {"wall_s": row.wall_s, "result": result}
