@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from tasks.properties.bench import Bench
 
 KINDS: Final = {
+    "adhesion": "tasks.properties.adhesion",
+    "elasticity": "tasks.properties.elasticity",
     "equation_of_state": "tasks.properties.equation_of_state",
+    "thermal_elasticity": "tasks.properties.thermal_elasticity",
 }
 """Module of each kind; its `measure` takes a Bench and returns a PropertyResult."""
 

@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import Field
+
+from fire_core.config.properties.adhesion import AdhesionConfig
+from fire_core.config.properties.elasticity import (
+    ElasticityConfig,
+    ThermalElasticityConfig,
+)
 from fire_core.config.properties.equation_of_state import EquationOfStateConfig
 
-MeasureConfig = EquationOfStateConfig
+MeasureConfig = Annotated[
+    EquationOfStateConfig | ElasticityConfig | ThermalElasticityConfig | AdhesionConfig,
+    Field(discriminator="kind"),
+]
