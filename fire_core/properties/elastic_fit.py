@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-LINEAR: Final = 0.05
-"""Part of the largest constant by which chord and slope may differ in a linear fit."""
+LINEAR: Final = 0.02
+"""Part of the largest constant by which chords may differ in the linear regime."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,8 +37,8 @@ class Slopes:
     residual
         Root mean square of the fits' residuals, GPa; 0 where nothing was left over.
     bend
-        Largest difference between the chord at the largest strain and the slope,
-        as a part of the largest slope; 0 where one magnitude alone was taken.
+        Largest difference between the chords over the largest and over the smallest
+        strain, as a part of the largest slope; 0 where one magnitude alone was taken.
     """
 
     modes: tuple[int, ...]
@@ -141,9 +141,7 @@ def fit_slopes(
         values.append(fitted[1])
         errors.append(np.sqrt(inverse[1, 1] * variance))
         squares.append((rest**2).mean())
-        top, bottom = int(np.argmax(sizes)), int(np.argmin(sizes))
-        chord = (found[top] - found[bottom]) / (sizes[top] - sizes[bottom])
-        bends.append(np.abs(chord - fitted[1]).max())
+        bends.append(np.abs(_chord(sizes, found, -1) - _chord(sizes, found, 0)).max())
     slopes = np.array(values)
     return Slopes(
         modes=tuple(stresses),
@@ -154,23 +152,12 @@ def fit_slopes(
     )
 
 
-def difference_slopes(
-    size: float, stresses: dict[int, tuple[Array, Array]], errors: dict[int, Array]
-) -> Slopes:
-    """Return (σ(+size) - σ(-size)) / (2 size), with the errors of both means.
-
-    Parameters
-    ----------
-    size
-        Magnitude of the strain.
-    stresses
-        For each of the six strains that was taken, (6,) GPa at plus and at minus.
-    errors
-        For each, (2, 6), standard errors of those, GPa.
-    """
-    values = [(plus - minus) / (2 * size) for plus, minus in stresses.values()]
-    spreads = [np.sqrt((errors[m] ** 2).sum(axis=0)) / (2 * size) for m in stresses]
-    return Slopes(tuple(stresses), np.array(values), np.array(spreads), 0.0, 0.0)
+def _chord(sizes: Array, stresses: Array, which: int) -> Array:
+    """Return the slope between the two strains of one magnitude, 0 the smallest."""
+    size = np.unique(np.abs(sizes))[which]
+    plus, minus = np.argmin(np.abs(sizes - size)), np.argmin(np.abs(sizes + size))
+    chord: Array = (stresses[plus] - stresses[minus]) / (2 * size)
+    return chord
 
 
 def fit_tensor(slopes: Slopes, basis: Array) -> ElasticTensor:

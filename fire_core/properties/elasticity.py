@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from ase import Atoms, units
+from ase import units
 
 from fire_core.errors import PropertyError
 from fire_core.properties.elastic_fit import strain_atoms
@@ -14,6 +14,7 @@ from fire_core.properties.relaxation import relax
 from fire_core.structures.symmetry import find_point_symmetry
 
 if TYPE_CHECKING:
+    from ase import Atoms
     from ase.calculators.calculator import Calculator
     from numpy.typing import NDArray
 
@@ -104,22 +105,6 @@ def stress_in_gpa(atoms: Atoms) -> Array:
     """Return the stress of atoms with a calculator, (6,), GPa, positive in tension."""
     stress: Array = np.asarray(atoms.get_stress(voigt=True)) / units.GPa
     return stress
-
-
-def atoms_to_json(atoms: Atoms) -> JsonDict:
-    """Return species, positions (Å), cell (Å) and periodicity as plain lists."""
-    return {
-        "numbers": atoms.numbers.tolist(),
-        "positions": atoms.positions.tolist(),
-        "cell": atoms.cell.array.tolist(),
-        "pbc": atoms.pbc.tolist(),
-    }
-
-
-def json_to_atoms(data: dict[str, Any]) -> Atoms:
-    """Return the structure that `atoms_to_json` wrote, to the last bit."""
-    names = ("numbers", "positions", "cell", "pbc")
-    return Atoms(**{name: data[name] for name in names})
 
 
 def describe_frame(symmetry: PointSymmetry, settings: TensorConfig) -> str:

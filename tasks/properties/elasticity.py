@@ -19,15 +19,14 @@ from fire_core.properties.elastic_fit import (
 from fire_core.properties.elastic_tensor import NAMES
 from fire_core.properties.elastic_values import tensor_curves, tensor_values
 from fire_core.properties.elasticity import (
-    atoms_to_json,
     choose_strains,
     describe_frame,
-    json_to_atoms,
     orient,
     relax_reference,
     strained_stress,
     stress_in_gpa,
 )
+from fire_core.properties.plain import atoms_to_json, json_to_atoms
 from fire_core.records import PropertyResult, PropertyValue
 
 if TYPE_CHECKING:
@@ -80,7 +79,11 @@ def measure(bench: Bench) -> PropertyResult:
     tensor = fit_tensor(slopes, basis)
     volume = PropertyValue("volume", atoms.get_volume() / len(atoms), "Å³/atom")
     points = {
-        NAMES[mode]: {"strains": sizes.tolist(), "stresses": found.tolist()}
+        NAMES[mode]: {
+            "strains": sizes.tolist(),
+            "stresses": found.tolist(),
+            "reference": start["stress"],
+        }
         for mode, found in stresses.items()
     }
     return PropertyResult(
@@ -101,8 +104,8 @@ def _judge(slopes: Slopes, tensor: ElasticTensor) -> tuple[str, ...]:
         "beyond the linear regime: take smaller strains"
     )  # fmt: skip
     return (
-        f"fit residual {slopes.residual:.2g} GPa; at the largest strain the chord "
-        f"differs from the slope at zero by {100 * slopes.bend:.2g} % of the largest "
+        f"fit residual {slopes.residual:.2g} GPa; the chords over the largest "
+        f"and the smallest strain differ by {100 * slopes.bend:.2g} % of the largest "
         f"constant (limit {100 * LINEAR:g} %): {regime}",
         f"the slopes break C_ij = C_ji and the symmetry by {tensor.misfit:.2g} GPa "
         f"(root mean square; the largest constant is {largest:.4g} GPa)",

@@ -36,9 +36,11 @@ class ElasticityConfig(TensorConfig):
     the strain: quadratic for two magnitudes, cubic for more."""
     relax: bool = True
     """Relax the ions in each strained cell; without it they follow affinely."""
-    force_tolerance: Positive = 0.001
-    """Relaxations end below this force, eV/Å; at most 0.01 GPa are left in the cell."""
-    max_steps: Count = 1000
+    force_tolerance: Positive = 1e-4
+    """Relaxations end below this force, eV/Å. It is to be small beside the forces that
+    the smallest strain brings about, else the ions stay where they are; raise it where
+    the noise of a model in single precision does not let it be reached."""
+    max_steps: Count = 2000
     """Steps of one relaxation, at most."""
 
     @model_validator(mode="after")

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from fire_core.report.figures import FigureFiles
 
 KINDS: Final = {
+    "adhesion": "fire_core.report.properties.adhesion",
+    "elasticity": "fire_core.report.properties.elasticity",
     "equation_of_state": "fire_core.report.properties.equation_of_state",
+    "thermal_elasticity": "fire_core.report.properties.elasticity",
 }
 """Module of each kind; its function `draw` takes a result and a folder."""
 
