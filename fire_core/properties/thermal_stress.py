@@ -36,8 +36,8 @@ class BlockMean:
     error
         (n,), standard errors from the means of blocks.
     correlation
-        Samples that one independent sample is worth, of the slowest of the numbers;
-        a lower bound where it comes near to a block's length.
+        Samples that one independent sample is worth, the mean over the numbers; a
+        lower bound where it comes near to a block's length.
     block
         Samples in a block.
     """
@@ -95,10 +95,11 @@ def block_means(series: Array, blocks: int) -> BlockMean:
     single = used.var(axis=0, ddof=1)
     moving = single > 0
     inefficiency = length * spread[moving] / single[moving]
+    correlation = float(np.mean(inefficiency)) if moving.any() else 1.0
     return BlockMean(
         mean=used.mean(axis=0),
         error=np.sqrt(spread / blocks),
-        correlation=float(inefficiency.max(initial=1.0)),
+        correlation=max(1.0, correlation),
         block=length,
     )
 

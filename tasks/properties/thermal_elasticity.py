@@ -203,7 +203,8 @@ def _judge(
         np.hypot(both[0].error, both[1].error) / (2 * settings.strain)
         for both in means.values()
     ]
-    gain = np.linalg.norm(apart) / np.linalg.norm([one.error for one in slopes])
+    shared = float(np.linalg.norm([one.error for one in slopes]))
+    gain = float(np.linalg.norm(apart)) / shared if shared > 0 else 1.0
     return (
         f"mean pressure {pressure:.3f} GPa over all strained cells",
         f"differences of stress forget themselves within {time:.2g} ps, {fit} a block "
