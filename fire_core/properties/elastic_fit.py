@@ -111,12 +111,15 @@ def state_name(mode: int, size: float) -> str:
 
 
 def fit_slopes(
-    sizes: Array, stresses: dict[int, Array], reference: Array | None = None
+    sizes: Array,
+    stresses: dict[int, Array],
+    reference: Array | None = None,
+    order: int | None = None,
 ) -> Slopes:
     """Fit each stress by a polynomial of each strain.
 
-    A parabola for four strains or fewer, a cubic for more; what the reference's stress
-    is does not matter. Standard errors are those of the least squares.
+    What stress the reference has does not matter. Standard errors are those of the
+    least squares.
 
     Parameters
     ----------
@@ -126,8 +129,10 @@ def fit_slopes(
         For each of the six strains that was taken, (n, 6), GPa.
     reference
         (6,), GPa, without strain.
+    order
+        Of the polynomial; None: 2 for four strains or fewer, 3 for more.
     """
-    order = 2 if len(sizes) <= 4 else 3
+    order = order or (2 if len(sizes) <= 4 else 3)
     at = sizes if reference is None else np.append(sizes, 0.0)
     design = np.vander(at, order + 1, increasing=True)
     inverse = np.linalg.inv(design.T @ design)

@@ -75,7 +75,7 @@ def measure(bench: Bench) -> PropertyResult:
     for mode in modes:
         bench.say(f"strain {NAMES[mode]}")
         stresses[mode] = np.array([stress(mode, size) for size in sizes])
-    slopes = fit_slopes(sizes, stresses, np.array(start["stress"]))
+    slopes = fit_slopes(sizes, stresses, np.array(start["stress"]), settings.order)
     tensor = fit_tensor(slopes, basis)
     volume = PropertyValue("volume", atoms.get_volume() / len(atoms), "Å³/atom")
     points = {
@@ -88,7 +88,8 @@ def measure(bench: Bench) -> PropertyResult:
     }
     return PropertyResult(
         values=(*tensor_values(tensor, {"temperature_k": 0.0}), volume),
-        curves=tensor_curves(tensor) | {"points": points},
+        curves=tensor_curves(tensor)
+        | {"points": points, "fit": {"bend": slopes.bend, "misfit": tensor.misfit}},
         notes=(
             describe_frame(symmetry, settings),
             "Voigt order xx, yy, zz, yz, xz, xy; engineering strains; stress positive "
@@ -101,7 +102,7 @@ def measure(bench: Bench) -> PropertyResult:
 def _judge(slopes: Slopes, tensor: ElasticTensor) -> tuple[str, ...]:
     largest = float(np.abs(tensor.matrix()).max())
     regime = "within the linear regime" if slopes.is_linear else (
-        "beyond the linear regime: take smaller strains"
+        "beyond the linear regime, or the model is rough there: try other strains"
     )  # fmt: skip
     return (
         f"fit residual {slopes.residual:.2g} GPa; the chords over the largest "

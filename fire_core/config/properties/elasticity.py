@@ -32,8 +32,11 @@ class ElasticityConfig(TensorConfig):
 
     kind: Literal["elasticity"] = "elasticity"
     strains: Annotated[tuple[Strain, ...], Field(min_length=2)] = (0.0025, 0.005, 0.01)
-    """Magnitudes, each taken with both signs. Stresses are fitted by a polynomial of
-    the strain: quadratic for two magnitudes, cubic for more."""
+    """Magnitudes, each taken with both signs."""
+    order: Literal[2, 3] | None = None
+    """Degree of the polynomial that each stress is fitted by: 3 takes the slope at
+    zero, 2 the mean slope over all strains, for models whose energy is rough on the
+    scale of the strains. Left out: 2 for two magnitudes, 3 for more."""
     relax: bool = True
     """Relax the ions in each strained cell; without it they follow affinely."""
     force_tolerance: Positive = 1e-4
@@ -47,6 +50,9 @@ class ElasticityConfig(TensorConfig):
     def _ascending(self) -> Self:
         if list(self.strains) != sorted(set(self.strains)):
             msg = f"strains must rise from the smallest, got {list(self.strains)}"
+            raise ValueError(msg)
+        if self.order == 3 and len(self.strains) < 3:
+            msg = f"order 3 needs three magnitudes of strain, got {list(self.strains)}"
             raise ValueError(msg)
         return self
 
