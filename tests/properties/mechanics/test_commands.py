@@ -106,6 +106,8 @@ def test_a_killed_measurement_goes_on_after_its_last_state(tmp_path: Path) -> No
             "kind": "elasticity",
             "symmetry": "reduce",
             "strains": [0.005, 0.01],
+            "relax": False,
+            "force_tolerance": 1e-3,
         },
         "store": {"url": f"sqlite:///{tmp_path}/f.db", "blobs": str(tmp_path / "b")},
     }
