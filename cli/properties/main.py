@@ -12,7 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.options import DEFAULT_BLOBS, DEFAULT_DB, AsJson, Blobs, Database
+from cli.properties.adhesion import adhesion
 from cli.properties.compare import compare
+from cli.properties.elasticity import elasticity
 from cli.properties.impedance import fit_spectrum, impedance
 from cli.properties.running import measure, row_facts, show_row
 from fire_core.config.load import load_property, property_schema
@@ -22,6 +24,8 @@ app = typer.Typer(no_args_is_help=True)
 app.command()(compare)
 app.command()(impedance)
 app.command("fit-spectrum")(fit_spectrum)
+app.command()(elasticity)
+app.command()(adhesion)
 
 Name = Annotated[str, typer.Argument(help="Its name, or the beginning of its key.")]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,8 @@ from ase.optimize import FIRE
 from fire_core.errors import PropertyError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ase import Atoms
     from ase.calculators.calculator import Calculator
 
@@ -23,6 +26,7 @@ def relax(
     cell: bool,
     force_tolerance: float,
     max_steps: int = 500,
+    mask: Sequence[bool] | None = None,
 ) -> Atoms:
     """Return a relaxed copy, its calculator attached.
 
@@ -39,6 +43,9 @@ def relax(
         stress: at most 0.01 GPa is left.
     max_steps
         Steps of the optimiser.
+    mask
+        Which of the strains xx, yy, zz, yz, xz, xy the cell may take, with `cell`;
+        None: all.
 
     Raises
     ------
@@ -49,11 +56,13 @@ def relax(
     moving.calc = calculator
     target, tolerance = moving, force_tolerance
     if cell:
-        target = FrechetCellFilter(moving)
+        target = FrechetCellFilter(moving, mask=mask)
         # the filter's cell gradient is the virial, eV
         virial = 0.01 * units.GPa * moving.get_volume()
         tolerance = min(force_tolerance, virial)
-    with FIRE(target, logfile=None) as optimiser:
+    with FIRE(target, logfile=None) as optimiser, warnings.catch_warnings():
+        # scipy's logm tells of errors from 1e-13 on, at each step of the cell
+        warnings.filterwarnings("ignore", "logm result may be inaccurate")
         done = optimiser.run(fmax=tolerance, steps=max_steps)
     if not done:
         largest = float(np.linalg.norm(moving.get_forces(), axis=1).max())

@@ -262,16 +262,21 @@ def _draw_parity(
 
 
 def make_figure(
-    width: float, height: float, *, columns: int = 1, share: bool = False
+    width: float,
+    height: float,
+    *,
+    columns: int = 1,
+    rows: int = 1,
+    share: bool = False,
 ) -> tuple[Any, list[Any]]:
-    """Return an empty figure of this size in inches, and its panels from the left."""
+    """Return an empty figure of this size in inches, and its panels, row by row."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(1, columns, squeeze=False, sharex=share, sharey=share)
-    return figure, list(axes[0])
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=share, sharey=share)
+    return figure, list(axes.ravel())
 
 
 def save_figure(

@@ -12,11 +12,14 @@ if TYPE_CHECKING:
     from tasks.properties.bench import Bench
 
 KINDS: Final = {
+    "adhesion": "tasks.properties.adhesion",
+    "elasticity": "tasks.properties.elasticity",
     "equation_of_state": "tasks.properties.equation_of_state",
     "impedance": "tasks.properties.impedance",
     "phonons": "tasks.properties.phonons",
     "speed": "tasks.properties.speed",
     "structure_check": "tasks.properties.structure_check",
+    "thermal_elasticity": "tasks.properties.thermal_elasticity",
 }
 """Module of each kind; its `measure` takes a Bench and returns a PropertyResult."""
 

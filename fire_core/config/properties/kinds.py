@@ -7,6 +7,11 @@ from typing import Annotated
 
 from pydantic import Field
 
+from fire_core.config.properties.adhesion import AdhesionConfig
+from fire_core.config.properties.elasticity import (
+    ElasticityConfig,
+    ThermalElasticityConfig,
+)
 from fire_core.config.properties.equation_of_state import EquationOfStateConfig
 from fire_core.config.properties.impedance import ImpedanceConfig
 from fire_core.config.properties.phonons import PhononsConfig
@@ -14,11 +19,14 @@ from fire_core.config.properties.speed import SpeedConfig
 from fire_core.config.properties.structure_check import StructureCheckConfig
 
 MeasureConfig = Annotated[
-    EquationOfStateConfig
+    AdhesionConfig
+    | ElasticityConfig
+    | EquationOfStateConfig
     | ImpedanceConfig
     | PhononsConfig
     | SpeedConfig
-    | StructureCheckConfig,
+    | StructureCheckConfig
+    | ThermalElasticityConfig,
     Field(discriminator="kind"),
 ]
 

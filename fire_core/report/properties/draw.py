@@ -12,11 +12,14 @@ if TYPE_CHECKING:
     from fire_core.report.figures import FigureFiles
 
 KINDS: Final = {
+    "adhesion": "fire_core.report.properties.adhesion",
+    "elasticity": "fire_core.report.properties.elasticity",
     "equation_of_state": "fire_core.report.properties.equation_of_state",
     "impedance": "fire_core.report.properties.impedance",
     "phonons": "fire_core.report.properties.phonons",
     "speed": "fire_core.report.properties.speed",
     "structure_check": "fire_core.report.properties.structure_check",
+    "thermal_elasticity": "fire_core.report.properties.elasticity",
 }
 """Module of each kind; its function `draw` takes a result and a folder."""
 

@@ -1,0 +1,128 @@
+"""Settings of elastic constants, at 0 K and at a temperature."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from fire_core.config.base import Count, Part, Positive
+from fire_core.config.ensemble import BarostatConfig
+
+Strain = Annotated[float, Field(gt=0, le=0.05)]
+
+
+class TensorConfig(Part):
+    """How an elastic tensor is made of stresses, at any temperature."""
+
+    frame: Literal["crystal", "given"] = "crystal"
+    """Axes of the tensor: those of the conventional cell as spglib standardises it (a
+    along x, b in the xy plane; a triclinic cell is left as it is), or those of the
+    structure as it is given."""
+    symmetry: Literal["average", "reduce", "none"] = "average"
+    """`average`: all six strains, the tensor made invariant under the point group.
+    `reduce`: only the strains that the point group needs. `none`: all six strains, no
+    symmetry but C_ij = C_ji."""
+    symmetry_tolerance: Positive = 0.01
+    """Å within which atoms count as equivalent."""
+
+
+class ElasticityConfig(TensorConfig):
+    """Elastic tensor at 0 K: stresses of a relaxed cell under small strains."""
+
+    kind: Literal["elasticity"] = "elasticity"
+    strains: Annotated[tuple[Strain, ...], Field(min_length=2)] = (0.0025, 0.005, 0.01)
+    """Magnitudes, each taken with both signs."""
+    order: Literal[2, 3] | None = None
+    """Degree of the polynomial that each stress is fitted by: 3 takes the slope at
+    zero, 2 the mean slope over all strains, for models whose energy is rough on the
+    scale of the strains. Left out: 2 for two magnitudes, 3 for more."""
+    relax: bool = True
+    """Relax the ions in each strained cell; without it they follow affinely."""
+    force_tolerance: Positive = 1e-4
+    """Relaxations end below this force, eV/Å. It is to be small beside the forces that
+    the smallest strain brings about, else the ions stay where they are; raise it where
+    the noise of a model in single precision does not let it be reached."""
+    max_steps: Count = 2000
+    """Steps of one relaxation, at most."""
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Self:
+        if list(self.strains) != sorted(set(self.strains)):
+            msg = f"strains must rise from the smallest, got {list(self.strains)}"
+            raise ValueError(msg)
+        if self.order == 3 and len(self.strains) < 3:
+            msg = f"order 3 needs three magnitudes of strain, got {list(self.strains)}"
+            raise ValueError(msg)
+        return self
+
+
+class ThermalElasticityConfig(TensorConfig):
+    """Isothermal elastic tensor: mean stresses of strained cells in MD."""
+
+    kind: Literal["thermal_elasticity"] = "thermal_elasticity"
+    symmetry: Literal["average", "reduce", "none"] = "reduce"
+    """As for `elasticity`; each strain is two molecular-dynamics runs."""
+    temperature: Positive = 300.0
+    """K."""
+    strain: Strain = 0.01
+    """Magnitude, taken with both signs."""
+    cell: Literal["mean", "relaxed", "given"] = "mean"
+    """What is strained: the mean cell at the temperature and zero pressure, the cell
+    relaxed at 0 K, or the given one."""
+    axes: Literal["isotropic", "each"] = "isotropic"
+    """What the barostat moves for the mean cell: the volume at the relaxed shape, or
+    the lengths along x, y and z."""
+    cell_steps: Count = 5000
+    """MD steps for the mean cell."""
+    steps: Count = 10_000
+    """MD steps of each strained cell."""
+    equilibration: Annotated[int, Field(ge=0)] = 2000
+    """Steps left out of each mean."""
+    timestep: Positive = 2.0
+    """fs."""
+    friction: Positive = 0.01
+    """Langevin friction, 1/fs."""
+    sample_every: Count = 10
+    """MD steps between two stresses of a mean."""
+    segment: Count = 1000
+    """Steps between two commits to the store; a kill repeats at most this."""
+    blocks: Annotated[int, Field(ge=4)] = 10
+    """Parts of a run whose means tell its error."""
+    relaxation: Positive = 500.0
+    """Relaxation time of the barostat, fs."""
+    compressibility: Positive = 0.03
+    """1/GPa; an estimate will do (`explore.barostat`)."""
+    force_tolerance: Positive = 0.005
+    """The relaxation at 0 K ends below this force, eV/Å."""
+    max_steps: Count = 1000
+    """Steps of that relaxation, at most."""
+    largest_move: Positive = 15.0
+    """Stop when an atom has left its start by more than this, Å."""
+
+    @property
+    def barostat(self) -> BarostatConfig:
+        """Zero pressure, for the mean cell."""
+        return BarostatConfig(
+            axes=self.axes,
+            relaxation=self.relaxation,
+            compressibility=self.compressibility,
+        )
+
+    @model_validator(mode="after")
+    def _divisible(self) -> Self:
+        for name in ("steps", "cell_steps", "segment", "equilibration"):
+            if getattr(self, name) % self.sample_every:
+                msg = (
+                    f"{name} must be a multiple of sample_every = "
+                    f"{self.sample_every}, got {getattr(self, name)}"
+                )
+                raise ValueError(msg)
+        shortest = min(self.steps, self.cell_steps) - self.equilibration
+        if shortest < self.blocks * self.sample_every:
+            msg = (
+                f"{shortest} steps are left after equilibration, too few for "
+                f"{self.blocks} blocks of samples; raise steps or cell_steps"
+            )
+            raise ValueError(msg)
+        return self
