@@ -34,6 +34,8 @@ DOORS = {
     "sklearn": {"selection"},
     "jobflow": {"labelling"},
     "tblite": {"labelling"},
+    "kinisi": {"properties"},
+    "scipp": {"properties"},
     "pymatgen": {"structures", "backbones", "importing", "labelling"},
     "sqlalchemy": {"storage"},
     "alembic": {"storage"},
@@ -162,6 +164,7 @@ def test_orchestration_stays_light() -> None:
     import sys
 
     heavy = ("torch", "mace", "dscribe", "jobflow", "tblite", "chgnet", "matplotlib")
+    heavy += ("kinisi", "scipp")
     code = (
         "import sys, flows.campaign, cli.main; "
         f"print([m for m in {heavy!r} if m in sys.modules])"

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from cli.options import DEFAULT_BLOBS, DEFAULT_DB, AsJson, Blobs, Database
 from cli.prefect_run import set_prefect_defaults, show_expected_errors_once
+from cli.properties.transport import trajectory, transport
 from fire_core.config.environment import results_folder
 from fire_core.config.load import load_property, property_schema
 from fire_core.properties.values import format_value
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from fire_core.storage.properties import PropertyRow
 
 app = typer.Typer(no_args_is_help=True)
+app.command()(transport)
+app.command()(trajectory)
 
 Name = Annotated[str, typer.Argument(help="Its name, or the beginning of its key.")]
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 KINDS: Final = {
     "equation_of_state": "tasks.properties.equation_of_state",
+    "transport": "tasks.properties.transport",
 }
 """Module of each kind; its `measure` takes a Bench and returns a PropertyResult."""
 

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
-from fire_core.config.properties.equation_of_state import EquationOfStateConfig
+from typing import Annotated
 
-MeasureConfig = EquationOfStateConfig
+from pydantic import Field
+
+from fire_core.config.properties.equation_of_state import EquationOfStateConfig
+from fire_core.config.properties.transport import TransportConfig
+
+MeasureConfig = Annotated[
+    EquationOfStateConfig | TransportConfig, Field(discriminator="kind")
+]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 KINDS: Final = {
     "equation_of_state": "fire_core.report.properties.equation_of_state",
+    "transport": "fire_core.report.properties.transport",
 }
 """Module of each kind; its function `draw` takes a result and a folder."""
 
