@@ -15,6 +15,7 @@ from fire_core.properties.transport.msd import (
     trace,
 )
 from fire_core.properties.transport.regression import gamma_interval
+from fire_core.properties.transport.scatter import widening
 from fire_core.properties.transport.window import Window, explain, find_window
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-FEWEST_WINDOWS: Final = 10
-"""Stretches of time needed to see whether ions move together."""
 UNLIKELY: Final = 0.01
 """Probability of a scatter between replicas below which errors are widened."""
 
@@ -95,9 +94,8 @@ def measure_diffusion(
     """Find the diffusion coefficient from the displacements of like ions.
 
     The slope of the mean squared displacement by generalised least squares, with the
-    covariance of a Gaussian process. Ions that jump rarely or move together scatter
-    more than that: the variance of their mean squared displacement from one stretch of
-    time to the next, at the beginning of the window, says by how much.
+    covariance of a Gaussian process; that is widened by what the ions themselves show,
+    see `scatter`.
 
     Parameters
     ----------
@@ -121,15 +119,14 @@ def measure_diffusion(
     directions = degrees_of_freedom(tensor[min(first, n_frames - 1)])
     n_independent = directions * len(replicas) * (1 if collective else n_ions)
     widened = 1.0
-    # the window decides where scatter is looked at, the scatter how wide errors are
+    # the window says where ions' scatter is looked at, the scatter how wide errors are
     for _ in range(2):
         window, diffusive = find_window(
             trace(tensor), first, n_frames, n_independent / widened, least_growth
         )
         if window is None or collective:
             break
-        seen = _scatter(replicas, int(window.lags[0])) * directions * n_ions / 2
-        widened = max(1.0, seen)
+        widened = widening(replicas, window.lags, window.line, widened)
     if window is None or not diffusive:
         note = explain(window, n_frames, interval, least_growth)
         return Diffusion(
@@ -157,21 +154,6 @@ def trace_all(tensors: Array) -> Array:
 def _estimate(value: float, dof: float, note: str) -> Estimate:
     low, high = gamma_interval(value, dof)
     return Estimate(value, value * np.sqrt(2.0 / dof), low, high, dof, note)
-
-
-def _scatter(replicas: Sequence[Array], lag: int) -> float:
-    """Return the relative variance of the ions' mean squared displacement over `lag`.
-
-    From one stretch of time to the next, all replicas together; 0 where there are too
-    few. Independent ions in a Gaussian process give 2 / (directions × ions).
-    """
-    means = []
-    for positions in replicas:
-        steps = np.diff(positions[::lag], axis=0)
-        means += list(np.sum(steps**2, axis=2).mean(axis=1))
-    if len(means) < FEWEST_WINDOWS:
-        return 0.0
-    return float(np.var(means, ddof=1) / np.mean(means) ** 2)
 
 
 def _replicas_differ(msds: Array, window: Window) -> tuple[float, str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from scipy.stats import chi2
 
 from fire_core.properties.transport.regression import Line, fit_line, solve
 
@@ -24,12 +25,14 @@ LONGEST: Final = 0.5
 LATEST_START: Final = 0.1
 """Latest beginning of a fit, part of the run."""
 FEWEST_FRAMES: Final = 20
-MOST_DOUBT: Final = 0.25
+MOST_DOUBT: Final = 0.15
 """Largest standard error of an exponent that still tells diffusion."""
 NEAR_ONE: Final = 0.1
 """An exponent so near to one is one, however small its error."""
 ERRORS_AWAY: Final = 2.58
 """Errors from one of an exponent that is not one any more (1 % of honest runs)."""
+BY_CHANCE: Final = 0.005
+"""Probability below which a displacement has left the line."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,7 +49,11 @@ class Window:
         α in MSD(t) - MSD(t₀) ∝ (t - t₀)^α with t₀ the beginning of the window, which
         vibrations drop out of: 1 for diffusion; nan where the displacement falls.
     growth
-        Slope × end of the window, Å²: what diffusion added to the displacement there.
+        What diffusion added to the displacement by the end of the window, Å²: by the
+        line or by what is there, whichever is less.
+    flattening
+        Smallest probability that a displacement late in the window falls so far below
+        the line by chance.
     late_slope, late_error
         Slope over the second half of the window, Å²/frame.
     """
@@ -56,6 +63,7 @@ class Window:
     exponent: float
     exponent_error: float
     growth: float
+    flattening: float
     late_slope: float
     late_error: float
 
@@ -64,7 +72,12 @@ class Window:
         """Say whether the displacement grows in proportion to time."""
         known = self.exponent_error <= MOST_DOUBT  # nan is not
         away = abs(self.exponent - 1.0)
-        return known and away <= max(NEAR_ONE, ERRORS_AWAY * self.exponent_error)
+        straight = away <= max(NEAR_ONE, ERRORS_AWAY * self.exponent_error)
+        return known and straight and self.flattening >= BY_CHANCE
+
+    def needed(self, least: float) -> float:
+        """Return the growth that tells diffusion from rattling, Å², `least` or more."""
+        return max(least, self.line.intercept)
 
 
 def fit_window(
@@ -83,7 +96,8 @@ def fit_window(
         line=line,
         exponent=exponent,
         exponent_error=exponent_error,
-        growth=line.slope * float(lags[-1]),
+        growth=min(line.slope * float(lags[-1]), float(msd[last]) - line.intercept),
+        flattening=_find_flattening(lags, msd[lags], line),
         late_slope=float(ends @ msd[lags]) / span,
         late_error=float(np.sqrt(ends @ line.covariance @ ends)) / span,
     )
@@ -114,7 +128,7 @@ def find_window(
     for first in _starts(earliest, n_frames):
         last = int(LONGEST * n_frames)
         window = fit_window(msd, first, last, n_frames, n_independent)
-        if window.is_straight and window.growth >= least_growth:
+        if window.is_straight and window.growth >= window.needed(least_growth):
             return window, True
     return window, False
 
@@ -131,10 +145,12 @@ def explain(window: Window | None, n_frames: int, interval: float, least: float)
             f"not diffusive yet, need more than {need:g} ps: {n_frames} frames of "
             f"{interval:g} ps hold no window after the vibrations"
         )
-    growth = max(window.growth, 0.0)
+    growth, least = max(window.growth, 0.0), window.needed(least)
     if growth < least:
         need, bound = _time_to_grow(window, interval, least)
-        why = f"diffusion adds {growth:.2g} Å² by half of the run, asked are {least:g}"
+        why = (
+            f"diffusion adds {growth:.2g} Å² by half of the run, asked are {least:.3g}"
+        )
     else:
         doubt = window.exponent_error / MOST_DOUBT  # errors fall as 1/√length
         known = math.isfinite(window.exponent)
@@ -179,6 +195,24 @@ def _find_exponent(
     logs = np.log(lags[later] - lags[0])
     weights, errors = solve(np.column_stack([logs, np.ones(len(logs))]), covariance)
     return float(weights[0] @ np.log(grown)), float(errors[0])
+
+
+def _find_flattening(lags: NDArray[np.int64], msd: Array, line: Line) -> float:
+    """Return how probable the late displacements are, if the line went on.
+
+    At the end and the middle of the window, on the logarithmic scale of its lags. A
+    line is held by the beginning of its window, where there are most displacements; a
+    cage shows at its end. A displacement is a mean of squares, so it follows a χ²
+    distribution with the degrees of freedom of its error.
+    """
+    predicted = line.intercept + line.slope * lags
+    least = 1.0
+    for where in (len(lags) // 2, len(lags) - 1):
+        if predicted[where] <= 0:
+            return 0.0
+        dof = 2.0 * predicted[where] ** 2 / line.covariance[where, where]
+        least = min(least, chi2.cdf(dof * msd[where] / predicted[where], dof))
+    return float(least)
 
 
 def _time_to_grow(window: Window, interval: float, least: float) -> tuple[float, bool]:
