@@ -24,6 +24,7 @@ from fire_core.properties.transport.arrhenius import fit_arrhenius
 from fire_core.properties.transport.conductivity import haven_ratio
 from fire_core.properties.transport.self_diffusion import (
     Estimate,
+    measure_charge_diffusion,
     measure_diffusion,
 )
 from fire_core.properties.transport.with_kinisi import estimate_with_kinisi
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 INTERVAL: Final = 0.1
 """Time between frames, ps."""
+EARLIEST: Final = 1.0
+"""ps"""
 GROWTH: Final = 9.0
 """Å² that diffusion has to add, as in the default settings."""
 
@@ -91,15 +94,14 @@ def analyse(case: Case, seed: int, number: int, tally: Tally) -> list[Array]:
     """Analyse one seed of a case, and return its replicas."""
     rng = np.random.default_rng([seed, number])
     replicas = [case.make(rng) for _ in range(case.replicas)]
-    settings = {"earliest": 1.0}
-    alone = measure_diffusion(replicas, INTERVAL, least_growth=GROWTH, **settings)
+    alone = measure_diffusion(
+        replicas, INTERVAL, earliest=EARLIEST, least_growth=GROWTH
+    )
     tally.runs += 1
     if alone.tensor is None:
         return replicas
     tally.tracer.append(alone.estimate)
-    together = measure_diffusion(
-        replicas, INTERVAL, least_growth=0.0, collective=True, **settings
-    )
+    together = measure_charge_diffusion(replicas, INTERVAL, alone, EARLIEST)
     if together.tensor is not None:
         tally.charge.append(together.estimate)
         tally.haven.append(haven_ratio(alone, together))
@@ -173,10 +175,10 @@ def main() -> None:
         facts["cases"][name] = row
         cells = ["–" if v is None else f"{v:.3f}" for v in row.values()]
         print(f"{name:22s}" + "".join(f"{cell:>9s}" for cell in cells), flush=True)
-    for name, make in CAGES.items():
+    for number, (name, make) in enumerate(CAGES.items()):
         tally = Tally()
         for seed in range(seeds):
-            analyse(Case(make, None, None), seed, len(name), tally)
+            analyse(Case(make, None, None), seed, 100 + number, tally)
         facts["cages"][name] = len(tally.tracer) / seeds
         print(f"{name:22s}{facts['cages'][name]:9.3f} gave a number (D = 0)")
     facts["arrhenius"] = arrhenius_coverage(50 * seeds)

@@ -17,6 +17,7 @@ from fire_core.properties.transport.msd import displacement_tensor, trace
 from fire_core.properties.transport.self_diffusion import (
     Diffusion,
     Estimate,
+    measure_charge_diffusion,
     measure_diffusion,
 )
 from fire_core.properties.transport.trajectory import remove_drift
@@ -103,7 +104,7 @@ def analyse_ensemble(
     if settings.estimator == "kinisi" and tracer.window and tracer.tensor is not None:
         by_kinisi = estimate_with_kinisi(positions, first.interval, tracer.window.lags)
         tracer = replace(tracer, estimate=by_kinisi)
-    together = _charge_diffusion(positions, first.interval, tracer, settings)
+    together = measure_charge_diffusion(positions, first.interval, tracer, earliest)
     factor = conductivity_per_diffusion(
         positions[0].shape[1],
         float(np.mean([run.volume for run in still])),
@@ -138,29 +139,6 @@ def same_length(runs: Sequence[Trajectory]) -> list[Trajectory]:
             raise PropertyError(msg)
     shortest = min(len(run.positions) for run in runs)
     return [replace(run, positions=run.positions[:shortest]) for run in runs]
-
-
-def _charge_diffusion(
-    positions: Sequence[Array],
-    interval: float,
-    tracer: Diffusion,
-    settings: TransportAnalysis,
-) -> Diffusion:
-    """Measure the ions' summed displacement, where the single ions diffuse.
-
-    The sum needs no growth of its own: it may be slower than the ions without being
-    any less diffusive.
-    """
-    start = settings.earliest
-    if tracer.window is not None:
-        start = max(start, float(tracer.window.lags[0]) * interval)
-    found = measure_diffusion(
-        positions, interval, earliest=start, least_growth=0.0, collective=True
-    )
-    if tracer.tensor is None:
-        none = Estimate(None, note=tracer.estimate.note)
-        return replace(found, estimate=none, tensor=None)
-    return found
 
 
 def _mean_msd(runs: Sequence[Trajectory], element: str) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -143,6 +143,44 @@ def measure_diffusion(
         trace(tensor),
         window,
         widened * again,
+    )
+
+
+def measure_charge_diffusion(
+    replicas: Sequence[Array], interval: float, tracer: Diffusion, earliest: float
+) -> Diffusion:
+    """Find the charge diffusion coefficient D_σ from the ions' summed displacement.
+
+    Where single ions diffuse; its window begins no earlier than theirs. The sum needs
+    no growth of its own: it may be slower than the ions without being less diffusive.
+    What jumps that are few add to the relative variance of D*, they add to that of D_σ
+    as well, since fourth cumulants of independent ions add up as their squares do.
+
+    Parameters
+    ----------
+    replicas, interval, earliest
+        See `measure_diffusion`.
+    tracer
+        Diffusion of single ions in the same runs.
+    """
+    if tracer.window is not None:
+        earliest = max(earliest, float(tracer.window.lags[0]) * interval)
+    found = measure_diffusion(
+        replicas, interval, earliest=earliest, least_growth=0.0, collective=True
+    )
+    if tracer.tensor is None:
+        none = Estimate(None, note=tracer.estimate.note)
+        return replace(found, estimate=none, tensor=None)
+    value = found.estimate.value
+    if value is None:
+        return found
+    added = (1.0 - 1.0 / tracer.widened) / tracer.estimate.dof
+    share = 1.0 / (1.0 + added * found.estimate.dof)
+    return replace(
+        found,
+        estimate=_estimate(value, share * found.estimate.dof, found.estimate.note),
+        axis_dof=share * found.axis_dof,
+        widened=found.widened / share,
     )
 
 
