@@ -102,7 +102,7 @@ def cage(rng: np.random.Generator, shape: Shape, width: float, memory: float) ->
 def two_sites(
     rng: np.random.Generator, shape: Shape, rate: float, distance: float
 ) -> Array:
-    """Ions that jump to and fro between two sites and vibrate; D = 0."""
+    """Ions that jump back and forth between two sites and vibrate; D = 0."""
     flips = np.cumsum(rng.poisson(rate, shape), axis=0) % 2
     positions = rng.normal(0.0, 0.3, (*shape, 3))
     positions[..., 0] += distance * flips

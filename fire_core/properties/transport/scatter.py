@@ -78,4 +78,5 @@ def _correlation(replicas: Sequence[Array], lag: int) -> float:
     squares = [np.sum(np.diff(x[::lag], axis=0) ** 2, axis=2) for x in replicas]
     joined = np.concatenate(squares)  # (stretches, ions), Å²
     of_mean = float(np.var(joined.mean(axis=1), ddof=1))
-    return of_mean * joined.shape[1] / float(np.var(joined, ddof=1))
+    of_ions = float(np.var(joined, ddof=1))
+    return float(of_mean * joined.shape[1] / of_ions)

@@ -120,10 +120,10 @@ def expected_anisotropy(error: float) -> float:
     """Return the ratio of a noisy isotropic tensor's extreme eigenvalues, about.
 
     Its elements scatter by `error` relative to the diagonal (off it by 1/√2 of that),
-    so its extreme eigenvalues lie 1.2 errors either side: the Gaussian orthogonal
+    so its extreme eigenvalues lie 1.47 errors either side: the Gaussian orthogonal
     ensemble of three dimensions (M. L. Mehta, Random Matrices), to first order.
     """
-    return float((1 + 1.2 * error) / max(1 - 1.2 * error, 1e-3))
+    return float((1 + 1.47 * error) / max(1 - 1.47 * error, 1e-3))
 
 
 def _energy(line: Arrhenius | None, where: Conditions) -> PropertyValue:

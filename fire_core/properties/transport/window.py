@@ -31,6 +31,8 @@ NEAR_ONE: Final = 0.1
 """An exponent so near to one is one, however small its error."""
 ERRORS_AWAY: Final = 2.58
 """Errors from one of an exponent that is not one any more (1 % of honest runs)."""
+FURTHEST: Final = 0.25
+"""An exponent further from one is not one, however large its error."""
 BY_CHANCE: Final = 0.005
 """Probability below which a displacement has left the line."""
 
@@ -72,7 +74,8 @@ class Window:
         """Say whether the displacement grows in proportion to time."""
         known = self.exponent_error <= MOST_DOUBT  # nan is not
         away = abs(self.exponent - 1.0)
-        straight = away <= max(NEAR_ONE, ERRORS_AWAY * self.exponent_error)
+        allowed = min(ERRORS_AWAY * self.exponent_error, FURTHEST)
+        straight = away <= max(NEAR_ONE, allowed)
         return known and straight and self.flattening >= BY_CHANCE
 
     def needed(self, least: float) -> float:

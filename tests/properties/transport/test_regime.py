@@ -54,11 +54,11 @@ def test_the_length_that_is_asked_for_is_enough_and_not_far_too_much() -> None:
     assert long.estimate.low < 0.02 < long.estimate.high
 
 
-def test_subdiffusion_is_told_from_diffusion() -> None:
-    """A Rouse-like chain: its middle grows as √t and reaches far, yet has no D."""
+def chain_of(beads: int) -> np.ndarray:
+    """A Rouse chain: beads grow as √t until it has relaxed, then with the whole."""
     rng = np.random.default_rng(6)
-    positions = np.zeros((1500, 60, 3))
-    chain = np.zeros((60, 3))
+    positions = np.zeros((1500, beads, 3))
+    chain = np.zeros((beads, 3))
     for frame in range(1500):
         for _ in range(5):
             spring = np.diff(chain, axis=0)
@@ -67,10 +67,20 @@ def test_subdiffusion_is_told_from_diffusion() -> None:
             force[1:] -= spring
             chain = chain + 0.2 * force + rng.normal(0, 1.0, chain.shape)
         positions[frame] = chain
-    found = measure(positions[300:, 10:50])
-    assert found.msd[600] > 9.0
-    assert found.estimate.value is None
-    assert "grows as t^(" in found.estimate.note or "adds" in found.estimate.note
+    return positions[300:, 10:-10]
+
+
+def test_subdiffusion_is_told_from_diffusion() -> None:
+    """Relaxation takes (beads/π)² / 0.2 / 5 frames: 4000 and 360 of 1200."""
+    slow = measure(chain_of(200))
+    assert slow.msd[600] > 100.0
+    assert slow.estimate.value is None
+    assert "grows as t^(" in slow.estimate.note
+    fast = measure(chain_of(60))
+    whole = 5 / 2 / 60 / 0.1  # Å²/ps, of the chain's centre
+    assert fast.estimate.low < whole < fast.estimate.high
+    assert fast.window.lags[0] >= 40  # not where beads go as √t
+    assert fast.widened > 2  # neighbours go together
 
 
 def test_few_frames_are_no_trajectory() -> None:

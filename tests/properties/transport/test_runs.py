@@ -61,9 +61,9 @@ class Killed(BaseException):
 def test_a_killed_run_repeats_only_the_segment_that_ran(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = enter(tmp_path / "whole")
+    whole = enter(tmp_path / "whole", replicas=1)
     expected = measure(whole)
-    torn = enter(tmp_path / "torn")
+    torn = enter(tmp_path / "torn", replicas=1)
     advance, ran = runs.advance, []
 
     def dies_in_the_third(*args: Any, index: int, **options: Any) -> runs.Segment:
@@ -137,7 +137,7 @@ def test_a_run_without_survivors_is_an_error(
 
 
 def test_a_barostat_gives_each_temperature_its_cell(tmp_path: Path) -> None:
-    ref = enter(tmp_path, barostat={"pressure": 5.0}, barostat_ps=0.4)
+    ref = enter(tmp_path, barostat={"pressure": 5.0}, barostat_ps=0.2, replicas=1)
     result = measure(ref)
     assert any("mean cell at 5 GPa" in note for note in result.notes)
     with open_bench(ref, print) as bench:
