@@ -34,6 +34,8 @@ DOORS = {
     "sklearn": {"selection"},
     "jobflow": {"labelling"},
     "tblite": {"labelling"},
+    "kinisi": {"properties"},
+    "scipp": {"properties"},
     "pymatgen": {"structures", "backbones", "importing", "labelling"},
     "sqlalchemy": {"storage"},
     "alembic": {"storage"},
@@ -165,7 +167,7 @@ def test_orchestration_stays_light() -> None:
 
     heavy = (
         *("torch", "mace", "dscribe", "jobflow", "tblite", "chgnet", "matplotlib"),
-        *("impedance", "phonopy"),
+        *("impedance", "phonopy", "kinisi", "scipp"),
     )
     code = (
         "import sys, flows.campaign, cli.main; "

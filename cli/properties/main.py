@@ -17,6 +17,7 @@ from cli.properties.compare import compare
 from cli.properties.elasticity import elasticity
 from cli.properties.impedance import fit_spectrum, impedance
 from cli.properties.running import measure, row_facts, show_row
+from cli.properties.transport import trajectory, transport
 from fire_core.config.load import load_property, property_schema
 from fire_core.storage.store import Store
 
@@ -26,6 +27,8 @@ app.command()(impedance)
 app.command("fit-spectrum")(fit_spectrum)
 app.command()(elasticity)
 app.command()(adhesion)
+app.command()(transport)
+app.command()(trajectory)
 
 Name = Annotated[str, typer.Argument(help="Its name, or the beginning of its key.")]
 

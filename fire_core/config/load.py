@@ -14,6 +14,7 @@ from fire_core.config.campaign import CampaignConfig
 from fire_core.config.interfaces import expand_system
 from fire_core.config.presets import expand_theory
 from fire_core.config.properties.request import PropertyRequest
+from fire_core.config.properties.transport import TransportAnalysis
 from fire_core.config.study import StudyConfig
 from fire_core.errors import ConfigError
 
@@ -115,6 +116,11 @@ def parse_property(
         paths = [base / path for path in measure["trajectories"]]
         measure["trajectories"] = [str(path.resolve()) for path in paths]
     return PropertyRequest.model_validate(data)
+
+
+def parse_transport_analysis(raw: dict[str, Any]) -> TransportAnalysis:
+    """Validate how trajectories are analysed; see `load_campaign`."""
+    return _validate(TransportAnalysis, raw, "analysis")
 
 
 def _structure_files(system: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:

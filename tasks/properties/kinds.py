@@ -20,6 +20,7 @@ KINDS: Final = {
     "speed": "tasks.properties.speed",
     "structure_check": "tasks.properties.structure_check",
     "thermal_elasticity": "tasks.properties.thermal_elasticity",
+    "transport": "tasks.properties.transport",
 }
 """Module of each kind; its `measure` takes a Bench and returns a PropertyResult."""
 

@@ -17,6 +17,7 @@ from fire_core.config.properties.impedance import ImpedanceConfig
 from fire_core.config.properties.phonons import PhononsConfig
 from fire_core.config.properties.speed import SpeedConfig
 from fire_core.config.properties.structure_check import StructureCheckConfig
+from fire_core.config.properties.transport import TransportConfig
 
 MeasureConfig = Annotated[
     AdhesionConfig
@@ -26,7 +27,8 @@ MeasureConfig = Annotated[
     | PhononsConfig
     | SpeedConfig
     | StructureCheckConfig
-    | ThermalElasticityConfig,
+    | ThermalElasticityConfig
+    | TransportConfig,
     Field(discriminator="kind"),
 ]
 

@@ -20,6 +20,7 @@ KINDS: Final = {
     "speed": "fire_core.report.properties.speed",
     "structure_check": "fire_core.report.properties.structure_check",
     "thermal_elasticity": "fire_core.report.properties.elasticity",
+    "transport": "fire_core.report.properties.transport",
 }
 """Module of each kind; its function `draw` takes a result and a folder."""
 

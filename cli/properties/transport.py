@@ -1,0 +1,178 @@
+"""`fire properties transport` and `trajectory`: diffusion by options alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from cli.options import DEFAULT_BLOBS, DEFAULT_DB, AsJson, Blobs, Database
+from fire_core.config.environment import results_folder
+from fire_core.config.load import parse_property, parse_transport_analysis
+from fire_core.errors import ConfigError
+from fire_core.storage.store import Store
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="Another setting, such as friction=0.0005; may be repeated."
+    ),
+]
+Name = Annotated[str | None, typer.Option(help="What it is called; made up if not.")]
+
+
+def transport(  # noqa: PLR0913, PLR0917 - options of one command
+    crystal: Annotated[
+        str | None, typer.Option(help="Built-in crystal, or path of a CIF.")
+    ] = None,
+    structure: Annotated[
+        Path | None, typer.Option(help="File of one structure in place of a crystal.")
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="Model, its file or CAMPAIGN/MODEL.")
+    ] = "fire-mini",
+    repeat: Annotated[
+        tuple[int, int, int], typer.Option(help="Repeats of the crystal.")
+    ] = (1, 1, 1),
+    temperature: Annotated[
+        list[float] | None, typer.Option(help="K; may be repeated.")
+    ] = None,
+    ps: Annotated[float | None, typer.Option(help="Length of each run, ps.")] = None,
+    replicas: Annotated[
+        int | None, typer.Option(help="Runs of each temperature.")
+    ] = None,
+    setting: Settings = None,
+    seed: Annotated[int, typer.Option(help="Source of every random number.")] = 0,
+    name: Name = None,
+    results: Annotated[Path | None, typer.Option(help="Folder of the figures.")] = None,
+    db: Database = DEFAULT_DB,
+    blobs: Blobs = DEFAULT_BLOBS,
+    as_json: AsJson = False,
+) -> None:
+    """Run dynamics at several temperatures: diffusion, conductivity, activation energy.
+
+    A run that was interrupted goes on with the same command. Settings of the analysis
+    are written as `--set analysis.mobile=Na`.
+    """
+    from cli.properties.running import measure
+
+    measured = read_settings(setting or [])
+    asked = {"temperatures": temperature, "ps": ps, "replicas": replicas}
+    measured |= {key: value for key, value in asked.items() if value}
+    raw: dict[str, Any] = {
+        "name": name or _make_name("transport", crystal or structure),
+        "seed": seed,
+        "system": _system(crystal, structure, repeat),
+        "backbone": {"name": model},
+        "measure": {"kind": "transport", **measured},
+        "store": {"url": db, "blobs": blobs},
+    }
+    if results is not None:
+        raw["results"] = str(results)
+    measure(parse_property(raw, origin="options", base=Path()), as_json=as_json)
+
+
+def trajectory(  # noqa: PLR0913, PLR0917 - options of one command
+    files: Annotated[list[Path], typer.Argument(help="Frames of one run each.")],
+    temperature: Annotated[
+        list[float], typer.Option(help="K; once for all files, or once for each.")
+    ],
+    timestep_fs: Annotated[
+        list[float],
+        typer.Option(help="Time between frames, fs; once for all, or once for each."),
+    ],
+    theory: Annotated[
+        str, typer.Option(help="What computed them, in words or its fingerprint.")
+    ] = "trajectory",
+    setting: Settings = None,
+    name: Name = None,
+    results: Annotated[Path | None, typer.Option(help="Folder of the figures.")] = None,
+    db: Database = DEFAULT_DB,
+    blobs: Blobs = DEFAULT_BLOBS,
+    as_json: AsJson = False,
+) -> None:
+    """Analyse finished trajectories of others; files of one temperature are replicas.
+
+    extxyz, XDATCAR, .traj, or whatever else ASE reads. Folded coordinates are unwrapped
+    from frame to frame.
+    """
+    from cli.properties.running import show_row
+    from tasks.properties.measure import write_property
+    from tasks.properties.trajectory import TrajectoryFile, analyse_trajectories
+
+    settings = parse_transport_analysis(read_settings(setting or []))
+    given = [
+        TrajectoryFile(path, kelvin, step)
+        for path, kelvin, step in zip(
+            files,
+            _for_each(temperature, len(files), "--temperature"),
+            _for_each(timestep_fs, len(files), "--timestep-fs"),
+            strict=True,
+        )
+    ]
+    name = name or _make_name("trajectory", *files)
+    with Store.open(db, blobs) as store:
+        key = analyse_trajectories(store, given, settings, name=name, theory=theory)
+        row = store.need_property(key)
+    folder = results or Path(results_folder(name))
+    write_property(row, folder)
+    show_row(row, as_json=as_json)
+    if not as_json:
+        typer.echo(f"figures and numbers: {folder}")
+
+
+def read_settings(items: list[str]) -> dict[str, Any]:
+    """Return `a.b=value` items as nested mappings; values are read as YAML.
+
+    Raises
+    ------
+    ConfigError
+        An item has no `=`, or a key is both a value and a mapping.
+    """
+    settings: dict[str, Any] = {}
+    for item in items:
+        key, equals, value = item.partition("=")
+        *parents, last = key.strip().split(".")
+        if not equals or not last:
+            msg = f"expected --set KEY=VALUE, such as friction=0.0005, got {item!r}"
+            raise ConfigError(msg)
+        place = settings
+        for parent in parents:
+            place = place.setdefault(parent, {})
+            if not isinstance(place, dict):
+                msg = f"--set {item}: {parent} was given a value before"
+                raise ConfigError(msg)
+        place[last] = yaml.safe_load(value)
+    return settings
+
+
+def _system(
+    crystal: str | None, structure: Path | None, repeat: tuple[int, int, int]
+) -> dict[str, Any]:
+    if (crystal is None) == (structure is None):
+        msg = "expected either --crystal or --structure; `fire system list` names some"
+        raise ConfigError(msg)
+    if crystal is not None:
+        return {"kind": "crystal", "crystal": crystal, "repeat": list(repeat)}
+    return {"kind": "file", "path": str(structure)}
+
+
+def _for_each(values: list[float], n: int, option: str) -> list[float]:
+    if len(values) not in {1, n}:
+        msg = f"expected {option} once or for each of {n} files, got {len(values)}"
+        raise ConfigError(msg)
+    return values * n if len(values) == 1 else values
+
+
+def _make_name(kind: str, *what: object) -> str:
+    """Return a name of the first thing, and of all of them if there are more."""
+    stem = Path(str(what[0])).stem.lower()
+    plain = "".join(c if c.isascii() and c.isalnum() else "-" for c in stem).strip("-")
+    if len(what) > 1:
+        text = json.dumps([str(item) for item in what])
+        plain += f"-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+    return f"{kind}-{plain}"[:63]
