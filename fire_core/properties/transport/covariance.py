@@ -22,8 +22,8 @@ def msd_covariance(
     has the variance g(n) = intercept + slope n, g(0) = 0: a random walk whose ions also
     vibrate. Two displacements with the covariance c have squares with the covariance
     2c², and c = [g(|i-τ|) + g(|j+τ|) - g(|τ|) - g(|i-j-τ|)] / 2 for lags i, j whose
-    origins are τ frames apart; the sum runs over all pairs of origins. Equal to
-    J. T. Bullerjahn et al., J. Chem. Phys. 153, 024116 (2020), eq. 11 to 14.
+    origins are τ frames apart; the sum runs over all pairs of origins.
+    J. T. Bullerjahn et al., J. Chem. Phys. 153, 024116 (2020), treat the same process.
 
     Parameters
     ----------
