@@ -199,7 +199,7 @@ def test_an_ideal_gas_resists_compression_alone() -> None:
 
 
 def test_a_crystal_that_melts_is_refused() -> None:
-    settings = SHORT | {"temperature": 900.0, "largest_move": 1.5, "cell": "given"}
+    settings = SHORT | {"temperature": 900.0, "largest_move": 0.5, "cell": "given"}
     atoms = bulk("Ar", a=5.41, cubic=True)
     with pytest.raises(PropertyError, match="no crystal any more"):
         measure(MemoryBench(atoms, Driven(NEAREST), settings))
