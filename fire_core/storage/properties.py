@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import select, update
 
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from fire_core.storage.blobs import BlobStore
 
 
+SHARED: Final = "dynamics-"
+"""Begins the name of parts that other measurements of the same work may use."""
+
+
 @dataclass(frozen=True, slots=True)
 class PropertyAsked:
     """A measurement that somebody asked for.
@@ -34,6 +38,9 @@ class PropertyAsked:
         sha256 of all that the result depends on.
     name
         What people call it.
+    work
+        sha256 of what its dynamics depend on, the same for measurements that differ in
+        their analysis or length alone.
     kind
         Kind of measurement.
     subject
@@ -50,6 +57,7 @@ class PropertyAsked:
 
     key: str
     name: str
+    work: str
     kind: str
     subject: str
     subject_sha: str
@@ -145,6 +153,18 @@ class PropertyTables:
         """Return the sha256 of each finished part by its name."""
         query = select(PropertyPartTable.part, PropertyPartTable.blob_sha).where(
             PropertyPartTable.property == key
+        )
+        with reading(self.engine) as connection:
+            return {row.part: row.blob_sha for row in connection.execute(query)}
+
+    def list_shared_parts(self, work: str) -> dict[str, str]:
+        """Return the parts whose name begins with `SHARED` of all of the same work."""
+        query = (
+            select(PropertyPartTable.part, PropertyPartTable.blob_sha)
+            .join(PropertyTable, PropertyTable.key == PropertyPartTable.property)
+            .where(
+                PropertyTable.work == work, PropertyPartTable.part.startswith(SHARED)
+            )
         )
         with reading(self.engine) as connection:
             return {row.part: row.blob_sha for row in connection.execute(query)}

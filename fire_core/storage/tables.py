@@ -292,6 +292,7 @@ class PropertyTable(Base):
 
     key: Mapped[str] = mapped_column(KEY, primary_key=True)
     name: Mapped[str] = mapped_column(String(64), index=True)
+    work: Mapped[str] = mapped_column(KEY, index=True)
     kind: Mapped[str] = mapped_column(String(32), index=True)
     subject: Mapped[str] = mapped_column(String(128))
     subject_sha: Mapped[str] = mapped_column(KEY, index=True)

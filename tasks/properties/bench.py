@@ -63,7 +63,8 @@ class Bench:
         self.say = say
         self._store = store
         self.hold = hold
-        self._parts = store.list_parts(asked.key)
+        shared = store.list_shared_parts(asked.work)
+        self._parts = shared | store.list_parts(asked.key)
 
     def settings(self, kind: type[Settings]) -> Settings:
         """Return what is measured and how, which is of that kind."""
@@ -111,7 +112,8 @@ class Bench:
         """Return a part of the measurement: from the store, or computed and kept.
 
         Work that took long is cut into parts; a measurement that was killed does only
-        those again that are missing.
+        those again that are missing. Names that begin with `dynamics-` are shared by
+        all measurements of the same work.
         """
         if name not in self._parts:
             data = compute()

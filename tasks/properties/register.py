@@ -57,17 +57,14 @@ def register_property(request: PropertyRequest) -> PropertyRef:
     with Store.open(url, blobs, patience_s=PATIENCE_S) as store:
         subject = _find_subject(store, request, files)
         settings = request.model_dump(mode="json", exclude=NOT_IN_THE_KEY)
-        parts = [settings, subject.settings, subject.sha, subject.structure]
-        parts += [f"{request.threads} threads"] if needs.machine else []
-        text = json.dumps(parts, sort_keys=True)
-        for path, data in files.items():  # by content, wherever they are
-            sha = hashlib.sha256(data).hexdigest()
-            text = text.replace(json.dumps(path), json.dumps(sha))
-        key = hashlib.sha256(text.encode()).hexdigest()
+        key = _identify(request, subject, settings, files)
+        for name in needs.afterwards:
+            del settings["measure"][name]
         store.open_property(
             PropertyAsked(
                 key=key,
                 name=request.name,
+                work=_identify(request, subject, settings, files),
                 kind=request.measure.kind,
                 subject=subject.name,
                 subject_sha=subject.sha,
@@ -90,6 +87,23 @@ class _Subject:
     formula: str
     structure: str | None = None
     settings: JsonDict | None = None
+
+
+def _identify(
+    request: PropertyRequest,
+    subject: _Subject,
+    settings: JsonDict,
+    files: Mapping[str, bytes],
+) -> str:
+    """Return the sha256 of settings, model, structure and files."""
+    parts = [settings, subject.settings, subject.sha, subject.structure]
+    machine = needs_of(request.measure).machine
+    parts += [f"{request.threads} threads"] if machine else []
+    text = json.dumps(parts, sort_keys=True)
+    for path, data in files.items():  # by content, wherever they are
+        sha = hashlib.sha256(data).hexdigest()
+        text = text.replace(json.dumps(path), json.dumps(sha))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _find_subject(

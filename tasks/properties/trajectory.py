@@ -80,6 +80,7 @@ def analyse_trajectories(
         PropertyAsked(
             key=key,
             name=name,
+            work=key,
             kind="transport",
             subject=theory,
             subject_sha=hashlib.sha256("".join(shas).encode()).hexdigest(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from fire_core.properties.transport.runs import (
     plan_dynamics,
     segment_to_bytes,
 )
+from fire_core.storage.properties import SHARED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,9 +29,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fire_core.backbones.base import Backbone
+    from fire_core.config.steps import DynamicsConfig
     from fire_core.exploration.dynamics import ReplicaState
     from fire_core.records import PropertyResult
     from tasks.properties.bench import Bench
+
+
+CELLS: Final = f"{SHARED}cells"
 
 
 def measure(bench: Bench) -> PropertyResult:
@@ -56,17 +61,29 @@ def measure(bench: Bench) -> PropertyResult:
     return found.result
 
 
+def name_segments(plan: DynamicsConfig) -> list[str]:
+    """Name each segment by the steps that it spans.
+
+    A longer run has the same segments as a shorter one, but for the shorter one's last
+    where that is cut short.
+    """
+    return [
+        f"{SHARED}{start:09d}-{min(start + plan.segment, plan.steps):09d}"
+        for start in range(0, plan.steps, plan.segment)
+    ]
+
+
 def _run(bench: Bench, settings: TransportConfig) -> list[Segment]:
     """Return every segment: from the store, or computed and kept."""
     seed, plan = bench.request.seed, plan_dynamics(settings)
-    n_segments = -(-plan.steps // plan.segment)
-    names = [f"segment-{index:05d}" for index in range(n_segments)]
+    names = name_segments(plan)
+    n_segments = len(names)
     missing = not all(bench.has_part(name) for name in names)
     backbone = bench.backbone() if missing else None
     cells = None
     if settings.barostat is not None and backbone is not None:
         found = bench.json_part(
-            "cells",
+            CELLS,
             lambda: np.array(
                 find_cells(backbone, bench.structure(), settings, seed)
             ).tolist(),

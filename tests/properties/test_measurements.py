@@ -85,7 +85,9 @@ def test_impedance_goes_on_from_a_transport_measurement(tmp_path: Path) -> None:
     source = {"source": "transport", "measurement": "li-motion"}
     measure = {"kind": "impedance", "conductivity": source}
     request = make(tmp_path, measure)
-    asked = PropertyAsked("k" * 64, "li-motion", "transport", "m", "s", None, "X", "{}")
+    asked = PropertyAsked(
+        *("k" * 64, "li-motion", "k" * 64, "transport", "m", "s", None, "X", "{}")
+    )
     values = [
         PropertyValue(
             "conductivity", s, "S/cm", s / 10, conditions={"temperature_k": t}

@@ -45,6 +45,9 @@ class Needs:
         Whether it is of a model: `backbone`.
     files
         Files whose content the result depends on.
+    afterwards
+        Settings that say how long the dynamics go on and what is made of them; the
+        dynamics themselves do not depend on them.
     machine
         Whether the result depends on where it is measured: threads enter its identity.
     """
@@ -52,6 +55,7 @@ class Needs:
     structure: bool = True
     model: bool = True
     files: tuple[str, ...] = ()
+    afterwards: tuple[str, ...] = ()
     machine: bool = False
 
 
@@ -63,4 +67,6 @@ def needs_of(measure: MeasureConfig) -> Needs:
         return Needs(structure=False, model=False, files=files)
     if isinstance(measure, StructureCheckConfig) and measure.trajectories:
         return Needs(structure=False, model=False, files=measure.trajectories)
+    if isinstance(measure, TransportConfig):
+        return Needs(afterwards=("analysis", "ps"))
     return Needs(machine=isinstance(measure, SpeedConfig))

@@ -81,12 +81,44 @@ def test_a_killed_run_repeats_only_the_segment_that_ran(
     assert parts(torn) == parts(whole)  # bit for bit: names by sha256
 
 
+def test_a_longer_run_and_another_analysis_go_on_with_what_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measure(enter(tmp_path / "together", replicas=1))
+    advance, ran = runs.advance, []
+
+    def counted(*args: Any, index: int, **options: Any) -> runs.Segment:
+        ran.append(index)
+        return advance(*args, index=index, **options)
+
+    monkeypatch.setattr(task, "advance", counted)
+    fresh = enter(tmp_path / "fresh", replicas=1, ps=0.1)
+    expected = measure(fresh)
+    assert ran == [0, 1, 2, 3, 4, 5]
+    ran.clear()
+    for ps, new in ((0.06, []), (0.07, [4]), (0.1, [4, 5])):  # 0.07: one cut short
+        longer = enter(tmp_path / "together", replicas=1, ps=ps)
+        result = measure(longer)
+        assert ran == new
+        ran.clear()
+    assert result == expected
+    again = enter(
+        tmp_path / "together", replicas=1, ps=0.1, analysis={"site_distance": 2.0}
+    )
+    assert again.key != longer.key
+    measure(again)
+    assert ran == []
+    other = enter(tmp_path / "together", replicas=1, ps=0.1, friction=0.002)
+    measure(other)
+    assert ran == [0, 1, 2, 3, 4, 5]
+
+
 def test_segments_join_to_whole_runs_of_each_temperature(tmp_path: Path) -> None:
     ref = enter(tmp_path)
     measure(ref)
     config = TransportConfig.model_validate(SHORT)
     with Store.open(ref.db, ref.blobs) as store:
-        names = sorted(n for n in parts(ref) if n.startswith("segment"))
+        names = sorted(n for n in parts(ref) if n.startswith("dynamics-0"))
         shas = parts(ref)
         data = [store.blobs.get_bytes(shas[name]) for name in names]
         segments = [runs.bytes_to_segment(d) for d in data]
@@ -141,9 +173,11 @@ def test_a_barostat_gives_each_temperature_its_cell(tmp_path: Path) -> None:
     result = measure(ref)
     assert any("mean cell at 5 GPa" in note for note in result.notes)
     with open_bench(ref, print) as bench:
-        cells = np.array(bench.json_part("cells", list))
+        cells = np.array(bench.json_part(task.CELLS, list))
         given = bench.structure().cell.volume
-        segment = runs.bytes_to_segment(bench.part("segment-00000", bytes))
+        segment = runs.bytes_to_segment(
+            bench.part("dynamics-000000000-000000010", bytes)
+        )
     assert cells.shape == (2, 3, 3)
     assert (np.linalg.det(cells) < 0.99 * given).all()  # squeezed
     for state in segment.states:

@@ -20,6 +20,7 @@ def upgrade() -> None:
         "property",
         sa.Column("key", sa.String(length=64), nullable=False),
         sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("work", sa.String(length=64), nullable=False),
         sa.Column("kind", sa.String(length=32), nullable=False),
         sa.Column("subject", sa.String(length=128), nullable=False),
         sa.Column("subject_sha", sa.String(length=64), nullable=False),
@@ -35,7 +36,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["structure"], ["structure.key"]),
         sa.PrimaryKeyConstraint("key"),
     )
-    for column in ("name", "kind", "subject_sha", "formula"):
+    for column in ("name", "work", "kind", "subject_sha", "formula"):
         op.create_index(f"ix_property_{column}", "property", [column])
     op.create_table(
         "property_part",
@@ -49,6 +50,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("property_part")
-    for column in ("formula", "subject_sha", "kind", "name"):
+    for column in ("formula", "subject_sha", "kind", "work", "name"):
         op.drop_index(f"ix_property_{column}", table_name="property")
     op.drop_table("property")
