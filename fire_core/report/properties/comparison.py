@@ -39,7 +39,7 @@ def draw_comparisons(
 
 def _draw(comparison: Mapping[str, Any], folder: Path, name: str) -> FigureFiles:
     entries = comparison["entries"]
-    figure, (axes,) = make_figure(5.2, 0.9 + 0.26 * len(entries))
+    figure, (axes,) = make_figure(6.2, 0.9 + 0.26 * len(entries))
     for place, entry in enumerate(entries):
         colour, marker = STYLES[entry["kind"]]
         axes.errorbar(
@@ -69,7 +69,9 @@ def _draw(comparison: Mapping[str, Any], folder: Path, name: str) -> FigureFiles
 
 
 def _label(entry: Mapping[str, Any]) -> str:
-    suffix = {"model": "", "published": "", "experiment": ", measured"}[entry["kind"]]
+    suffix = f", {entry['source']}" if entry["source"] else ""
+    if entry["kind"] == "experiment":
+        suffix = f", measured{suffix}"
     percent = entry["percent"]
     if percent is None:
         return f"{entry['label']}{suffix}"

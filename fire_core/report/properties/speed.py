@@ -35,7 +35,7 @@ def draw(result: PropertyResult, folder: Path) -> list[FigureFiles]:
     axes[0].set_ylabel("time, s")
     axes[0].legend(fontsize=SMALL, frameon=False, loc="upper left")
     low, high = axes[0].get_ylim()
-    axes[0].set_ylim(low, high * 4)  # room for the legend
+    axes[0].set_ylim(low, high * (40 if curves["labels"] else 4))  # for the legend
     if curves["batches"]:
         _draw_batches(axes[1], curves["batches"])
     return [save_figure(figure, axes, folder, "speed")]
