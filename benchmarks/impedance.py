@@ -20,8 +20,8 @@ from fire_core.config.properties.impedance import (
     GrainBoundaryConfig,
     ImpedanceConfig,
 )
-from fire_core.properties.circuits import impedance, pellet_circuit
-from fire_core.properties.spectrum_fit import fit_circuit
+from fire_core.properties.impedance.circuits import impedance, pellet_circuit
+from fire_core.properties.impedance.fit import fit_circuit
 
 NOISE = (0.003, 0.01, 0.03)
 FREQUENCIES = np.geomspace(1e0, 1e8, 81)

@@ -22,7 +22,7 @@ from fire_core.config.properties.speed import SIZES, SpeedConfig
 from fire_core.config.theory import XtbTheory
 from fire_core.errors import LabellingError, OutOfMemoryError
 from fire_core.labelling.codes import xtb
-from fire_core.properties.speed import (
+from fire_core.properties.speed.timing import (
     Timing,
     fit_power_law,
     is_too_slow,
@@ -30,7 +30,7 @@ from fire_core.properties.speed import (
     time_calls,
     time_dynamics,
 )
-from fire_core.properties.speed_values import LARGE
+from fire_core.properties.speed.values import LARGE
 from fire_core.structures.crystals import build_crystal
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import numpy as np
 from fire_core.config.properties.adhesion import AdhesionConfig
 from fire_core.config.system import InterfaceSystem
 from fire_core.errors import PropertyError
-from fire_core.properties.adhesion import (
+from fire_core.properties.mechanics.adhesion import (
     Stack,
     energy_of,
     make_stack,

@@ -8,17 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fire_core.config.properties.elasticity import ElasticityConfig
-from fire_core.properties.elastic_fit import (
-    LINEAR,
-    fit_slopes,
-    fit_tensor,
-    signed,
-    state_name,
-    unit_strain,
-)
-from fire_core.properties.elastic_tensor import NAMES
-from fire_core.properties.elastic_values import tensor_curves, tensor_values
-from fire_core.properties.elasticity import (
+from fire_core.properties.mechanics.elasticity import (
     choose_strains,
     describe_frame,
     orient,
@@ -26,13 +16,23 @@ from fire_core.properties.elasticity import (
     strained_stress,
     stress_in_gpa,
 )
+from fire_core.properties.mechanics.fit import (
+    LINEAR,
+    fit_slopes,
+    fit_tensor,
+    signed,
+    state_name,
+    unit_strain,
+)
+from fire_core.properties.mechanics.tensor import NAMES
+from fire_core.properties.mechanics.values import tensor_curves, tensor_values
 from fire_core.properties.plain import atoms_to_json, json_to_atoms
 from fire_core.records import PropertyResult, PropertyValue
 
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
 
-    from fire_core.properties.elastic_fit import ElasticTensor, Slopes
+    from fire_core.properties.mechanics.fit import ElasticTensor, Slopes
     from fire_core.records import JsonDict
     from tasks.properties.bench import Bench
 

@@ -14,16 +14,16 @@ from fire_core.config.properties.impedance import (
     TransportConductivity,
 )
 from fire_core.errors import PropertyError
-from fire_core.properties.circuits import Circuit, impedance, pellet_circuit
-from fire_core.properties.impedance_values import (
+from fire_core.properties.impedance.circuits import Circuit, impedance, pellet_circuit
+from fire_core.properties.impedance.fit import fit_circuit
+from fire_core.properties.impedance.kramers_kronig import check_kramers_kronig
+from fire_core.properties.impedance.spectra import read_spectrum
+from fire_core.properties.impedance.values import (
     Conductivity,
     computed_values,
     fitted_values,
     kramers_kronig_value,
 )
-from fire_core.properties.kramers_kronig import check_kramers_kronig
-from fire_core.properties.spectra import read_spectrum
-from fire_core.properties.spectrum_fit import fit_circuit
 from fire_core.records import PropertyResult
 
 if TYPE_CHECKING:

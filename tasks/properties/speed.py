@@ -13,14 +13,14 @@ from fire_core.backbones.device import describe_device, device_of
 from fire_core.config.properties.speed import SpeedConfig
 from fire_core.errors import LabellingError, OutOfMemoryError
 from fire_core.labelling.makers import check_ready, compute_here
-from fire_core.properties.speed import (
+from fire_core.properties.speed.timing import (
     Timing,
     is_too_slow,
     repeats_for,
     time_calls,
     time_dynamics,
 )
-from fire_core.properties.speed_values import power_laws, speed_values
+from fire_core.properties.speed.values import power_laws, speed_values
 from fire_core.records import PropertyResult
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from ase.io import read
 from fire_core.config.properties.request import CrystalSystem
 from fire_core.config.properties.structure_check import StructureCheckConfig
 from fire_core.errors import PropertyError
-from fire_core.properties.structure_values import check_structure
+from fire_core.properties.structure.values import check_structure
 from fire_core.records import PropertyResult
 from tasks.properties.segments import SegmentedRun
 

@@ -8,28 +8,28 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from fire_core.config.properties.elasticity import ThermalElasticityConfig
-from fire_core.properties.elastic_fit import (
-    Slopes,
-    fit_tensor,
-    strain_atoms,
-    unit_strain,
-)
-from fire_core.properties.elastic_tensor import NAMES
-from fire_core.properties.elastic_values import tensor_curves, tensor_values
-from fire_core.properties.elasticity import (
+from fire_core.properties.mechanics.elasticity import (
     choose_strains,
     describe_frame,
     orient,
     relax_reference,
 )
-from fire_core.properties.plain import atoms_to_json, json_to_atoms
-from fire_core.properties.thermal_stress import (
+from fire_core.properties.mechanics.fit import (
+    Slopes,
+    fit_tensor,
+    strain_atoms,
+    unit_strain,
+)
+from fire_core.properties.mechanics.tensor import NAMES
+from fire_core.properties.mechanics.thermal_stress import (
     block_means,
     dynamics_of,
     frames_to_cells,
     frames_to_stress,
     refuse_breaches,
 )
+from fire_core.properties.mechanics.values import tensor_curves, tensor_values
+from fire_core.properties.plain import atoms_to_json, json_to_atoms
 from fire_core.properties.values import with_interval
 from fire_core.records import PropertyResult, PropertyValue
 from tasks.properties.segments import SegmentedRun
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from fire_core.backbones.base import Backbone
     from fire_core.exploration.dynamics import SegmentResult
-    from fire_core.properties.thermal_stress import BlockMean
+    from fire_core.properties.mechanics.thermal_stress import BlockMean
     from fire_core.records import JsonDict
     from tasks.properties.bench import Bench
 

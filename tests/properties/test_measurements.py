@@ -14,7 +14,7 @@ from prefect.logging import disable_run_logger
 from fire_core.config.load import parse_property
 from fire_core.config.properties.request import PropertyRequest
 from fire_core.errors import ConfigError, PropertyError, StoreError
-from fire_core.properties.circuits import Circuit, impedance
+from fire_core.properties.impedance.circuits import Circuit, impedance
 from fire_core.records import PropertyResult, PropertyValue
 from fire_core.storage.properties import PropertyAsked
 from fire_core.storage.store import Store

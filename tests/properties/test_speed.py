@@ -11,7 +11,7 @@ from ase.build import bulk
 
 from fire_core.backbones.registry import load_backbone
 from fire_core.config.properties.speed import SIZES, SpeedConfig
-from fire_core.properties.speed import (
+from fire_core.properties.speed.timing import (
     Timing,
     fit_power_law,
     is_too_slow,

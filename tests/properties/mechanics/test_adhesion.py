@@ -10,7 +10,7 @@ from ase.build import fcc100
 
 from fire_core.config.properties.adhesion import AdhesionConfig
 from fire_core.errors import PropertyError
-from fire_core.properties.adhesion import (
+from fire_core.properties.mechanics.adhesion import (
     J_PER_M2,
     make_stack,
     separate,

@@ -16,15 +16,15 @@ from scipy.spatial.transform import Rotation
 from fire_core.config.properties.elasticity import ElasticityConfig
 from fire_core.config.properties.equation_of_state import EquationOfStateConfig
 from fire_core.errors import PropertyError
-from fire_core.properties.elastic_fit import fit_tensor, signed
-from fire_core.properties.elastic_tensor import (
-    invariant_basis,
-    rotate_stiffness,
-    voigt_to_strain,
-)
 from fire_core.properties.equation_of_state import (
     fit_equation_of_state,
     scan_volumes,
+)
+from fire_core.properties.mechanics.fit import fit_tensor, signed
+from fire_core.properties.mechanics.tensor import (
+    invariant_basis,
+    rotate_stiffness,
+    voigt_to_strain,
 )
 from tasks.properties.elasticity import measure
 from tests.properties.mechanics.conftest import (
@@ -235,7 +235,7 @@ def test_every_state_is_a_part_and_none_is_repeated() -> None:
 
 def test_errors_cover_noise_in_the_stress() -> None:
     """With noise of known size, constants scatter as their errors say."""
-    from fire_core.properties.elastic_fit import fit_slopes
+    from fire_core.properties.mechanics.fit import fit_slopes
 
     rng = np.random.default_rng(0)
     exact = np.diag([60.0] * 3 + [20.0] * 3)

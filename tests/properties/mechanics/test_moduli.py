@@ -7,20 +7,20 @@ import pytest
 from pymatgen.analysis.elasticity import ElasticTensor as Pymatgen
 from scipy.spatial.transform import Rotation
 
-from fire_core.properties.elastic_fit import ElasticTensor
-from fire_core.properties.elastic_moduli import (
+from fire_core.properties.mechanics.fit import ElasticTensor
+from fire_core.properties.mechanics.moduli import (
     compute_moduli,
     propagate,
     stability_eigenvalues,
     youngs_extremes,
     youngs_modulus,
 )
-from fire_core.properties.elastic_tensor import (
+from fire_core.properties.mechanics.tensor import (
     invariant_basis,
     rotate_stiffness,
     stress_to_voigt,
 )
-from fire_core.properties.elastic_values import UNSTABLE, tensor_curves, tensor_values
+from fire_core.properties.mechanics.values import UNSTABLE, tensor_curves, tensor_values
 
 
 def cubic(c11: float, c12: float, c44: float) -> np.ndarray:

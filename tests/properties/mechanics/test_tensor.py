@@ -8,7 +8,8 @@ from ase.build import bulk
 from scipy.spatial.transform import Rotation
 
 from fire_core.config.properties.elasticity import ElasticityConfig
-from fire_core.properties.elastic_tensor import (
+from fire_core.properties.mechanics.elasticity import orient
+from fire_core.properties.mechanics.tensor import (
     full_to_stiffness,
     independent_places,
     invariant_basis,
@@ -19,7 +20,6 @@ from fire_core.properties.elastic_tensor import (
     to_kelvin,
     voigt_to_strain,
 )
-from fire_core.properties.elasticity import orient
 from fire_core.structures.crystals import build_crystal
 from fire_core.structures.symmetry import find_point_symmetry
 

@@ -13,7 +13,7 @@ from fire_core.config.properties.elasticity import ThermalElasticityConfig
 from fire_core.config.steps import DynamicsConfig
 from fire_core.errors import PropertyError
 from fire_core.exploration.dynamics import run_segment, start_states
-from fire_core.properties.thermal_stress import block_means, internal_stress
+from fire_core.properties.mechanics.thermal_stress import block_means, internal_stress
 from tasks.properties.thermal_elasticity import measure
 from tests.exploration.conftest import Argon, Free
 from tests.properties.mechanics.conftest import (

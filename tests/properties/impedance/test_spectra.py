@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fire_core.errors import PropertyError
-from fire_core.properties.spectra import read_spectrum
+from fire_core.properties.impedance.spectra import read_spectrum
 
 F = np.geomspace(1, 1e5, 8)
 Z = 100 / (1 + 2j * np.pi * F * 1e-4) + 3

@@ -11,14 +11,14 @@ from fire_core.config.properties.impedance import (
     ImpedanceConfig,
 )
 from fire_core.errors import PropertyError
-from fire_core.properties.circuits import (
+from fire_core.properties.impedance.circuits import (
     Circuit,
     custom_circuit,
     impedance,
     pellet_circuit,
 )
-from fire_core.properties.kramers_kronig import check_kramers_kronig
-from fire_core.properties.spectrum_fit import effective_capacitance, fit_circuit
+from fire_core.properties.impedance.fit import effective_capacitance, fit_circuit
+from fire_core.properties.impedance.kramers_kronig import check_kramers_kronig
 
 FREQUENCIES = np.geomspace(1e1, 1e8, 70)
 TRUE = Circuit("R0-p(R1,C1)-CPE2", (5.0, 220.0, 4e-12, 3e-6, 0.88))

@@ -6,22 +6,22 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from fire_core.properties.elastic_moduli import (
+from fire_core.properties.mechanics.moduli import (
     compute_moduli,
     propagate,
     stability_eigenvalues,
     youngs_extremes,
     youngs_modulus,
 )
-from fire_core.properties.elastic_tensor import independent_places
+from fire_core.properties.mechanics.tensor import independent_places
 from fire_core.properties.values import with_interval
 from fire_core.records import PropertyValue
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fire_core.properties.elastic_fit import ElasticTensor
-    from fire_core.properties.elastic_moduli import Extreme
+    from fire_core.properties.mechanics.fit import ElasticTensor
+    from fire_core.properties.mechanics.moduli import Extreme
     from fire_core.records import JsonDict
 
     Array = NDArray[np.float64]

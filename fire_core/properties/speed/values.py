@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from fire_core.properties.speed import fit_power_law
+from fire_core.properties.speed.timing import fit_power_law
 from fire_core.properties.values import with_interval
 from fire_core.records import PropertyValue
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fire_core.properties.speed import Timing
+    from fire_core.properties.speed.timing import Timing
     from fire_core.records import JsonDict
 
 LARGE: Final = 250

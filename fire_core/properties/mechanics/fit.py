@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from fire_core.errors import PropertyError
-from fire_core.properties.elastic_tensor import NAMES, voigt_to_strain
+from fire_core.properties.mechanics.tensor import NAMES, voigt_to_strain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

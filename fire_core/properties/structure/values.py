@@ -8,8 +8,11 @@ import numpy as np
 from ase.geometry import cell_to_cellpar
 from scipy.constants import atomic_mass
 
-from fire_core.properties.averages import average_in_blocks
-from fire_core.properties.pair_distribution import count_pairs, find_first_shell
+from fire_core.properties.structure.averages import average_in_blocks
+from fire_core.properties.structure.pair_distribution import (
+    count_pairs,
+    find_first_shell,
+)
 from fire_core.properties.values import with_interval
 from fire_core.records import PropertyResult, PropertyValue
 
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fire_core.config.properties.structure_check import StructureCheckConfig
-    from fire_core.properties.pair_distribution import PairCounts
+    from fire_core.properties.structure.pair_distribution import PairCounts
     from fire_core.records import JsonDict
 
     Array = NDArray[np.float64]

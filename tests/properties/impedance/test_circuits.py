@@ -18,14 +18,14 @@ from fire_core.config.properties.impedance import (
     ReversibleElectrodes,
     check_circuit,
 )
-from fire_core.properties.circuit_evaluation import compile_circuit
-from fire_core.properties.circuits import (
+from fire_core.properties.impedance.circuits import (
     Circuit,
     impedance,
     parameter_names,
     pellet_circuit,
 )
-from fire_core.properties.impedance_values import relaxation_frequency
+from fire_core.properties.impedance.evaluation import compile_circuit
+from fire_core.properties.impedance.values import relaxation_frequency
 
 EXACT = 1e-10
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from scipy.optimize import minimize
 
-from fire_core.properties.elastic_tensor import PAIRS, to_kelvin
+from fire_core.properties.mechanics.tensor import PAIRS, to_kelvin
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,13 +10,13 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from fire_core.errors import PropertyError
-from fire_core.properties.circuit_evaluation import compile_circuit
-from fire_core.properties.circuits import (
+from fire_core.properties.impedance.circuits import (
     Circuit,
     custom_circuit,
     element_kind,
     parameter_names,
 )
+from fire_core.properties.impedance.evaluation import compile_circuit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

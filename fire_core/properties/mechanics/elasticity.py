@@ -8,8 +8,8 @@ import numpy as np
 from ase import units
 
 from fire_core.errors import PropertyError
-from fire_core.properties.elastic_fit import strain_atoms
-from fire_core.properties.elastic_tensor import invariant_basis, needed_strains
+from fire_core.properties.mechanics.fit import strain_atoms
+from fire_core.properties.mechanics.tensor import invariant_basis, needed_strains
 from fire_core.properties.relaxation import relax
 from fire_core.structures.symmetry import find_point_symmetry
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fire_core.errors import PropertyError
-from fire_core.properties.circuits import (
+from fire_core.properties.impedance.circuits import (
     EPSILON_0,
     parameter_names,
     parameter_units,
 )
-from fire_core.properties.spectrum_fit import effective_capacitance
+from fire_core.properties.impedance.fit import effective_capacitance
 from fire_core.properties.values import with_interval
 from fire_core.records import PropertyValue
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
         ImpedanceConfig,
         MeasuredSpectrum,
     )
-    from fire_core.properties.circuits import Circuit
-    from fire_core.properties.kramers_kronig import KramersKronig
-    from fire_core.properties.spectrum_fit import SpectrumFit
+    from fire_core.properties.impedance.circuits import Circuit
+    from fire_core.properties.impedance.fit import SpectrumFit
+    from fire_core.properties.impedance.kramers_kronig import KramersKronig
 
 
 @dataclass(frozen=True, slots=True)

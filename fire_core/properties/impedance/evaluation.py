@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fire_core.properties.circuits import UNITS, element_kind
+from fire_core.properties.impedance.circuits import UNITS, element_kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

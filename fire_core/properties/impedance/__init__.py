@@ -1,0 +1,1 @@
+"""Equivalent circuits of a pellet: spectra, their validity and their fits."""

@@ -1,0 +1,1 @@
+"""Elastic tensors, moduli, stress at temperature, adhesion."""

@@ -1,0 +1,1 @@
+"""Wall time of dynamics and labels against the number of atoms."""

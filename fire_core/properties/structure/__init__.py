@@ -1,0 +1,1 @@
+"""Pair distributions, coordination, density and cell at temperature."""
