@@ -81,7 +81,7 @@ def test_an_element_that_the_model_lacks_is_refused_before_anything_is_kept(
 
 
 def test_a_wrong_setting_is_explained_by_its_place(tmp_path: Path) -> None:
-    measure = {"kind": "equation_of_state", "pionts": 5}
+    measure = {"kind": "equation_of_state", "point": 5}
     with pytest.raises(ConfigError, match="did you mean `points`"):
         request(tmp_path, measure=measure)
 
