@@ -10,7 +10,6 @@ import typer
 from rich.console import Console
 
 from fire_core.config.load import config_schema, load_campaign
-from fire_core.structures.interfaces import build_system
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -22,6 +21,8 @@ def check(file: Annotated[Path, typer.Argument(help="Campaign file, YAML.")]) ->
     The starting structures are built or read too, so that a missing file or
     overlapping atoms show before anything is started.
     """
+    from fire_core.structures.interfaces import build_system
+
     config = load_campaign(file)
     start = build_system(config.system, file.parent)
     console = Console()

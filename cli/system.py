@@ -15,8 +15,6 @@ from fire_core.config.load import load_campaign
 from fire_core.config.system import FileSystem, InterfaceSystem
 from fire_core.errors import ConfigError
 from fire_core.structures.crystal_data import FAMILIES, find_crystal, known_crystals
-from fire_core.structures.crystals import build_crystal
-from fire_core.structures.interfaces import build_system, examine_interface
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -44,6 +42,8 @@ def list_crystals(
     ] = False,
 ) -> None:
     """List the built-in crystals with their sources, or the named interfaces."""
+    from fire_core.structures.crystals import build_crystal
+
     console = Console()
     if interfaces:
         console.print(_interface_table())
@@ -73,10 +73,12 @@ def build(
     output: Annotated[Path, typer.Argument(help="Any format that ASE writes.")],
 ) -> None:
     """Build the starting structures of a campaign and write them to a file."""
-    system, base = _find(file)
-    frames = build_system(system, base)
     from ase.io import write
 
+    from fire_core.structures.interfaces import build_system
+
+    system, base = _find(file)
+    frames = build_system(system, base)
     write(output, frames)
     for atoms in frames:
         lengths = " × ".join(f"{x:.2f}" for x in atoms.cell.lengths())
@@ -91,6 +93,8 @@ def show(
     ] = None,
 ) -> None:
     """Show how an interface is built: matches, terminations, polarity, a picture."""
+    from fire_core.structures.interfaces import build_system, examine_interface
+
     system, base = _find(file)
     console = Console()
     if isinstance(system, FileSystem):

@@ -10,7 +10,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from ase.build import bulk
 from ase.data import atomic_numbers, covalent_radii
 
 from fire_core.backbones.mace import MaceBackbone, load_mace
@@ -175,6 +174,8 @@ def largest_differences(
 
 def example_frames(backbone: Backbone) -> list[Atoms]:
     """Make rattled rock salts in which each of the model's elements occurs."""
+    from ase.build import bulk  # a second of imports
+
     symbols = sorted(backbone.elements, key=lambda s: atomic_numbers[s])
     partners = [*symbols[1:], symbols[0]]
     rng = np.random.default_rng(0)

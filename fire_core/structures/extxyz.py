@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from ase import Atoms
-from ase.io import read
 
 from fire_core.records import Label, LabelledStructure, Problem
 from fire_core.structures.content import structure_key
@@ -74,6 +73,8 @@ def read_frame(
     if len(lines) < expected:
         detail = f"expected {expected} lines, got {len(lines)}: the file is truncated"
         return Problem("truncated", detail)
+    from ase.io import read  # half a second of imports
+
     try:
         frame = read(io.StringIO(text), format="extxyz")
     except (ValueError, KeyError, IndexError, OSError, AttributeError) as error:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from ase.data import covalent_radii
-from ase.neighborlist import neighbor_list
 
 from fire_core.records import Problem
 from fire_core.structures.contacts import is_too_close
@@ -38,6 +37,8 @@ def min_distance_ratio(atoms: Atoms, limit: float = 1.5) -> float:
     """
     radii = covalent_radii[atoms.numbers]
     reach = 2.0 * limit * float(radii.max(initial=0.1))
+    from ase.neighborlist import neighbor_list  # half a second of imports
+
     i, j, d = neighbor_list("ijd", atoms, reach)
     if not len(d):
         return float("inf")
