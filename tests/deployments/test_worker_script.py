@@ -69,7 +69,16 @@ class Trial:
         (folder / "state").write_text("RUNNING")
         path = f"{programs}{os.pathsep}{os.environ['PATH']}"
         self.process = subprocess.Popen(
-            ["bash", str(SCRIPT), "cpu-pool", "--limit", "2"],
+            # Tests in the background have SIGINT ignored, and so had the worker.
+            [
+                "env",
+                "--default-signal=INT",
+                "bash",
+                str(SCRIPT),
+                "cpu-pool",
+                "--limit",
+                "2",
+            ],
             env={**os.environ, "PATH": path, "SLURM_JOB_ID": "17"},
             start_new_session=True,
         )

@@ -11,7 +11,7 @@ from ase.build import bulk
 from ase.io import write
 from typer.testing import CliRunner
 
-from cli.properties import main
+from cli.properties import main, running
 from cli.properties.options import crystal_or_file, plain_name
 from fire_core.config.load import parse_property
 from fire_core.config.properties.adhesion import AdhesionConfig
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[PropertyRequest]:
     """Requests that commands would measure."""
     found: list[PropertyRequest] = []
-    monkeypatch.setattr(main, "measure", lambda request, **_: found.append(request))
+    monkeypatch.setattr(running, "measure", lambda request, **_: found.append(request))
     return found
 
 

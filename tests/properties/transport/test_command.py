@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from benchmarks import transport_models as models
 from cli.main import app
-from cli.properties import main as properties
+from cli.properties import running
 from cli.properties.transport import read_settings
 from fire_core.errors import ConfigError, PropertyError
 from fire_core.storage.store import Store
@@ -89,7 +89,7 @@ def test_options_become_the_request_that_a_file_would_be(
     def keep(request: PropertyRequest, *, as_json: bool) -> None:
         seen.append(request)
 
-    monkeypatch.setattr(properties, "measure", keep)
+    monkeypatch.setattr(running, "measure", keep)
     call(tmp_path, "transport", "--crystal", "Li6PS5Cl", "--temperature", 700,
          "--temperature", 900, "--ps", 20, "--replicas", 2, "--repeat", 2, 1, 1,
          "--set", "friction=0.0005", "--set", "analysis.mobile=Li")  # fmt: skip
