@@ -119,7 +119,7 @@ def test_every_row_comes_back_and_new_ones_follow(
         before = rows_of(store)
     made = back_up(url, blobs, tmp_path / "backup")
     assert made.tables == {name: len(rows) for name, rows in before.items()}
-    assert len(made.blobs) == 2
+    assert len(made.blobs) == 3
     assert (tmp_path / "backup").stat().st_mode & 0o077 == 0, "for its owner alone"
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
     target = other(url, tmp_path, request)
@@ -277,7 +277,7 @@ def test_the_commands_say_what_they_did(tmp_path: Path) -> None:
         app, ["db", "backup", folder, "--db", url, "--blobs", blobs]
     )
     assert done.exit_code == 0, done.output
-    assert "(4 labels), 2 blobs" in done.output
+    assert "(4 labels), 3 blobs" in done.output
     target = f"sqlite:///{tmp_path}/two.db"
     again = ["db", "restore", folder, "--db", target, "--blobs", str(tmp_path / "back")]
     done = CliRunner().invoke(app, again)

@@ -10,11 +10,21 @@ from typer.testing import CliRunner
 
 from cli.main import app
 from fire_core.errors import BlobCorruptedError, StoreError
-from fire_core.records import Decided, Failure, FailureKind, Frame, FrameTag, Split
+from fire_core.records import (
+    Decided,
+    Failure,
+    FailureKind,
+    Frame,
+    FrameTag,
+    PropertyResult,
+    PropertyValue,
+    Split,
+)
 from fire_core.storage.blobs import BlobStore
 from fire_core.storage.campaigns import SelectionRow
 from fire_core.storage.claims import LeaseTerms
 from fire_core.storage.copying import CopiedBlobs, copy_blobs, copy_store
+from fire_core.storage.properties import PropertyAsked
 from fire_core.storage.store import Store
 from fire_core.storage.tables import Base
 from tests.storage.conftest import THEORY, make_frames, make_label
@@ -49,6 +59,15 @@ def fill(store: Store) -> None:
     store.hold_step("c", "train", "w", 60)
     store.ask_approval("c", 1, "selected", 3, "{}")
     store.decide_approval("c", 1, "selected", Decided(2, "ada"))
+    asked = PropertyAsked(
+        key="k" * 64, name="density", work="w" * 64, kind="structure_check",
+        subject="fire", subject_sha=sha, structure=keys[0], formula="Cl4Li4",
+        request_json="{}",
+    )  # fmt: skip
+    store.open_property(asked)
+    store.save_part(asked.key, "dynamics-0", b"\x00frames")
+    density = PropertyValue("density", 2.07, "g/cm³", 0.01)
+    store.finish_property(asked.key, PropertyResult((density,)), 1.5)
 
 
 def rows_of(store: Store) -> dict[str, list[tuple[object, ...]]]:
@@ -150,5 +169,5 @@ def test_the_command_moves_rows_and_blobs(
     command = ["db", "copy", one, postgres_database, "--blobs", old, new]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
-    assert "blobs: 2 copied, 0 were there already" in done.output
+    assert "blobs: 3 copied, 0 were there already" in done.output
     assert "structure: 6 rows" in done.output
