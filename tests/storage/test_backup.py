@@ -127,7 +127,8 @@ def test_every_row_comes_back_and_new_ones_follow(
     assert restore(tmp_path / "backup", target, back) == made
     with Store.open(target, back) as store:
         assert rows_of(store) == before
-        assert store.blobs.get_bytes(made.blobs[0]) in {b"model", b"checkpoint"}
+        there = {store.blobs.get_bytes(sha) for sha in made.blobs}
+        assert there == {b"model", b"checkpoint", b"\x00frames"}
         fresh = store.add_structures(make_frames(9, seed=5)[6:], source="new")
         assert store.want_labels(fresh, THEORY) == 3
         claims = store.claim_labels(THEORY, "x", limit=9, terms=LeaseTerms(60, 3))
