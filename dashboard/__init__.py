@@ -1,1 +1,1 @@
-"""What people look at; reads the store and nothing else."""
+"""Where people look: pages and an API over the store, and what may be decided there."""

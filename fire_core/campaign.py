@@ -23,6 +23,17 @@ FIRE = "fire"
 VANILLA = "vanilla"
 ZERO_SHOT = "zero_shot"
 COMMITTEE = "committee"
+"""Kinds of models."""
+START = "start"
+PERTURB = "perturb"
+SELECTED = "selected"
+EXPLORE = "explore"
+TEST = "test"
+"""What a choice of structures, or a run, is for."""
+DECISION = ("campaign", "decision")
+"""Where a campaign's end is kept among its evaluations: model, data set."""
+GATES = "gates"
+"""Name under which gate results are kept among a model's evaluations."""
 
 
 class Action(StrEnum):

@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING
 from prefect import flow, get_run_logger
 
 from fire_core.campaign import (
+    EXPLORE,
     FIRE,
+    PERTURB,
     PRE_FINE_TUNED,
+    SELECTED,
+    TEST,
     VANILLA,
     ZERO_SHOT,
     Action,
@@ -37,8 +41,7 @@ from tasks.missing import (
     keep_decision,
     summarise_round,
 )
-from tasks.naming import EXPLORE, TEST
-from tasks.prepare import PERTURB, SELECTED, register_campaign
+from tasks.prepare import register_campaign
 from tasks.report import report_folder
 from tasks.spending import price_labels
 

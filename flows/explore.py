@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from prefect import flow
 
+from fire_core.campaign import EXPLORE
 from tasks.context import CampaignRef
 from tasks.explore import advance_run, plan_run
-from tasks.naming import EXPLORE
 from tasks.progress import Progress
 from tasks.uncertainty import score_candidates
 

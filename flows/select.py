@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from prefect import flow
 
+from fire_core.campaign import TEST
 from tasks.context import CampaignRef
 from tasks.explore import plan_run
-from tasks.naming import TEST
 from tasks.select import choose_test_frames, select_candidates
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from fire_core.backbones.mace import MaceBackbone
 from fire_core.backbones.registry import load_configured
+from fire_core.campaign import START
 from fire_core.errors import BackboneError
 from fire_core.selection.descriptors import describe, describe_by_atoms, plan_soap
 from fire_core.selection.groups import group_atoms
@@ -24,7 +25,6 @@ from fire_core.selection.screen import (
     starting_volumes,
 )
 from tasks.label import chosen_keys
-from tasks.prepare import START
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

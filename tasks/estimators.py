@@ -9,7 +9,7 @@ from ase import Atoms
 
 from fire_core.backbones.mace import MaceBackbone
 from fire_core.backbones.registry import load_configured
-from fire_core.campaign import member_kind
+from fire_core.campaign import EXPLORE, member_kind
 from fire_core.errors import UncertaintyError
 from fire_core.exploration.dynamics import DoubtingDriver
 from fire_core.records import Split
@@ -21,7 +21,7 @@ from fire_core.uncertainty.estimate import (
 )
 from fire_core.uncertainty.last_layer import sum_features
 from tasks.label import theory_fingerprint
-from tasks.naming import EXPLORE, RunPlan, driver_of, dynamics_of, model_name
+from tasks.naming import RunPlan, driver_of, dynamics_of, model_name
 from tasks.replay import read_replay
 
 if TYPE_CHECKING:

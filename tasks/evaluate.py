@@ -14,7 +14,10 @@ from prefect.artifacts import create_table_artifact
 from fire_core.backbones.registry import load_configured
 from fire_core.campaign import (
     FIRE,
+    PERTURB,
     PRE_FINE_TUNED,
+    START,
+    TEST,
     VANILLA,
     ZERO_SHOT,
     sub_seed,
@@ -26,8 +29,7 @@ from fire_core.evaluation.stability import run_nve
 from fire_core.records import JsonDict
 from tasks.context import CampaignRef, count_model_usage, hold_step, open_campaign
 from tasks.label import chosen_keys, theory_fingerprint
-from tasks.naming import TEST, model_name
-from tasks.prepare import PERTURB, START
+from tasks.naming import model_name
 from tasks.replay import read_replay
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from prefect import get_run_logger, task
 
 from fire_core.backbones.registry import load_configured
-from fire_core.campaign import sub_seed
+from fire_core.campaign import START, sub_seed
 from fire_core.exploration.dynamics import (
     bytes_to_state,
     run_segment,
@@ -18,7 +18,6 @@ from tasks.context import CampaignRef, count_model_usage, hold_step, open_campai
 from tasks.estimators import let_doubt
 from tasks.label import chosen_keys
 from tasks.naming import RunPlan, driver_of, dynamics_of
-from tasks.prepare import START
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

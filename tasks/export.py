@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 from fire_core.backbones.assets import BUNDLED, bundled_model
 from fire_core.backbones.export import ExportFormat, ExportResult, export_model
 from fire_core.backbones.registry import load_backbone
+from fire_core.campaign import START, TEST
 from tasks.context import CampaignRef, open_campaign
 from tasks.label import chosen_keys
-from tasks.naming import TEST
-from tasks.prepare import START
 
 if TYPE_CHECKING:
     from fire_core.config.campaign import CampaignConfig

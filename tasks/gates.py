@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict
@@ -12,14 +11,14 @@ from prefect import task
 
 from fire_core.backbones.mace import MaceBackbone
 from fire_core.backbones.registry import load_configured
-from fire_core.campaign import sub_seed
+from fire_core.campaign import GATES, START, sub_seed
 from fire_core.errors import BackboneError, StoreError
 from fire_core.evaluation.gates.run import GateData, run_gates
+from fire_core.reading.gates import gates_basis, test_keys
+from fire_core.reading.gates import known_gates as gates_of
 from fire_core.records import Gate, GateResult
 from tasks.context import CampaignRef, count_usage, open_campaign
 from tasks.label import chosen_keys, theory_fingerprint
-from tasks.naming import TEST
-from tasks.prepare import START
 from tasks.replay import read_replay
 
 if TYPE_CHECKING:
@@ -28,9 +27,6 @@ if TYPE_CHECKING:
     from fire_core.config.campaign import CampaignConfig
     from fire_core.storage.promotions import Signature
     from fire_core.storage.store import Store
-
-GATES = "gates"
-"""Name under which gate results are kept among a model's evaluations."""
 
 
 @task(name="check-gates", task_run_name="check-{name}")
@@ -58,8 +54,9 @@ def check_gates(
     """
     with open_campaign(ref) as (store, config):
         model = store.need_model(ref.name, name)
-        basis = _basis(store, config, ref, model.blob_sha)
-        results = [] if again else _known(store, ref, name, basis)
+        theory = theory_fingerprint(store, config)
+        basis = gates_basis(store, config, theory, model.blob_sha)
+        results = [] if again else gates_of(store, config, theory, name)
         known = {result.name for result in results}
         missing = [g for g in config.evaluate.gates.required if g not in known]
         if missing:
@@ -83,10 +80,8 @@ def check_gates(
 def known_gates(ref: CampaignRef, name: str) -> list[GateResult]:
     """Return the results that hold for a model as it is; empty before a check."""
     with open_campaign(ref) as (store, config):
-        sha = store.need_model(ref.name, name).blob_sha
-        if store.get_evaluation(ref.name, name, GATES) is None:
-            return []
-        return _known(store, ref, name, _basis(store, config, ref, sha))
+        store.need_model(ref.name, name)
+        return gates_of(store, config, theory_fingerprint(store, config), name)
 
 
 def required_gates(ref: CampaignRef) -> tuple[Gate, ...]:
@@ -114,29 +109,11 @@ def promote(
         )
 
 
-def test_keys(store: Store, config: CampaignConfig, ref: CampaignRef) -> list[str]:
-    """Return the structures of the last independent trajectory that is labelled.
-
-    Raises
-    ------
-    StoreError
-        The campaign has not come so far.
-    """
-    for round_ in range(config.rounds, 0, -1):
-        if store.get_selection(ref.name, round_, TEST) is not None:
-            return chosen_keys(store, ref, round_, TEST)
-    msg = (
-        f"campaign {ref.name!r} has no test structures yet: its gates need the "
-        "labelled independent trajectory; finish it with `fire campaign run FILE`"
-    )
-    raise StoreError(msg)
-
-
 def _prepare(
     store: Store, config: CampaignConfig, ref: CampaignRef, name: str
 ) -> tuple[MaceBackbone, GateData]:
     theory = theory_fingerprint(store, config)
-    test = store.get_labelled(test_keys(store, config, ref), theory)
+    test = store.get_labelled(test_keys(store, config), theory)
     if not test:
         msg = (
             f"no test structure of campaign {ref.name!r} has a finished label; see "
@@ -171,31 +148,3 @@ def _load(config: CampaignConfig, name: str) -> MaceBackbone:
         msg = f"expected a MACE model, got {name}, which is none"
         raise BackboneError(msg)
     return backbone
-
-
-def _known(store: Store, ref: CampaignRef, name: str, basis: str) -> list[GateResult]:
-    row = store.get_evaluation(ref.name, name, GATES)
-    kept = {} if row is None else json.loads(row.result_json)
-    if kept.get("basis") != basis:
-        return []
-    return [
-        GateResult(**entry | {"name": Gate(entry["name"])})
-        for entry in kept["results"]
-        if entry["name"] in {gate.value for gate in Gate}
-    ]
-
-
-def _basis(
-    store: Store, config: CampaignConfig, ref: CampaignRef, model_sha: str
-) -> str:
-    """Return a digest of all that gate results depend on."""
-    limits = config.evaluate.gates.model_dump(mode="json", exclude={"required"})
-    parts = [
-        model_sha,
-        limits,
-        config.evaluate.stability.model_dump(mode="json"),
-        test_keys(store, config, ref),
-        theory_fingerprint(store, config),
-        sub_seed(config, GATES),
-    ]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from fire_core.campaign import FIRE, Decision, RoundSummary
+from fire_core.campaign import (
+    DECISION,
+    FIRE,
+    PERTURB,
+    SELECTED,
+    TEST,
+    Decision,
+    RoundSummary,
+)
 from fire_core.config.campaign import STUDY_PREFIX
 from fire_core.config.environment import default_blobs, default_database
 from fire_core.records import LabelState
 from fire_core.storage.store import Store
 from tasks.context import PATIENCE_S, CampaignRef, default_ref, open_campaign
 from tasks.label import paid_choice, theory_fingerprint
-from tasks.naming import TEST, model_name
-from tasks.prepare import PERTURB, SELECTED
+from tasks.naming import model_name
 from tasks.uncertainty import CANDIDATES, NEW_LABELS, read_result
 
 if TYPE_CHECKING:
@@ -22,9 +29,6 @@ if TYPE_CHECKING:
 
     from fire_core.config.campaign import CampaignConfig
     from fire_core.storage.models import EpochRow
-
-DECISION: Final = ("campaign", "decision")
-"""Where the store keeps why a campaign ended."""
 
 
 def is_chosen(ref: CampaignRef, round_: int, purpose: str) -> bool:

@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fire_core.campaign import FIRE, PRE_FINE_TUNED
+from fire_core.campaign import EXPLORE, FIRE, PRE_FINE_TUNED
 
 if TYPE_CHECKING:
     from fire_core.config.campaign import CampaignConfig
     from fire_core.config.steps import DynamicsConfig
-
-EXPLORE = "explore"
-TEST = "test"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from prefect import get_run_logger, task
 from prefect.runtime import deployment
 
 from fire_core.backbones.registry import load_backbone
-from fire_core.campaign import sub_seed
+from fire_core.campaign import PERTURB, START, sub_seed
 from fire_core.config.campaign import CampaignConfig
 from fire_core.config.load import config_to_json
 from fire_core.errors import ConfigError, UnknownElementError
@@ -27,10 +27,6 @@ from tasks.references import find_wanted_atoms
 
 if TYPE_CHECKING:
     from ase import Atoms
-
-START = "start"
-PERTURB = "perturb"
-SELECTED = "selected"
 
 
 @task(name="register-campaign", task_run_name="register-{config.name}")

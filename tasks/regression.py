@@ -11,6 +11,7 @@ from prefect import get_run_logger, task
 from prefect.artifacts import create_table_artifact
 
 from fire_core.backbones.registry import load_configured
+from fire_core.campaign import START
 from fire_core.config.environment import default_blobs, default_database
 from fire_core.evaluation.errors import summarise_errors
 from fire_core.storage.store import Store
@@ -21,7 +22,6 @@ from tasks.context import (
     open_campaign,
 )
 from tasks.label import chosen_keys, theory_fingerprint
-from tasks.prepare import START
 
 if TYPE_CHECKING:
     from fire_core.records import ErrorSummary

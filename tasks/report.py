@@ -14,6 +14,7 @@ import yaml
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
 
+from fire_core.campaign import PERTURB, SELECTED, START, TEST
 from fire_core.config.environment import results_folder
 from fire_core.labelling.theory import theory_from_config
 from fire_core.records import LabelState
@@ -32,8 +33,6 @@ from fire_core.report.data import (
 from tasks.context import CampaignRef, open_campaign
 from tasks.evaluate import judged_models
 from tasks.label import chosen_keys, theory_fingerprint
-from tasks.naming import TEST
-from tasks.prepare import PERTURB, SELECTED, START
 from tasks.report_rounds import gather_rounds
 
 if TYPE_CHECKING:

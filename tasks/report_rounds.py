@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from fire_core.campaign import forecast_round
+from fire_core.campaign import DECISION, forecast_round
 from fire_core.report.loop_data import (
     LearningForecast,
     LoopData,
     ReliabilityCurve,
     RoundRow,
 )
-from tasks.missing import DECISION, summarise_round
+from tasks.missing import summarise_round
 from tasks.uncertainty import CANDIDATES, NEW_LABELS, read_result
 
 if TYPE_CHECKING:

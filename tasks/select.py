@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from prefect import get_run_logger, task
 
-from fire_core.campaign import sub_seed
+from fire_core.campaign import PERTURB, SELECTED, TEST, sub_seed
 from fire_core.errors import StructureError
 from fire_core.exploration.harvest import spread
 from fire_core.selection.alarm import QAlarm, judge_q_residuals
@@ -29,8 +29,7 @@ from tasks.candidates import (
 from tasks.context import CampaignRef, count_usage, hold_step, open_campaign
 from tasks.events import NEW_TERRITORY, tell
 from tasks.label import chosen_keys
-from tasks.naming import TEST, RunPlan
-from tasks.prepare import PERTURB, SELECTED
+from tasks.naming import RunPlan
 from tasks.uncertainty import Narrowing
 
 if TYPE_CHECKING:

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 from prefect import get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 
+from fire_core.campaign import PERTURB, SELECTED, TEST
 from fire_core.records import Decided, LabelState
 from fire_core.spending import HOUR, Spent, allow, estimate_core_seconds, must_ask
 from fire_core.storage.approvals import BUDGET, ApprovalState
 from fire_core.storage.label_queries import Choice
 from tasks.context import CampaignRef, open_campaign
 from tasks.label import ATOMS, chosen_keys, theory_fingerprint
-from tasks.naming import TEST
-from tasks.prepare import PERTURB, SELECTED
 
 if TYPE_CHECKING:
     from fire_core.config.campaign import CampaignConfig

@@ -13,7 +13,9 @@ from fire_core.backbones.mace import MaceBackbone
 from fire_core.backbones.registry import load_configured
 from fire_core.campaign import (
     FIRE,
+    PERTURB,
     PRE_FINE_TUNED,
+    SELECTED,
     member_number,
     split_keys,
     sub_seed,
@@ -28,7 +30,6 @@ from fire_core.training.trainer import fine_tune
 from tasks.context import CampaignRef, count_model_usage, hold_step, open_campaign
 from tasks.label import chosen_keys, theory_fingerprint
 from tasks.naming import model_name
-from tasks.prepare import PERTURB, SELECTED
 from tasks.progress import Progress
 from tasks.references import fill_references
 from tasks.replay import read_replay

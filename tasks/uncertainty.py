@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Self
 import numpy as np
 from prefect import get_run_logger, task
 
-from fire_core.campaign import sub_seed
+from fire_core.campaign import EXPLORE, SELECTED, sub_seed
 from fire_core.exploration.harvest import spread
 from fire_core.records import Split
 from fire_core.uncertainty.calibration import Calibration, assess
@@ -22,8 +22,7 @@ from fire_core.uncertainty.trust import Trust, TrustBand, adapt_band, choose_poo
 from tasks.context import CampaignRef, count_model_usage, hold_step, open_campaign
 from tasks.estimators import build_estimator, is_led_by_uncertainty, read_part
 from tasks.label import chosen_keys, theory_fingerprint
-from tasks.naming import EXPLORE, RunPlan, driver_of
-from tasks.prepare import SELECTED
+from tasks.naming import RunPlan, driver_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

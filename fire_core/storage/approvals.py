@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 
 from fire_core.errors import StoreError
 from fire_core.storage.campaigns import campaign_lock
@@ -177,6 +177,12 @@ class ApprovalTables:
         """Return a request, or None where nobody was asked."""
         with reading(self.engine) as connection:
             return _find(connection, campaign, round_, purpose)
+
+    def count_approvals(self, state: ApprovalState) -> int:
+        """Count the requests in a state."""
+        query = select(func.count()).where(ApprovalTable.state == state.value)
+        with reading(self.engine) as connection:
+            return int(connection.execute(query).scalar_one())
 
     def list_approvals(self, campaign: str | None = None) -> list[ApprovalRow]:
         """Return every request, of one campaign or all, oldest first."""

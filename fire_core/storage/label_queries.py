@@ -95,7 +95,8 @@ FACTS: Final = (
 """Columns of a label without its arrays, in the order of `LabelRow`."""
 
 
-def _unpack_row(row: Any) -> LabelRow:
+def unpack_row(row: Any) -> LabelRow:
+    """Return what `FACTS` of a row say."""
     key, theory, state, *rest = row
     return LabelRow(key, theory, LabelState(state), *rest)
 
@@ -229,11 +230,11 @@ class LabelQueries(StructureTables):
         with reading(self.engine) as connection:
             if keys is None:
                 found = connection.execute(query.order_by(LabelTable.id))
-                return [_unpack_row(row) for row in found]
+                return [unpack_row(row) for row in found]
             rows: dict[str, LabelRow] = {}
             for part in chunked(list(dict.fromkeys(keys))):
                 some = query.where(LabelTable.structure.in_(part))
-                rows |= {r.structure: _unpack_row(r) for r in connection.execute(some)}
+                rows |= {r.structure: unpack_row(r) for r in connection.execute(some)}
         return [rows[key] for key in keys if key in rows]
 
     def has_claimed(self, owner: str) -> bool:
@@ -287,4 +288,4 @@ class LabelQueries(StructureTables):
             .order_by(LabelTable.id)
         )
         with reading(self.engine) as connection:
-            return [_unpack_row(row) for row in connection.execute(query)]
+            return [unpack_row(row) for row in connection.execute(query)]

@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING, Final, Self
 
 from sqlalchemy import select
 
+from fire_core.storage.actions import ActionTables
 from fire_core.storage.approvals import ApprovalTables
 from fire_core.storage.blobs import BlobStore
+from fire_core.storage.browsing.campaigns import CampaignBrowsing
+from fire_core.storage.browsing.labels import LabelBrowsing
+from fire_core.storage.browsing.structures import StructureBrowsing
 from fire_core.storage.campaigns import CampaignTables
 from fire_core.storage.engine import database_time, open_engine, reading
 from fire_core.storage.labels import LabelTables
@@ -35,6 +39,10 @@ class Store(
     ApprovalTables,
     StepTables,
     PropertyTables,
+    ActionTables,
+    StructureBrowsing,
+    LabelBrowsing,
+    CampaignBrowsing,
 ):
     """The SQL database of structures, labels, campaigns and models.
 
@@ -105,7 +113,7 @@ class Store(
         self.close()
 
 
-UNREPEATED: Final = {"add_usage", "promote_model", "rollback_model"}
+UNREPEATED: Final = {"add_usage", "promote_model", "rollback_model", "record_action"}
 """Methods that would act twice where the answer to a commit was lost."""
 
 

@@ -29,10 +29,11 @@ class StructureRow(Base):
     """A structure, once, under its content key."""
 
     __tablename__ = "structure"
+    __table_args__ = (Index("ix_structure_created_at", "created_at", "key"),)
 
     key: Mapped[str] = mapped_column(KEY, primary_key=True)
     formula: Mapped[str] = mapped_column(String(255), index=True)
-    elements: Mapped[str] = mapped_column(String(255))
+    elements: Mapped[str] = mapped_column(String(255), index=True)
     n_atoms: Mapped[int] = mapped_column(Integer, index=True)
     numbers: Mapped[bytes] = mapped_column(LargeBinary)
     positions: Mapped[bytes] = mapped_column(LargeBinary)
@@ -61,6 +62,7 @@ class LabelTable(Base):
         UniqueConstraint("structure", "theory"),
         # Claims take the oldest of a state; counts by state read this index alone.
         Index("ix_label_theory_state_id", "theory", "state", "id"),
+        Index("ix_label_theory_finished", "theory", "finished_at"),
     )
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
@@ -125,7 +127,7 @@ class FrameTable(Base):
     replica: Mapped[int] = mapped_column(Integer, primary_key=True)
     step: Mapped[int] = mapped_column(Integer, primary_key=True)
     segment: Mapped[int] = mapped_column(Integer)
-    structure: Mapped[str] = mapped_column(KEY, ForeignKey("structure.key"))
+    structure: Mapped[str] = mapped_column(KEY, ForeignKey("structure.key"), index=True)
     temperature: Mapped[float] = mapped_column(Float)
     energy: Mapped[float] = mapped_column(Float(53))
 
@@ -153,7 +155,7 @@ class SelectionMember(Base):
     round: Mapped[int] = mapped_column(Integer, primary_key=True)
     purpose: Mapped[str] = mapped_column(String(32), primary_key=True)
     rank: Mapped[int] = mapped_column(Integer, primary_key=True)
-    structure: Mapped[str] = mapped_column(KEY, ForeignKey("structure.key"))
+    structure: Mapped[str] = mapped_column(KEY, ForeignKey("structure.key"), index=True)
     pick_json: Mapped[str | None] = mapped_column(Text)
 
 
@@ -167,7 +169,7 @@ class DatasetMember(Base):
     )
     dataset: Mapped[str] = mapped_column(String(64), primary_key=True)
     structure: Mapped[str] = mapped_column(
-        KEY, ForeignKey("structure.key"), primary_key=True
+        KEY, ForeignKey("structure.key"), primary_key=True, index=True
     )
     split: Mapped[str] = mapped_column(String(16))
 
@@ -317,3 +319,18 @@ class PropertyPartTable(Base):
     )
     part: Mapped[str] = mapped_column(String(96), primary_key=True)
     blob_sha: Mapped[str] = mapped_column(KEY)
+
+
+class ActionTable(Base):
+    """What somebody did on the dashboard, or tried to; the time is since 1970, s."""
+
+    __tablename__ = "action"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    at: Mapped[float] = mapped_column(Float, index=True)
+    actor: Mapped[str] = mapped_column(String(128))
+    role: Mapped[str] = mapped_column(String(16))
+    action: Mapped[str] = mapped_column(String(32))
+    subject: Mapped[str] = mapped_column(String(255))
+    outcome: Mapped[str] = mapped_column(String(16))
+    detail: Mapped[str] = mapped_column(Text)

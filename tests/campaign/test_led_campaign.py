@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from fire_core.backbones.mace import load_mace
+from fire_core.campaign import DECISION, EXPLORE, SELECTED, TEST
 from fire_core.config.campaign import CampaignConfig
 from fire_core.exploration.batch import ReplicaBatch
 from fire_core.exploration.dynamics import DoubtingDriver, start_states
@@ -23,9 +24,6 @@ from tasks.context import CampaignRef
 from tasks.estimators import let_doubt
 from tasks.explore import plan_run
 from tasks.label import theory_fingerprint
-from tasks.missing import DECISION
-from tasks.naming import EXPLORE, TEST
-from tasks.prepare import SELECTED
 from tasks.uncertainty import CANDIDATES, NEW_LABELS, read_result, read_scores
 from tests.campaign.conftest import TINY
 

@@ -11,6 +11,7 @@ import pytest
 from ase.build import bulk
 from prefect import flow
 
+from fire_core.campaign import SELECTED
 from fire_core.config.campaign import CampaignConfig
 from fire_core.config.load import config_to_json
 from fire_core.config.theory import LennardJonesTheory
@@ -25,7 +26,6 @@ from fire_core.storage.store import Store
 from flows.approval import wait_for_approval
 from flows.campaign import campaign_flow
 from tasks.context import CampaignRef
-from tasks.prepare import SELECTED
 from tasks.spending import Terms, price_labels
 from tests.campaign.conftest import TINY
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from cli.main import app
 from fire_core.backbones.assets import bundled_model
 from fire_core.backbones.registry import load_backbone
-from fire_core.campaign import PRE_FINE_TUNED
+from fire_core.campaign import PERTURB, PRE_FINE_TUNED, SELECTED, START
 from fire_core.config.campaign import CampaignConfig
 from fire_core.config.load import config_to_json
 from fire_core.errors import StructureError
@@ -23,7 +23,6 @@ from fire_core.storage.campaigns import SelectionRow
 from fire_core.storage.store import Store
 from tasks.context import CampaignRef
 from tasks.naming import RunPlan
-from tasks.prepare import PERTURB, SELECTED, START
 from tasks.select import select_candidates
 
 if TYPE_CHECKING:

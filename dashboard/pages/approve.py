@@ -1,0 +1,7 @@
+"""The page of approve."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+router = APIRouter()

@@ -1,0 +1,143 @@
+"""The first page: every campaign at a glance."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Final
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from dashboard.access.guard import need
+from dashboard.access.roles import Right, Visitor
+from dashboard.rendering import render
+from fire_core.campaign import DECISION, SELECTED, TEST
+from fire_core.config.campaign import STUDY_PREFIX
+from fire_core.records import LabelState
+from fire_core.storage.approvals import ApprovalState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fire_core.storage.browsing.campaigns import RunningStep
+    from fire_core.storage.store import Store
+
+router = APIRouter()
+PAGE: Final = 50
+LATE_S: Final = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a campaign stands: one word of it, and a sentence."""
+
+    word: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A campaign on the list; seconds, and seconds since 1970."""
+
+    name: str
+    progress: Progress
+    round: int
+    chosen: int
+    models: list[tuple[str, str]]
+    core_s: float
+    gpu_s: float
+    last_at: float
+    actor: str
+
+
+@router.get("/")
+def show(
+    request: Request,
+    visitor: Annotated[Visitor, Depends(need(Right.SEE))],
+    page: int = 1,
+) -> Response:
+    """Show the campaigns, newest first."""
+    store: Store = request.app.state.store()
+    names = [
+        (row.name, row.created_at)
+        for row in reversed(store.list_campaigns())
+        if not row.name.startswith(STUDY_PREFIX)
+    ]
+    first = PAGE * (max(page, 1) - 1)
+    counts = store.label_counts()
+    return render(
+        request,
+        "campaigns",
+        visitor=visitor,
+        lines=read_lines(store, names[first : first + PAGE]),
+        page=page,
+        more=len(names) > first + PAGE,
+        total=len(names),
+        structures=store.count_structures(),
+        counts={state.value: counts.get(state, 0) for state in LabelState},
+    )
+
+
+def read_lines(store: Store, names: list[tuple[str, float]]) -> list[Line]:
+    """Return the campaigns of a page, in a number of queries that does not grow."""
+    usage, models = store.usage_totals(), store.model_states()
+    running = {step.campaign: step for step in store.running_steps()}
+    sizes: dict[str, dict[tuple[int, str], int]] = {}
+    for size in store.choice_sizes():
+        sizes.setdefault(size.campaign, {})[size.round, size.purpose] = size.size
+    evaluated = store.evaluated()
+    approvals = store.list_approvals()
+    pending = {r.campaign for r in approvals if r.state is ApprovalState.PENDING}
+    actors = {r.campaign: r.actor or "" for r in approvals}
+    lines = []
+    for name, created_at in names:
+        total, chosen = usage.get(name), sizes.get(name, {})
+        lines.append(
+            Line(
+                name=name,
+                progress=tell_progress(
+                    running.get(name),
+                    is_pending=name in pending,
+                    is_decided=DECISION in evaluated.get(name, set()),
+                    chosen=chosen,
+                ),
+                round=max((r for r, _ in chosen), default=0),
+                chosen=sum(n for (_, p), n in chosen.items() if p in {SELECTED, TEST}),
+                models=models.get(name, []),
+                core_s=0.0 if total is None else total.core_s,
+                gpu_s=0.0 if total is None else total.gpu_s,
+                last_at=created_at if total is None else total.last_at,
+                actor=actors.get(name, ""),
+            )
+        )
+    return lines
+
+
+def tell_progress(
+    step: RunningStep | None,
+    *,
+    is_pending: bool,
+    is_decided: bool,
+    chosen: Mapping[tuple[int, str], int],
+) -> Progress:
+    """Say where a campaign stands."""
+    if is_pending:
+        return Progress("approval", "waits for somebody to approve its labels")
+    if step is not None and step.late_s <= LATE_S:
+        return Progress("running", f"{step.step} on {step.owner}")
+    if is_decided:
+        return Progress("finished", "came to its end")
+    if step is not None:
+        return Progress("gone", f"{step.step} was left by {step.owner}")
+    if not chosen:
+        return Progress("new", "has not begun")
+    return Progress("waiting", "no step of it is held; between steps, or stopped")
+
+
+def read_decision(store: Store, name: str) -> str:
+    """Return why a campaign ended, in words; empty while it has not."""
+    row = store.get_evaluation(name, *DECISION)
+    if row is None:
+        return ""
+    found = json.loads(row.result_json)
+    return f"{found['action'].replace('_', ' ')}: {found['reason']}"
