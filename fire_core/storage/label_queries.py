@@ -63,7 +63,8 @@ class LabelSpending:
 class LabelRow:
     """What is known about a label, without its arrays.
 
-    Times are seconds since 1970; `core_seconds` adds up all attempts.
+    Times are seconds since 1970; `core_seconds` adds up all attempts. `workdir` is the
+    folder that a failed calculation left on the machine that computed it.
     """
 
     key: str
@@ -77,6 +78,7 @@ class LabelRow:
     kind: str | None
     reason: str | None
     log_tail: str | None
+    workdir: str | None = None
 
 
 FACTS: Final = (
@@ -91,6 +93,7 @@ FACTS: Final = (
     LabelTable.failure_kind,
     LabelTable.failure_reason,
     LabelTable.log_tail,
+    LabelTable.failed_workdir,
 )
 """Columns of a label without its arrays, in the order of `LabelRow`."""
 
