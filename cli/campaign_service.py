@@ -137,20 +137,15 @@ def _resume(row: ApprovalRow) -> str:
     """Resume the campaign's run where it is suspended on a service."""
     set_prefect_defaults()
     from prefect.client.orchestration import get_client
-    from prefect.client.schemas.objects import StateType
     from prefect.settings import get_current_settings
 
-    from tasks.runs import find_runs
+    from cli.service.resume import resume_campaign
 
     if get_current_settings().api.url is None:
         return "a campaign that runs here goes on by itself"
-    tags = [f"campaign:{row.campaign}", "fire-campaign"]
-    word = {"labels": row.n_approved, "who": row.actor, "reason": row.reason or ""}
     try:
         with get_client(sync_client=True) as client:
-            runs = find_runs(client, [StateType.PAUSED], tags)
-            for run in runs:
-                client.resume_flow_run(run.id, run_input=word)
+            resumed = resume_campaign(client, row)
     except httpx.HTTPError as error:
         return f"its run could not be resumed ({error}); resume it in Prefect's UI"
-    return f"{len(runs)} suspended run(s) resumed"
+    return f"{resumed} suspended run(s) resumed"

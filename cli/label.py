@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 from dataclasses import asdict
 from typing import Annotated
@@ -13,6 +14,7 @@ from rich.table import Table
 from cli.options import DEFAULT_BLOBS, DEFAULT_DB, AsJson, Blobs, Database
 from fire_core.labelling.triage import FIXES
 from fire_core.records import FailureKind
+from fire_core.storage.actions import Action
 from fire_core.storage.store import Store
 
 app = typer.Typer(no_args_is_help=True)
@@ -51,4 +53,9 @@ def retry(
 ) -> None:
     """Make failed labels wanted again; the next run of their campaign takes them."""
     with Store.open(db, blobs) as store:
-        typer.echo(f"{store.retry_labels(theory, cause)} labels are wanted again")
+        told = f"{store.retry_labels(theory, cause)} labels are wanted again"
+        subject = theory if cause is None else f"{theory} {cause}"
+        store.record_action(
+            Action(getpass.getuser(), "console", "retry", subject, detail=told)
+        )
+    typer.echo(told)

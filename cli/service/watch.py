@@ -3,7 +3,8 @@
 Automations act within seconds, on events; an event that was on its way while server or
 database died is lost. This process looks at the runs themselves, every few seconds,
 and acts where an automation should have: a crashed campaign is scheduled again, a run
-that is silent or never started is declared crashed.
+that is silent or never started is declared crashed. A campaign that is suspended until
+its labels are approved goes on once the store has the decision, wherever it was made.
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ def look(client: SyncPrefectClient, stuck_s: float) -> list[str]:
     from prefect.client.schemas.objects import StateType
     from prefect.states import AwaitingRetry, Crashed
 
+    from cli.service.resume import resume_decided
     from tasks.runs import find_runs
 
     lines: list[str] = []
@@ -95,7 +97,7 @@ def look(client: SyncPrefectClient, stuck_s: float) -> list[str]:
             message = f"silent for {SILENCE_S} s: its process or worker is gone"
             _set(client, run.id, Crashed(message=message))
             lines.append(f"{run.name} is silent; declared crashed")
-    return lines
+    return lines + resume_decided(client)
 
 
 def _age(run: FlowRun) -> float:
