@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 from pathlib import Path
 from typing import Annotated
@@ -34,6 +35,8 @@ def run(file: Annotated[Path, typer.Argument(help="Campaign file, YAML.")]) -> N
     time; the same command goes on where it was.
     """
     config = load_campaign(file)
+    if not config.owner:
+        config = config.model_copy(update={"owner": getpass.getuser()})
     set_prefect_defaults()
     from flows.campaign import campaign_flow
 

@@ -44,6 +44,7 @@ def submit(file: Annotated[Path, typer.Argument(help="Campaign file, YAML.")]) -
         )
         raise FireError(msg)
     given = config.model_dump(mode="json", exclude_unset=True)
+    given.setdefault("owner", getpass.getuser())
     try:
         run: Any = run_deployment(
             "fire-campaign/campaign",

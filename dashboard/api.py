@@ -1,17 +1,245 @@
-"""The read-only JSON over the store, for scripts; version 1."""
+"""The read-only JSON over the store, for scripts; version 1, described by OpenAPI.
+
+What changes something goes through Prefect's own API, or the console.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
+
+from dashboard.access.guard import need
+from dashboard.access.roles import Right, Visitor
+from dashboard.pages.campaigns import read_decision, read_lines
+from dashboard.rendering import render
+from fire_core.config.campaign import STUDY_PREFIX
+from fire_core.errors import StoreError
+from fire_core.reading.results import read_judgements
+from fire_core.records import LabelState
+from fire_core.storage.browsing.structures import StructureFilter
 
 if TYPE_CHECKING:
-    pass
+    from collections.abc import Callable
+
+    from fire_core.storage.store import Store
+
+MOST: Final = 500
+PREFIX: Final = "/api/v1"
+Json = dict[str, Any]
+Seeing = Depends(need(Right.SEE))
+Limit = Annotated[int, Query(ge=1, le=MOST, description="Rows of this page.")]
 
 
 def create_api(parent: FastAPI) -> FastAPI:
     """Return the API, which shares store and door with the pages."""
-    api = FastAPI(title="FIRE", version="1")
+    api = FastAPI(
+        title="FIRE",
+        version="1",
+        description=(
+            "Read-only: campaigns, structures, labels, models and properties of a "
+            "store. Send `Authorization: Bearer TOKEN` with a token of `fire people "
+            "token NAME`. Times are seconds since 1970, energies eV, forces eV/Å."
+        ),
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        dependencies=[Seeing],
+    )
     api.state = parent.state
+    for path, answer in ROUTES.items():
+        api.get(path, tags=["store"])(answer)
+
+    @api.get("/openapi.json", include_in_schema=False)
+    def schema(request: Request) -> Json:
+        """Describe the API to a program."""
+        found = api.openapi()
+        return found | {"servers": [{"url": request.scope["root_path"]}]}
+
+    @api.get("/docs", include_in_schema=False)
+    def docs(
+        request: Request, visitor: Annotated[Visitor, Depends(need(Right.SEE))]
+    ) -> Response:
+        """Describe the API to a person."""
+        return render(
+            request, "api", visitor=visitor, live=False, schema=api.openapi(),
+            base=request.scope["root_path"],
+        )  # fmt: skip
+
     return api
+
+
+def _store(request: Request) -> Store:
+    store: Store = request.app.state.store()
+    return store
+
+
+def campaigns(
+    request: Request, limit: Limit = 100, offset: Annotated[int, Query(ge=0)] = 0
+) -> list[Json]:
+    """Return campaigns, newest first: state, models, hours."""
+    store = _store(request)
+    rows = [
+        row
+        for row in reversed(store.list_campaigns())
+        if not row.name.startswith(STUDY_PREFIX)
+    ]
+    return [asdict(line) for line in read_lines(store, rows[offset : offset + limit])]
+
+
+def campaign(request: Request, name: str) -> Json:
+    """Return one campaign with its errors, decision and configuration."""
+    store = _store(request)
+    row = store.get_campaign(name)
+    if row is None:
+        raise HTTPException(404, f"no campaign {name!r} in this store")
+    line = read_lines(store, [row])[0]
+    return asdict(line) | {
+        "decision": read_decision(store, name),
+        "errors": read_judgements(store, name, line.round),
+        "usage": [asdict(used) for used in store.get_usage(name)],
+        "choices": [asdict(c) for c in store.choice_sizes() if c.campaign == name],
+        "config": json.loads(row.config_json),
+    }
+
+
+def picks(request: Request, name: str, number: int) -> Json:
+    """Return the structures that a round chose, in order, and why each was."""
+    row = _store(request).get_selection(name, number, "selected")
+    if row is None:
+        raise HTTPException(404, f"{name!r} has chosen nothing in round {number}")
+    meta = json.loads(row.meta_json)
+    why = meta.get("explanation") or {}
+    return {"method": row.method, "keys": row.keys, "picks": why.get("picks", [])}
+
+
+def _wanted(
+    formula: Annotated[str | None, Query(description="Such as Cl4Li4.")] = None,
+    element: Annotated[
+        list[str] | None, Query(description="All of these; repeat it.")
+    ] = None,
+    least: Annotated[int | None, Query(description="Atoms, at least.")] = None,
+    most: Annotated[int | None, Query(description="Atoms, at most.")] = None,
+    campaign: Annotated[str | None, Query(description="Chosen by it.")] = None,
+    state: Annotated[LabelState | None, Query(description="Of a label.")] = None,
+) -> StructureFilter:
+    return StructureFilter(formula, tuple(element or ()), least, most, campaign, state)
+
+
+def structures(
+    request: Request,
+    wanted: Annotated[StructureFilter, Depends(_wanted)],
+    limit: Limit = 100,
+    after_time: Annotated[
+        float | None,
+        Query(description="created_at of the last row of the page before."),
+    ] = None,
+    after_key: Annotated[str | None, Query(description="Its key.")] = None,
+) -> list[Json]:
+    """Return structures, newest first."""
+    after = None
+    if after_time is not None and after_key is not None:
+        after = (after_time, after_key)
+    found = _store(request).find_structures(wanted, after=after, most=limit)
+    return [asdict(line) for line in found]
+
+
+def structure(request: Request, key: str) -> Json:
+    """Return a structure with its labels and all that is known of it."""
+    store = _store(request)
+    try:
+        story = store.tell_structure(key)
+    except StoreError as error:
+        raise HTTPException(404, str(error)) from error
+    atoms = store.get_structures([story.line.key])[0]
+    facts = asdict(story)
+    for label in facts["labels"]:
+        done = store.get_labels([story.line.key], label["theory"])
+        for found in done.values():
+            label["energy"] = found.energy
+            label["forces"] = found.forces.tolist()
+            label["stress"] = None if found.stress is None else found.stress.tolist()
+    return facts | {
+        "symbols": atoms.get_chemical_symbols(),
+        "positions": atoms.positions.tolist(),
+        "cell": atoms.cell.tolist(),
+        "pbc": atoms.pbc.tolist(),
+    }
+
+
+def theories(request: Request) -> list[Json]:
+    """Return theory levels with their labels by state."""
+    store = _store(request)
+    return [
+        {
+            "fingerprint": fingerprint,
+            "code": code,
+            "version": version,
+            "settings": json.loads(settings),
+            "labels": {s.value: n for s, n in store.label_counts(fingerprint).items()},
+        }
+        for fingerprint, code, version, settings in store.list_theories()
+    ]
+
+
+def labels(
+    request: Request,
+    theory: str,
+    state: LabelState = LabelState.DONE,
+    limit: Limit = 100,
+    before: int | None = None,
+) -> list[Json]:
+    """Return labels of a theory in a state, latest first, without their arrays."""
+    found = _store(request).browse_labels(theory, state, before=before, most=limit)
+    return [asdict(row) for row in found]
+
+
+def models(request: Request, campaign: str | None = None) -> list[Json]:
+    """Return models with their states and the sha256 of their files."""
+    store = _store(request)
+    names = [campaign] if campaign else [row.name for row in store.list_campaigns()]
+    return [
+        {"campaign": name}
+        | asdict(model)
+        | {"config_json": json.loads(model.config_json)}
+        for name in names
+        for model in store.list_models(name)
+    ]
+
+
+def approvals(request: Request) -> list[Json]:
+    """Return requests for labels, oldest first, decided or not."""
+    return [
+        asdict(row) | {"price_json": json.loads(row.price_json)}
+        for row in _store(request).list_approvals()
+    ]
+
+
+def properties(
+    request: Request,
+    kind: str | None = None,
+    subject: str | None = None,
+    limit: Limit = 100,
+    before: float | None = None,
+) -> list[Json]:
+    """Return measured properties with their numbers, newest first."""
+    found = _store(request).browse_properties(
+        kind=kind, subject=subject, before=before, most=limit
+    )
+    return [asdict(line) for line in found]
+
+
+ROUTES: Final[dict[str, Callable[..., Any]]] = {
+    "/campaigns": campaigns,
+    "/campaigns/{name}": campaign,
+    "/campaigns/{name}/rounds/{number}/picks": picks,
+    "/structures": structures,
+    "/structures/{key}": structure,
+    "/theories": theories,
+    "/labels": labels,
+    "/models": models,
+    "/approvals": approvals,
+    "/properties": properties,
+}

@@ -27,10 +27,13 @@ from dashboard.pages import (
     labels,
     models,
     properties,
+    structure,
+    structure_files,
+    structure_map,
     structures,
     system,
 )
-from dashboard.rendering import make_environment, render
+from dashboard.rendering import make_environment, render, root_of
 from dashboard.settings import SESSION_S
 from fire_core.errors import FireError, StoreUnavailableError
 from fire_core.storage.store import Store
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
 
 PAGES: Final = (
     *(campaigns, campaign, structures, labels, approve, models, properties, system),
+    *(structure_files, structure, structure_map),  # files first: a key has no dot
     login,
 )
 PLAIN_PREFIXES: Final = ("/api/", "/health")
@@ -119,5 +123,5 @@ def answer(request: Request, code: int, detail: str) -> Response:
         return JSONResponse({"detail": detail}, code)
     asks_for_page = "x-fragment" not in request.headers
     if code == 401 and request.method == "GET" and asks_for_page:
-        return RedirectResponse(f"{request.scope.get('root_path', '')}/login", 303)
+        return RedirectResponse(f"{root_of(request)}/login", 303)
     return render(request, "error", code=code, detail=detail, status=code)

@@ -13,10 +13,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from dashboard.access.guard import csrf_of
+from fire_core.properties.values import format_number, format_value
 from fire_core.storage.approvals import ApprovalState
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from fastapi import Request
+
+    from fire_core.records import PropertyValue
 
 HOUR: Final = 3600.0
 PAGES: Final = (
@@ -28,6 +33,11 @@ PAGES: Final = (
     ("/properties", "Properties"),
     ("/system", "System"),
 )
+HEADLINES: Final = (
+    *("conductivity", "self_diffusion", "activation_energy", "youngs_modulus"),
+    *("poisson_ratio", "bulk_modulus", "shear_modulus", "resistance"),
+)
+"""Numbers that a list shows before others."""
 FRAGMENT: Final = "x-fragment"
 """Header of a request for the content alone."""
 
@@ -49,6 +59,10 @@ def make_environment() -> Environment:
         "figure": show_figure,
         "number": show_number,
         "from_json": json.loads,
+        "value": format_value,
+        "conditions": show_conditions,
+        "headlines": lambda values: sorted(values, key=_rank),
+        "entry": lambda pair: format_number(pair[0].value, pair[0].error, pair[1]),
     }
     environment.globals |= {"PAGES": PAGES, "VERSION": version("fire-mlip")}
     return environment
@@ -82,6 +96,23 @@ def show_number(value: float | None, digits: int = 3) -> str:
     return "–" if value is None else f"{value:.{digits}g}"
 
 
+def show_conditions(conditions: Mapping[str, float | str]) -> str:
+    """Return conditions in words: units leave the names, 300 K in place of a key."""
+    words = []
+    for name, value in conditions.items():
+        text = f"{value:g}" if isinstance(value, float | int) else str(value)
+        if name == "temperature_k":
+            words.append(f"{text} K")
+        else:
+            words.append(f"{name.replace('_', ' ')} {text}")
+    return ", ".join(words)
+
+
+def _rank(value: PropertyValue) -> int:
+    """Return the place of a number among those that a lab looks for first."""
+    return HEADLINES.index(value.name) if value.name in HEADLINES else len(HEADLINES)
+
+
 def show_figure(figure: dict[str, Any], name: str, label: str) -> Markup:
     """Return a plotly figure as an element that the browser draws.
 
@@ -99,6 +130,14 @@ def show_figure(figure: dict[str, Any], name: str, label: str) -> Markup:
         '<div class="plot" id="{}" role="img" aria-label="{}"></div>'
         '<script type="application/json" data-plot="{}">'
     ).format(name, label, name) + Markup(text + "</script>")  # noqa: S704 - escaped
+
+
+def root_of(request: Request) -> str:
+    """Return the path under which the dashboard lies, empty at the top.
+
+    The API is an application of its own below it.
+    """
+    return str(request.scope.get("root_path", "")).removesuffix("/api/v1")
 
 
 def render(request: Request, template: str, /, **facts: Any) -> Response:
@@ -125,7 +164,7 @@ def render(request: Request, template: str, /, **facts: Any) -> Response:
         **facts,
         layout="fragment.html.j2" if is_fragment else "base.html.j2",
         request_path=request.url.path,
-        root=request.scope.get("root_path", ""),
+        root=root_of(request),
         visitor=visitor,
         csrf=csrf_of(request),
         pending_count=pending,

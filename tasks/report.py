@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 from importlib.metadata import version
 from pathlib import Path
@@ -17,17 +16,21 @@ from prefect.artifacts import create_markdown_artifact
 from fire_core.campaign import PERTURB, SELECTED, START, TEST
 from fire_core.config.environment import results_folder
 from fire_core.labelling.theory import theory_from_config
+from fire_core.reading.results import (
+    parity_of,
+    read_arrays,
+    read_learning_curve,
+    scores_of,
+    stability_of,
+)
 from fire_core.records import LabelState
 from fire_core.report.campaign_report import write_report
 from fire_core.report.data import (
     FailedLabel,
     LearningCurve,
-    ModelScores,
-    ParityData,
     PcaPoints,
     Provenance,
     ReportData,
-    StabilityCurve,
     Verdict,
 )
 from tasks.context import CampaignRef, open_campaign
@@ -37,8 +40,6 @@ from tasks.report_rounds import gather_rounds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from numpy.typing import NDArray
 
     from fire_core.config.campaign import CampaignConfig
     from fire_core.records import JsonDict
@@ -84,12 +85,12 @@ def _gather(
         for kind in judged_models(config, round_)
         if (row := store.get_evaluation(ref.name, kind, f"{TEST}-{round_}"))
     }
-    curves = {kind: _arrays(store, r["curves_blob"]) for kind, r in results.items()}
+    curves = {kind: read_arrays(store, r["curves_blob"]) for kind, r in results.items()}
     rows = _label_rows(store, config, ref, round_)
     return ReportData(
         name=ref.name,
         config_yaml=yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False),
-        models={kind: _scores(result) for kind, result in results.items()},
+        models={kind: scores_of(result) for kind, result in results.items()},
         label_counts=_count(rows),
         failures=[
             FailedLabel(row.key, str(row.kind), str(row.reason))
@@ -100,18 +101,13 @@ def _gather(
         provenance=_provenance(store, config, ref, round_),
         gates=_gates(config, results),
         learning_curves=_learning_curves(store, config, ref, round_),
-        parity={kind: _parity(c) for kind, c in curves.items()},
-        stability={k: _stability(curves[k], results[k]) for k in results},
+        parity={kind: parity_of(c) for kind, c in curves.items()},
+        stability={k: stability_of(curves[k], results[k]) for k in results},
         pca=_pca(store, ref, round_),
         system=_describe(store, config, ref),
         n_test=max((r["test"]["n_structures"] for r in results.values()), default=None),
         loop=gather_rounds(store, config, ref, round_),
     )
-
-
-def _arrays(store: Store, sha: str) -> dict[str, NDArray[np.float64]]:
-    with np.load(io.BytesIO(store.blobs.get_bytes(sha))) as archive:
-        return {name: archive[name] for name in archive.files}
 
 
 def _label_rows(
@@ -128,18 +124,6 @@ def _count(rows: list[LabelRow]) -> dict[str, int]:
     return {
         state.value: sum(row.state is state for row in rows) for state in LabelState
     }
-
-
-def _scores(result: JsonDict) -> ModelScores:
-    test, forgetting = result["test"], result["forgetting"]
-    return ModelScores(
-        energy_rmse_mev_per_atom=test["energy_rmse"],
-        force_rmse_mev_per_angstrom=test["force_rmse"],
-        forgetting_force_mae_mev_per_angstrom=forgetting["force_mae"],
-        energy_mae_mev_per_atom=test["energy_mae"],
-        force_mae_mev_per_angstrom=test["force_mae"],
-        forgetting_energy_mae_mev_per_atom=forgetting["energy_mae"],
-    )
 
 
 def _seconds(store: Store, ref: CampaignRef) -> dict[str, float]:
@@ -191,38 +175,12 @@ def _gates(config: CampaignConfig, results: Mapping[str, JsonDict]) -> list[Verd
 def _learning_curves(
     store: Store, config: CampaignConfig, ref: CampaignRef, round_: int
 ) -> dict[str, LearningCurve]:
-    curves = {}
-    for kind, name in judged_models(config, round_).items():
-        epochs = [] if name is None else store.get_epochs(ref.name, name)
-        records = [json.loads(row.record_json) for row in epochs]
-        if records:
-            curves[kind] = LearningCurve(
-                [r["epoch"] for r in records],
-                [r["valid"]["force_rmse"] for r in records],
-                [r["forgetting_force_mae"] for r in records],
-            )
-    return curves
-
-
-def _parity(arrays: Mapping[str, NDArray[np.float64]]) -> ParityData:
-    return ParityData(
-        energy_label=arrays["energies_reference"],
-        energy_model=arrays["energies"],
-        force_label=arrays["forces_reference"],
-        force_model=arrays["forces"],
-    )
-
-
-def _stability(
-    arrays: Mapping[str, NDArray[np.float64]], result: JsonDict
-) -> StabilityCurve:
-    return StabilityCurve(
-        times=arrays["times"] / 1000.0,
-        energies=arrays["total_energies"],
-        temperatures=arrays["temperatures"],
-        drift=result["stability"]["drift_mev_per_atom_per_ps"],
-        completed=result["stability"]["completed"],
-    )
+    curves = {
+        kind: read_learning_curve(store, ref.name, name)
+        for kind, name in judged_models(config, round_).items()
+        if name is not None
+    }
+    return {kind: curve for kind, curve in curves.items() if curve is not None}
 
 
 def _pca(store: Store, ref: CampaignRef, round_: int) -> PcaPoints | None:
@@ -230,7 +188,7 @@ def _pca(store: Store, ref: CampaignRef, round_: int) -> PcaPoints | None:
     if row is None:
         return None
     meta = json.loads(row.meta_json)
-    arrays = _arrays(store, meta["map_blob"])
+    arrays = read_arrays(store, meta["map_blob"])
     ratio = [*meta["explained_variance"], 0.0, 0.0]
     return PcaPoints(
         scores=arrays["coordinates"].astype(np.float64),

@@ -85,7 +85,7 @@ ALLOWED = {
 # What the dashboard may import of fire_core beside the vocabulary.
 LOOKED_AT = {
     *("storage", "reading", "campaign", "spending", "labelling", "report"),
-    "structures",
+    *("structures", "properties"),
 }
 
 

@@ -47,9 +47,7 @@ class Doorkeeper:
         if settings.proxy_header and request.client is not None:
             name = request.headers.get(settings.proxy_header)
             if name and settings.trusts(request.client.host):
-                stranger = settings.stranger
-                known = self._known(name, "proxy")
-                return known or (stranger and Visitor(name[:64], stranger, "proxy"))
+                return self._by_proxy(name[:64])
         if settings.is_open:
             role = Role.OPERATOR if settings.is_local else Role.VIEWER
             name = getpass.getuser() if settings.is_local else "anybody"
@@ -64,6 +62,13 @@ class Doorkeeper:
                 return Visitor(name, Role.OPERATOR, "password")
         person = None if self.people is None else self.people.check(name, password)
         return None if person is None else Visitor(name, person.role, "password")
+
+    def _by_proxy(self, name: str) -> Visitor | None:
+        """Return whom the proxy names: a person of the file, else a stranger."""
+        known = self._known(name, "proxy")
+        if known is None and self.settings.stranger is not None:
+            return Visitor(name, self.settings.stranger, "proxy")
+        return known
 
     def _by_session(self, request: Request) -> Visitor | None:
         session = request.session

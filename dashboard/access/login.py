@@ -14,7 +14,7 @@ from dashboard.access.guard import (
     own_form,
     see,
 )
-from dashboard.rendering import render
+from dashboard.rendering import render, root_of
 from fire_core.storage.actions import REFUSED, Action
 
 router = APIRouter()
@@ -24,7 +24,7 @@ router = APIRouter()
 def ask(request: Request) -> Response:
     """Ask who somebody is."""
     if request.app.state.doorkeeper.identify(request) is not None:
-        return RedirectResponse(f"{request.scope.get('root_path', '')}/", 303)
+        return RedirectResponse(f"{root_of(request)}/", 303)
     return render(request, "login", problem="")
 
 
@@ -52,11 +52,11 @@ def enter(
     state.store().record_action(
         Action(visitor.name, visitor.role.value, "login", address)
     )
-    return RedirectResponse(f"{request.scope.get('root_path', '')}/", 303)
+    return RedirectResponse(f"{root_of(request)}/", 303)
 
 
 @router.post("/logout", dependencies=[Depends(see), Depends(own_form)])
 def leave(request: Request) -> Response:
     """End a session."""
     request.session.clear()
-    return RedirectResponse(f"{request.scope.get('root_path', '')}/login", 303)
+    return RedirectResponse(f"{root_of(request)}/login", 303)

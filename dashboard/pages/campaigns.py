@@ -6,25 +6,27 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Final
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from dashboard.access.guard import need
 from dashboard.access.roles import Right, Visitor
 from dashboard.rendering import render
-from fire_core.campaign import DECISION, SELECTED, TEST
+from fire_core.campaign import DECISION, PERTURB, SELECTED, TEST
 from fire_core.config.campaign import STUDY_PREFIX
 from fire_core.records import LabelState
 from fire_core.storage.approvals import ApprovalState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from fire_core.storage.browsing.campaigns import RunningStep
+    from fire_core.storage.campaigns import CampaignRow
     from fire_core.storage.store import Store
 
 router = APIRouter()
 PAGE: Final = 50
-LATE_S: Final = 0.0
+PAID: Final = (PERTURB, SELECTED, TEST)
+"""Choices whose structures are labelled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,43 +44,44 @@ class Line:
     name: str
     progress: Progress
     round: int
+    rounds: int
     chosen: int
     models: list[tuple[str, str]]
     core_s: float
     gpu_s: float
     last_at: float
-    actor: str
+    owner: str
 
 
 @router.get("/")
 def show(
     request: Request,
     visitor: Annotated[Visitor, Depends(need(Right.SEE))],
-    page: int = 1,
+    page: Annotated[int, Query(ge=1, le=10**6)] = 1,
 ) -> Response:
     """Show the campaigns, newest first."""
     store: Store = request.app.state.store()
-    names = [
-        (row.name, row.created_at)
+    rows = [
+        row
         for row in reversed(store.list_campaigns())
         if not row.name.startswith(STUDY_PREFIX)
     ]
-    first = PAGE * (max(page, 1) - 1)
+    first = PAGE * (page - 1)
     counts = store.label_counts()
     return render(
         request,
         "campaigns",
         visitor=visitor,
-        lines=read_lines(store, names[first : first + PAGE]),
+        lines=read_lines(store, rows[first : first + PAGE]),
         page=page,
-        more=len(names) > first + PAGE,
-        total=len(names),
+        more=len(rows) > first + PAGE,
+        total=len(rows),
         structures=store.count_structures(),
         counts={state.value: counts.get(state, 0) for state in LabelState},
     )
 
 
-def read_lines(store: Store, names: list[tuple[str, float]]) -> list[Line]:
+def read_lines(store: Store, rows: Sequence[CampaignRow]) -> list[Line]:
     """Return the campaigns of a page, in a number of queries that does not grow."""
     usage, models = store.usage_totals(), store.model_states()
     running = {step.campaign: step for step in store.running_steps()}
@@ -86,28 +89,33 @@ def read_lines(store: Store, names: list[tuple[str, float]]) -> list[Line]:
     for size in store.choice_sizes():
         sizes.setdefault(size.campaign, {})[size.round, size.purpose] = size.size
     evaluated = store.evaluated()
-    approvals = store.list_approvals()
-    pending = {r.campaign for r in approvals if r.state is ApprovalState.PENDING}
-    actors = {r.campaign: r.actor or "" for r in approvals}
+    pending = {
+        row.campaign
+        for row in store.list_approvals()
+        if row.state is ApprovalState.PENDING
+    }
     lines = []
-    for name, created_at in names:
-        total, chosen = usage.get(name), sizes.get(name, {})
+    for row in rows:
+        total, chosen = usage.get(row.name), sizes.get(row.name, {})
+        config = json.loads(row.config_json)
+        progress = tell_progress(
+            running.get(row.name),
+            is_pending=row.name in pending,
+            is_decided=DECISION in evaluated.get(row.name, set()),
+            chosen=chosen,
+        )
         lines.append(
             Line(
-                name=name,
-                progress=tell_progress(
-                    running.get(name),
-                    is_pending=name in pending,
-                    is_decided=DECISION in evaluated.get(name, set()),
-                    chosen=chosen,
-                ),
-                round=max((r for r, _ in chosen), default=0),
-                chosen=sum(n for (_, p), n in chosen.items() if p in {SELECTED, TEST}),
-                models=models.get(name, []),
+                name=row.name,
+                progress=progress,
+                round=max((number for number, _ in chosen), default=0),
+                rounds=config.get("rounds", 1),
+                chosen=sum(n for (_, p), n in chosen.items() if p in PAID),
+                models=models.get(row.name, []),
                 core_s=0.0 if total is None else total.core_s,
                 gpu_s=0.0 if total is None else total.gpu_s,
-                last_at=created_at if total is None else total.last_at,
-                actor=actors.get(name, ""),
+                last_at=row.created_at if total is None else total.last_at,
+                owner=config.get("owner") or "",
             )
         )
     return lines
@@ -123,7 +131,7 @@ def tell_progress(
     """Say where a campaign stands."""
     if is_pending:
         return Progress("approval", "waits for somebody to approve its labels")
-    if step is not None and step.late_s <= LATE_S:
+    if step is not None and step.late_s <= 0:
         return Progress("running", f"{step.step} on {step.owner}")
     if is_decided:
         return Progress("finished", "came to its end")

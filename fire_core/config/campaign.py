@@ -55,6 +55,8 @@ class CampaignConfig(Part):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
     """Lower-case letters, digits and dashes; names the campaign in the store."""
+    owner: Annotated[str, Field(max_length=64)] = ""
+    """Who to ask about it; left out: whoever starts it on the console."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Source of every random number of the campaign."""
     rounds: Count = 1

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 RUN_SETTINGS: Final = (
-    *("store", "results", "threads", "label", "budget", "approval"),
+    *("owner", "store", "results", "threads", "label", "budget", "approval"),
     *("select.soap.workers", "select.memory_mib", "committee.parallel"),
     *("explore.batch", "evaluate.dynamics.batch"),
     "evaluate.gates",  # limits for the models found; a promotion keeps those it met

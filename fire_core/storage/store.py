@@ -12,6 +12,7 @@ from fire_core.storage.approvals import ApprovalTables
 from fire_core.storage.blobs import BlobStore
 from fire_core.storage.browsing.campaigns import CampaignBrowsing
 from fire_core.storage.browsing.labels import LabelBrowsing
+from fire_core.storage.browsing.properties import PropertyBrowsing
 from fire_core.storage.browsing.structures import StructureBrowsing
 from fire_core.storage.campaigns import CampaignTables
 from fire_core.storage.engine import database_time, open_engine, reading
@@ -43,6 +44,7 @@ class Store(
     StructureBrowsing,
     LabelBrowsing,
     CampaignBrowsing,
+    PropertyBrowsing,
 ):
     """The SQL database of structures, labels, campaigns and models.
 

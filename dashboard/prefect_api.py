@@ -1,0 +1,101 @@
+"""Ask Prefect's server, over HTTP, about pools, workers and runs."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PATIENCE_S: Final = 3.0
+STATES: Final = ("RUNNING", "PENDING", "SCHEDULED", "PAUSED", "FAILED", "CRASHED")
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A worker of a pool, when it was last heard of (ISO 8601), and whether lately."""
+
+    name: str
+    heard: str
+    is_online: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """A work pool; `limit` is the most runs at once, None: no limit."""
+
+    name: str
+    kind: str
+    is_paused: bool
+    limit: int | None
+    workers: Sequence[Worker] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Orchestrator:
+    """What Prefect's server says; `problem` is why it says nothing."""
+
+    address: str
+    problem: str = ""
+    version: str = ""
+    pools: Sequence[Pool] = ()
+    runs: dict[str, int] = field(default_factory=dict)
+
+
+def ask_prefect(api: str) -> Orchestrator:
+    """Return pools, workers and numbers of runs by state.
+
+    Parameters
+    ----------
+    api
+        Such as http://127.0.0.1:4200/api; PREFECT_API_AUTH_STRING is used where set.
+    """
+    word = os.environ.get("PREFECT_API_AUTH_STRING", "")
+    name, _, secret = word.partition(":")
+    auth = httpx.BasicAuth(name, secret) if word else None
+    try:
+        with httpx.Client(base_url=api, timeout=PATIENCE_S, auth=auth) as web:
+            version = _get(web, "/admin/version")
+            pools = [
+                _pool(web, found)
+                for found in _post(web, "/work_pools/filter", {"limit": 50})
+            ]
+            runs = {
+                state.lower(): int(
+                    _post(
+                        web,
+                        "/flow_runs/count",
+                        {"flow_runs": {"state": {"type": {"any_": [state]}}}},
+                    )
+                )
+                for state in STATES
+            }
+    except (httpx.HTTPError, ValueError) as error:
+        return Orchestrator(api, problem=f"{type(error).__name__}: {error}")
+    return Orchestrator(api, "", str(version), pools, runs)
+
+
+def _pool(web: httpx.Client, found: dict[str, Any]) -> Pool:
+    workers = _post(web, f"/work_pools/{found['name']}/workers/filter", {"limit": 100})
+    return Pool(
+        name=found["name"],
+        kind=found["type"],
+        is_paused=bool(found["is_paused"]),
+        limit=found["concurrency_limit"],
+        workers=[
+            Worker(w["name"], w["last_heartbeat_time"] or "", w["status"] == "ONLINE")
+            for w in workers
+        ],
+    )
+
+
+def _get(web: httpx.Client, path: str) -> Any:
+    return web.get(path).raise_for_status().json()
+
+
+def _post(web: httpx.Client, path: str, body: dict[str, Any]) -> Any:
+    return web.post(path, json=body).raise_for_status().json()
