@@ -1,0 +1,133 @@
+"""Pages say what the store holds: numbers, states and hours that can be counted."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from dashboard.access.roles import Role
+from dashboard.pages.campaigns import tell_progress
+from fire_core.storage.browsing.campaigns import RunningStep
+from tests.dashboard.lab import EVIL, Browser, Lab, build, enter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    return build(tmp_path_factory.mktemp("lab"))
+
+
+@pytest.fixture
+def viewer(lab: Lab) -> Browser:
+    return enter(lab, Role.VIEWER)
+
+
+def words(page: httpx.Response) -> str:
+    """What a page says, without its markup."""
+    return " ".join(re.sub(r"<[^>]*>", " ", page.text).split())
+
+
+def test_the_list_says_where_each_campaign_stands(viewer: Browser) -> None:
+    text = words(viewer.get("/"))
+    assert "waits for somebody to approve its labels" in text
+    assert "1.00 0.02" in text  # 3600 core-seconds, 60 GPU-seconds
+    assert "study-hidden" not in text
+
+
+@pytest.mark.parametrize(
+    ("late", "pending", "decided", "chosen", "word"),
+    [
+        (-5.0, False, False, True, "running"),
+        (5.0, False, False, True, "gone"),
+        (5.0, False, True, True, "finished"),
+        (-5.0, True, False, True, "approval"),
+        (None, False, True, True, "finished"),
+        (None, False, False, True, "waiting"),
+        (None, False, False, False, "new"),
+    ],
+)
+def test_a_campaign_is_in_one_state(
+    *, late: float | None, pending: bool, decided: bool, chosen: bool, word: str
+) -> None:
+    step = None if late is None else RunningStep("salt", "train", "host", late)
+    found = tell_progress(
+        step,
+        is_pending=pending,
+        is_decided=decided,
+        chosen={(0, "start"): 1} if chosen else {},
+    )
+    assert found.word == word
+
+
+def test_a_campaign_shows_errors_costs_and_owner(viewer: Browser) -> None:
+    text = words(viewer.get("/campaigns/salt"))
+    assert "FIRE 5 100 Li 100 200 0.1" in text
+    assert "9 of 10" in text  # labels done of 4 perturbed, 3 selected, 3 test
+    # an hour of core time, 500 meV/Å better than the foundation model
+    assert "0.002 core-hours per meV/Å" in text
+    assert "Owner: &lt;img" in text
+
+
+def test_plots_hold_the_numbers_of_the_store(viewer: Browser) -> None:
+    page = viewer.get("/campaigns/salt").text
+    found = re.search(r'data-plot="plot-learning">(.*?)</script>', page, re.DOTALL)
+    assert found is not None
+    lines = {line["name"]: line for line in json.loads(found[1])["data"]}
+    assert lines["FIRE, validation"]["y"] == [90.0, 89.0, 88.0]
+    assert lines["FIRE, forgetting"]["y"] == [200.0, 201.0, 202.0]
+    found = re.search(r'data-plot="plot-labels">(.*?)</script>', page, re.DOTALL)
+    assert found is not None
+    done, hours = json.loads(found[1])["data"][:2]
+    assert done["y"] == list(range(1, 10))
+    assert hours["y"][-1] == pytest.approx(9 * 36 / 3600, abs=1e-4)
+
+
+def test_a_property_is_shown_with_its_interval(viewer: Browser, lab: Lab) -> None:
+    assert "youngs modulus: 51.2 ± 1.1 GPa" in words(viewer.get("/properties"))
+    page = words(viewer.get(f"/properties/{lab.facts['property']}"))
+    assert "49 … 53.4" in page
+    answer = viewer.get(f"/properties/{lab.facts['property']}/result.json")
+    assert answer.json()["values"][0]["value"] == 51.2
+
+
+def test_the_system_page_tells_who_did_what_to_operators_alone(lab: Lab) -> None:
+    seen = words(enter(lab, Role.OPERATOR).get("/system"))
+    assert "Who did what" in seen
+    assert "SQLite answers" in seen
+    assert "Who did what" not in words(enter(lab, Role.VIEWER).get("/system"))
+
+
+def test_nothing_new_is_said_in_no_bytes(viewer: Browser) -> None:
+    first = viewer.get("/", headers={"X-Fragment": "1"})
+    assert "<html" not in first.text
+    again = viewer.get(
+        "/", headers={"X-Fragment": "1", "If-None-Match": first.headers["etag"]}
+    )
+    assert again.status_code == httpx.codes.NOT_MODIFIED
+    assert not again.content
+
+
+def test_a_configuration_of_another_version_is_shown(tmp_path: Path) -> None:
+    other = build(tmp_path)
+    with other.store() as store:
+        store.open_campaign("old", json.dumps({"name": "old", "gone": 1}))
+    page = enter(other, Role.VIEWER).get("/campaigns/old")
+    assert page.status_code == httpx.codes.OK
+    assert "written by another version" in page.text
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/campaigns/salt", "/structures", "/labels", "/approve", "/models",
+             "/models/salt/fire", "/properties", "/system", "/api/v1/docs"],
+)  # fmt: skip
+def test_no_name_becomes_markup(viewer: Browser, path: str) -> None:
+    page = viewer.get(path)
+    assert page.status_code == httpx.codes.OK
+    assert EVIL not in page.text
+    assert "<img src=x" not in page.text
