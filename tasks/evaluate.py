@@ -125,11 +125,13 @@ def _judge(
 def _curves(
     predicted: list[Label], test: list[LabelledStructure], nve: StabilityResult
 ) -> bytes:
-    """Pack what the parity and stability plots show."""
+    """Pack what the parity and stability plots show, and of which structures."""
     buffer = io.BytesIO()
     n_atoms = np.array([len(item.atoms) for item in test])
     np.savez_compressed(
         buffer,
+        keys=np.array([item.key for item in test]),
+        n_atoms=n_atoms,
         forces=np.concatenate([label.forces.ravel() for label in predicted]),
         forces_reference=np.concatenate([t.label.forces.ravel() for t in test]),
         energies=np.array([label.energy for label in predicted]) / n_atoms,
