@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from fire_core.storage.store import Store
 
 router = APIRouter()
-CHUNK: Final = 64
+CHUNK: Final = 256
 """Structures in memory at once."""
 
 

@@ -29,11 +29,16 @@ class StructureRow(Base):
     """A structure, once, under its content key."""
 
     __tablename__ = "structure"
-    __table_args__ = (Index("ix_structure_created_at", "created_at", "key"),)
+    __table_args__ = (
+        Index("ix_structure_created_at", "created_at", "key"),
+        # Pages of a list are found in these alone: rows are long, and scattered.
+        Index("ix_structure_formula", "formula", "created_at", "key"),
+        Index("ix_structure_elements", "elements", "created_at", "key"),
+    )
 
     key: Mapped[str] = mapped_column(KEY, primary_key=True)
-    formula: Mapped[str] = mapped_column(String(255), index=True)
-    elements: Mapped[str] = mapped_column(String(255), index=True)
+    formula: Mapped[str] = mapped_column(String(255))
+    elements: Mapped[str] = mapped_column(String(255))
     n_atoms: Mapped[int] = mapped_column(Integer, index=True)
     numbers: Mapped[bytes] = mapped_column(LargeBinary)
     positions: Mapped[bytes] = mapped_column(LargeBinary)

@@ -73,10 +73,11 @@ class StructureBrowsing(StoryBrowsing):
                     (StructureRow.created_at < time)
                     | ((StructureRow.created_at == time) & (StructureRow.key < key))
                 )
-            query = query.order_by(
-                StructureRow.created_at.desc(), StructureRow.key.desc()
-            )
-            rows = connection.execute(query.limit(most))
+            newest = (StructureRow.created_at.desc(), StructureRow.key.desc())
+            keys = query.order_by(*newest).limit(most).subquery()
+            # The page's keys come from indexes alone, and then its few rows.
+            page = select(*LINE).where(StructureRow.key.in_(select(keys.c.key)))
+            rows = connection.execute(page.order_by(*newest))
             return [StructureLine(*row) for row in rows]
 
     def list_formulas(self, most: int = 500) -> list[str]:
@@ -88,8 +89,8 @@ class StructureBrowsing(StoryBrowsing):
 
 
 def _narrow(connection: Connection, wanted: StructureFilter) -> Any:
-    """Return the query of the structures that are looked for."""
-    query = select(*LINE)
+    """Return the query of the keys that are looked for."""
+    query = select(StructureRow.key)
     if wanted.formula is not None:
         query = query.where(StructureRow.formula == wanted.formula)
     if wanted.elements:
