@@ -13,7 +13,7 @@ from fastapi.responses import RedirectResponse
 from dashboard.access.guard import need, own_form
 from dashboard.access.roles import Right, Visitor
 from dashboard.acting import act, take_told
-from dashboard.rendering import render
+from dashboard.rendering import render, root_of
 from fire_core.campaign import PERTURB, SELECTED, TEST
 from fire_core.errors import StoreError, StoreUnavailableError
 from fire_core.records import Decided
@@ -137,7 +137,7 @@ def decide(  # noqa: PLR0913, PLR0917 - each is a part of the address or the for
         return tell_decision(row)
 
     act(request, visitor, Right.APPROVE, f"{campaign}/{round_}/{purpose}", work)
-    return RedirectResponse(f"{request.scope.get('root_path', '')}/approve", 303)
+    return RedirectResponse(f"{root_of(request)}/approve", 303)
 
 
 def count_labels(what: Choice, first: str) -> int | None:

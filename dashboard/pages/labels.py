@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse
 from dashboard.access.guard import need, own_form
 from dashboard.access.roles import Right, Visitor
 from dashboard.acting import act, take_told
-from dashboard.rendering import render
+from dashboard.rendering import render, root_of
 from fire_core.errors import StoreError
 from fire_core.labelling.triage import FIXES
 from fire_core.records import FailureKind, LabelState
@@ -138,7 +138,7 @@ def retry(
         return f"{number} failed label(s) are wanted again"
 
     act(request, visitor, Right.RETRY, f"{theory} {cause}".strip(), work)
-    return RedirectResponse(f"{request.scope.get('root_path', '')}/labels", 303)
+    return RedirectResponse(f"{root_of(request)}/labels", 303)
 
 
 def read_theories(store: Store) -> list[TheoryLine]:

@@ -113,6 +113,24 @@ class ModelTables:
             )
             return [ModelRow(*row) for row in connection.execute(query)]
 
+    def find_models(self, sha: str) -> list[tuple[str, ModelRow]]:
+        """Return (campaign, model) of every model whose file this is, oldest first."""
+        query = (
+            select(
+                ModelTable.campaign,
+                ModelTable.name,
+                ModelTable.blob_sha,
+                ModelTable.parent_sha,
+                ModelTable.config_json,
+                ModelTable.state,
+                ModelTable.created_at,
+            )
+            .where(ModelTable.blob_sha == sha)
+            .order_by(ModelTable.created_at)
+        )
+        with reading(self.engine) as connection:
+            return [(r[0], ModelRow(*r[1:])) for r in connection.execute(query)]
+
     def save_epoch(
         self, campaign: str, model: str, epoch: int, record_json: str, checkpoint: bytes
     ) -> None:
