@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -164,13 +164,17 @@ def plan_slices(filled: Filled, size: int) -> list[Slice]:
     ]
 
 
-def grow(store: Store, filled: Filled, size: int) -> Tally:
-    """Fill the store up to so many structures; return what each part took."""
+def grow(store: Store, filled: Filled, size: int, *, by_copy: bool = True) -> Tally:
+    """Fill the store up to so many structures; return what each part took.
+
+    Without `by_copy`, which only PostgreSQL knows, all go through the store's methods.
+    """
     tally = Tally()
     for theory in THEORIES:
         store.add_theory(theory, "rehearsal", "1", "{}")
     config = load_campaign(EXAMPLE).model_dump_json()
-    for part in plan_slices(filled, size):
+    for planned in plan_slices(filled, size):
+        part = planned if by_copy else replace(planned, own=True)
         _add_structures(store, filled, part, tally)
         store.open_campaign(part.name, config)
         _add_frames(store, filled, part, tally)

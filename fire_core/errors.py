@@ -35,6 +35,10 @@ class StoreUnavailableError(StoreError):
     """The database did not answer for longer than the caller would wait."""
 
 
+class ReadOnlyStoreError(StoreError):
+    """The database takes no changes: a replica, or a file that may only be read."""
+
+
 class GateError(StoreError):
     """A model did not pass, or was not held against, a gate that it needs."""
 

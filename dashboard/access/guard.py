@@ -130,8 +130,13 @@ def refuse(request: Request, visitor: Visitor | None, action: str, why: str) -> 
         outcome=REFUSED,
         detail=why,
     )
+    keep(request, who)
+
+
+def keep(request: Request, action: Action) -> None:
+    """Record an action; where the store cannot, the log has it."""
     store: Store = request.app.state.store()
     try:
-        store.record_action(who)
+        store.record_action(action)
     except StoreError:
-        request.app.state.log.warning("refused and not recorded: %s", who)
+        request.app.state.log.warning("not recorded: %s", action)

@@ -11,6 +11,7 @@ from fastapi.responses import RedirectResponse, Response
 from dashboard.access.guard import (
     NOBODY,
     address_of,
+    keep,
     own_form,
     see,
 )
@@ -42,16 +43,13 @@ def enter(
     visitor = state.doorkeeper.check_password(name, password)
     if visitor is None:
         state.throttle.note(address)
-        state.store().record_action(
-            Action(name, NOBODY, "login", address, REFUSED, "wrong name or password")
-        )
+        why = "wrong name or password"
+        keep(request, Action(name, NOBODY, "login", address, REFUSED, why))
         problem = "That name and password do not belong together."
         return render(request, "login", problem=problem, status=401)
     request.session.clear()  # a word from before is not one of the session after
     request.session.update(name=visitor.name, since=time.time())
-    state.store().record_action(
-        Action(visitor.name, visitor.role.value, "login", address)
-    )
+    keep(request, Action(visitor.name, visitor.role.value, "login", address))
     return RedirectResponse(f"{root_of(request)}/", 303)
 
 

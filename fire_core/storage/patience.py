@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from fire_core.errors import StoreUnavailableError
+from fire_core.errors import ReadOnlyStoreError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +27,8 @@ LASTING: Final = re.compile(
     re.IGNORECASE,
 )
 """PostgreSQL's complaints that only a person mends."""
+
+READ_ONLY: Final = re.compile(r"read-?only (database|transaction)", re.IGNORECASE)
 
 
 def may_pass(error: DBAPIError) -> bool:
@@ -46,6 +48,8 @@ def wait_for(patience_s: float, attempt: Callable[[], Result]) -> Result:
 
     Raises
     ------
+    ReadOnlyStoreError
+        The database takes no changes.
     StoreUnavailableError
         The database is still away.
     """
@@ -54,6 +58,12 @@ def wait_for(patience_s: float, attempt: Callable[[], Result]) -> Result:
         try:
             return attempt()
         except DBAPIError as error:
+            if READ_ONLY.search(str(error.orig)):
+                msg = (
+                    "this database takes no changes, since it is a replica or may only "
+                    "be read; name the one that is written to"
+                )
+                raise ReadOnlyStoreError(msg) from error
             if not may_pass(error):
                 raise
             waited = time.monotonic() - start

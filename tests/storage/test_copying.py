@@ -20,6 +20,7 @@ from fire_core.records import (
     PropertyValue,
     Split,
 )
+from fire_core.storage.actions import Action
 from fire_core.storage.blobs import BlobStore
 from fire_core.storage.campaigns import SelectionRow
 from fire_core.storage.claims import LeaseTerms
@@ -66,6 +67,7 @@ def fill(store: Store) -> None:
     )  # fmt: skip
     store.open_property(asked)
     store.save_part(asked.key, "dynamics-0", b"\x00frames")
+    store.record_action(Action("ada", "operator", "promote", "c/fire"))
     density = PropertyValue("density", 2.07, "g/cm³", 0.01)
     store.finish_property(asked.key, PropertyResult((density,)), 1.5)
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from benchmarks.postgres import Postgres, missing_programs
-from fire_core.errors import StoreError, StoreUnavailableError
+from fire_core.errors import (
+    ReadOnlyStoreError,
+    StoreError,
+    StoreUnavailableError,
+)
 from fire_core.records import LabelState
 from fire_core.storage.claims import Finished, LeaseTerms
 from fire_core.storage.store import Store
@@ -105,3 +109,18 @@ def test_a_url_with_a_password_or_of_another_database_is_refused(
     ) as e:
         Store.open(url, tmp_path)
     assert "secret" not in str(e.value)
+
+
+def test_a_database_that_may_only_be_read_says_so(tmp_path: Path) -> None:
+    url, blobs = f"sqlite:///{tmp_path}/fire.db", tmp_path / "blobs"
+    Store.open(url, blobs).close()
+    with Store.open(url, blobs) as store:
+        event.listen(store.engine, "connect", _only_reading)
+        store.engine.dispose()
+        assert store.count_structures() == 0
+        with pytest.raises(ReadOnlyStoreError, match="takes no changes"):
+            store.add_theory("t", "code", "1", "{}")
+
+
+def _only_reading(connection: Any, _record: object) -> None:
+    connection.execute("PRAGMA query_only=ON")
