@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError
 from typing import TYPE_CHECKING, Any, Final
 
+from fastapi import HTTPException, status
 from pydantic import ValidationError
 
 from fire_core.campaign import PRE_FINE_TUNED, TEST, ZERO_SHOT
@@ -160,9 +161,13 @@ def read_models(store: Store, campaign: str, names: Sequence[str]) -> list[Model
 
 
 def need_facts(store: Store, campaign: str, name: str) -> ModelFacts:
-    """Return one model; StoreError where there is none of that name."""
-    store.need_model(campaign, name)
-    return read_models(store, campaign, [name])[0]
+    """Return one model; where there is none of that name, the answer is 404."""
+    found = read_models(store, campaign, [name])
+    if not found:
+        raise HTTPException(
+            status.HTTP_404_NOT_FOUND, f"there is no model {name!r} of {campaign!r}"
+        )
+    return found[0]
 
 
 def _read_training(config_json: str) -> JsonDict:

@@ -1,0 +1,311 @@
+"""Models: told with their numbers, promoted through gates, rolled back, downloaded."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import numpy as np
+import pytest
+
+from dashboard.access.roles import Role
+from dashboard.pages.model_facts import find_judged, flatten, need_facts, read_parents
+from dashboard.pages.model_parity import judged_keys
+from dashboard.pages.models import list_names
+from fire_core.campaign import GATES
+from fire_core.config.campaign import CampaignConfig
+from fire_core.labelling.theory import theory_from_config
+from fire_core.reading.gates import gates_basis
+from fire_core.reading.results import read_arrays
+from fire_core.records import Gate, GateResult
+from fire_core.storage.models import EvaluationRow
+from tests.dashboard.lab import EVIL, Lab, build, enter
+from tests.dashboard.test_labels import words
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fire_core.storage.store import Store
+
+MODEL = "/models/salt/fire"
+TRAINING: dict[str, Any] = {
+    "settings": {"strategy": "replay", "epochs": 3, "replay": {"ratio": 2.0}},
+    "references": {"shift": {"Cl": -1.0, "Li": -2.0}},
+    "kept_epoch": 1,
+    "epochs": 3,
+    "start_forgetting_force_mae": 180.0,
+}
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    return build(tmp_path)
+
+
+def check(
+    lab: Lab, name: str, *failed: Gate, gates: tuple[Gate, ...] = tuple(Gate)
+) -> None:
+    """Enter gate results as `fire model check` does."""
+    with lab.store() as store:
+        config = read_config(store)
+        theory = theory_from_config(config.theory).fingerprint
+        sha = store.need_model("salt", name).blob_sha
+        results = [
+            GateResult(g, g not in failed, 1.25, 1.5, "eV", f"{g} is 1.25 eV {EVIL}")
+            for g in gates
+        ]
+        kept = {
+            "basis": gates_basis(store, config, theory, sha),
+            "results": [asdict(result) for result in results],
+        }
+        store.save_evaluation("salt", name, GATES, json.dumps(kept))
+
+
+def read_config(store: Store) -> CampaignConfig:
+    row = store.get_campaign("salt")
+    assert row is not None
+    return CampaignConfig.model_validate_json(row.config_json)
+
+
+def add(lab: Lab, name: str, *, parent: str | None = None) -> str:
+    with lab.store() as store:
+        sha = store.blobs.put_bytes(f"weights of {name}".encode())
+        text = json.dumps(TRAINING)
+        store.add_model("salt", name, sha, parent_sha=parent, config_json=text)
+    return sha
+
+
+def state(lab: Lab, name: str) -> str:
+    with lab.store() as store:
+        return store.need_model("salt", name).state
+
+
+def test_the_registry_has_errors_forgetting_and_gates(lab: Lab) -> None:
+    check(lab, "fire", Gate.DIMERS)
+    viewer = enter(lab, Role.VIEWER)
+    text = words(viewer.get("/models"))
+    assert "Models 2" in text
+    assert "– – 100 5 200 +0 % 9 of 10" in text
+    assert "not checked" in text
+    assert words(viewer.get("/models?state=production")).count("No such model.") == 1
+    assert "fire" in words(viewer.get("/models?campaign=salt&state=candidate"))
+
+
+def test_a_models_page_says_what_is_known(lab: Lab) -> None:
+    sha = add(lab, "fire-2", parent="f" * 64)
+    check(lab, "fire-2", Gate.DIMERS)
+    page = enter(lab, Role.VIEWER).get("/models/salt/fire-2")
+    text = words(page)
+    assert "2 of 3" in text
+    assert "Cl Li" in text
+    assert sha in text
+    assert "a foundation model, sha256 ffffffffffff…" in text
+    assert "dimers failed 1.25 1.5 eV dimers is 1.25 eV" in text
+    assert EVIL not in page.text
+    assert "fire model export salt fire-2 model.pt --format lammps" in text
+    assert "Promote to" not in text
+    assert "replay.ratio 2.0" in text
+
+
+def test_the_page_shows_parity_learning_and_the_foundation_model(lab: Lab) -> None:
+    page = enter(lab, Role.VIEWER).get(MODEL)
+    assert page.status_code == httpx.codes.OK
+    for plot in ("plot-learning", "plot-forces", "plot-energies"):
+        assert f'data-plot="{plot}"' in page.text
+    assert "force RMSE 600 100 -83 % meV/Å" in words(page)
+
+
+def test_a_missing_curve_leaves_the_rest(lab: Lab) -> None:
+    with lab.store() as store:
+        row = store.get_evaluation("salt", "fire", "test-1")
+        assert row is not None
+        store.blobs.delete(json.loads(row.result_json)["curves_blob"])
+    page = enter(lab, Role.VIEWER).get(MODEL)
+    assert page.status_code == httpx.codes.OK
+    assert "is missing" in page.text
+
+
+def test_a_campaign_of_another_version_gets_a_sentence(lab: Lab) -> None:
+    with lab.store() as store:
+        store.open_campaign("old", '{"knob_of_yore": 1}')
+        sha = lab.facts["sha"]
+        store.add_model("old", "fire", sha, parent_sha=None, config_json="{}")
+    operator = enter(lab, Role.OPERATOR)
+    for path in ("/models", "/models/old/fire"):
+        page = operator.get(path)
+        assert page.status_code == httpx.codes.OK
+        assert "stored by another version of FIRE" in page.text
+    answer = operator.post("/models/old/fire/promote", to="staging")
+    assert answer.status_code == httpx.codes.CONFLICT
+
+
+def test_an_operator_promotes_through_gates_and_rolls_back(lab: Lab) -> None:
+    add(lab, "fire-2")
+    for name in ("fire", "fire-2"):
+        check(lab, name)
+    operator = enter(lab, Role.OPERATOR)
+    for name in ("fire", "fire-2"):
+        path = f"/models/salt/{name}/promote"
+        answer = operator.post(path, to="production", reason=f"good {EVIL}")
+        assert answer.status_code == httpx.codes.SEE_OTHER
+    assert (state(lab, "fire"), state(lab, "fire-2")) == ("retired", "production")
+    page = operator.get("/models/salt/fire-2")
+    assert EVIL not in page.text
+    assert "it passed 10 of 10 required gates." in page.text
+    answer = operator.post("/models/salt/rollback", reason="worse")
+    assert answer.headers["location"] == "/models/salt/fire"
+    assert (state(lab, "fire"), state(lab, "fire-2")) == ("production", "retired")
+    with lab.store() as store:
+        rolled, second, first = [r.action for r in store.list_actions(3)]
+        *_, last = store.list_promotions("salt")
+    assert (rolled.action, rolled.actor) == ("roll back", "olga")
+    assert second.subject == "salt/fire-2 to production"
+    assert first.outcome == "done"
+    assert (last.actor, last.reason) == ("olga", "worse")
+
+
+def test_without_its_gates_a_model_stays(lab: Lab) -> None:
+    check(lab, "fire", Gate.DIMERS, gates=(Gate.DIMERS, Gate.SHEAR))
+    answer = enter(lab, Role.OPERATOR).post(f"{MODEL}/promote", to="staging")
+    assert answer.status_code == httpx.codes.CONFLICT
+    text = words(answer)
+    assert "Failed dimers : dimers is 1.25 eV" in text
+    assert "energy error, force error" in text
+    assert "fire model check salt fire" in text
+    assert EVIL not in answer.text
+    assert state(lab, "fire") == "candidate"
+    with lab.store() as store:
+        last = store.list_actions(1)[0].action
+    assert (last.action, last.outcome) == ("promote", "refused")
+    assert "9 of 10 required gates are not passed" in last.detail
+
+
+def test_nothing_before_production_to_roll_back_to(lab: Lab) -> None:
+    answer = enter(lab, Role.OPERATOR).post("/models/salt/rollback")
+    assert answer.status_code == httpx.codes.CONFLICT
+    assert "no model in production" in answer.text
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.MEMBER])
+def test_only_an_operator_promotes_or_rolls_back(lab: Lab, role: Role) -> None:
+    check(lab, "fire")
+    browser = enter(lab, role)
+    assert "Promote to" not in browser.get(MODEL).text
+    for path in (f"{MODEL}/promote", "/models/salt/rollback"):
+        answer = browser.post(path, to="staging")
+        assert answer.status_code == httpx.codes.FORBIDDEN
+        with lab.store() as store:
+            last = store.list_actions(1)[0].action
+        assert (last.role, last.outcome) == (role.value, "refused")
+    assert state(lab, "fire") == "candidate"
+
+
+def test_a_download_is_the_file_and_is_recorded(lab: Lab) -> None:
+    answer = enter(lab, Role.VIEWER).get(f"{MODEL}/download")
+    assert hashlib.sha256(answer.content).hexdigest() == lab.facts["sha"]
+    name = answer.headers["content-disposition"]
+    assert name == 'attachment; filename="salt-fire.model"'
+    with lab.store() as store:
+        last = store.list_actions(1)[0].action
+        place = store.blobs.path(lab.facts["sha"])
+    assert (last.actor, last.action, last.subject) == ("vera", "download", "salt/fire")
+    place.write_bytes(b"something else")
+    damaged = enter(lab, Role.VIEWER).get(f"{MODEL}/download")
+    assert damaged.status_code == httpx.codes.CONFLICT
+
+
+def test_two_models_side_by_side(lab: Lab) -> None:
+    add(lab, "fire-2")
+    viewer = enter(lab, Role.VIEWER)
+    page = viewer.get("/models/compare?a=salt/fire&b=salt/fire-2")
+    text = words(page)
+    assert "strategy – replay" in text
+    assert "force RMSE 100 – – – meV/Å" in text
+    assert 'data-plot="plot-learning"' in page.text
+    codes = {
+        "?a=salt/fire": 422, "?a=salt/fire&b=salt/none": 404, "": 422,
+        "?a=salt/fire&b=salt/fire": 200, "?a=/&b=/": 422,
+    }  # fmt: skip
+    found = {q: viewer.get(f"/models/compare{q}").status_code for q in codes}
+    assert found == codes
+
+
+def test_what_is_not_there_is_said(lab: Lab) -> None:
+    viewer = enter(lab, Role.VIEWER)
+    assert viewer.get("/models/salt/none").status_code == httpx.codes.NOT_FOUND
+    assert viewer.get("/models/none/fire").status_code == httpx.codes.NOT_FOUND
+
+
+def test_parents_lead_to_the_foundation_model(lab: Lab) -> None:
+    first = add(lab, "a", parent="f" * 64)
+    second = add(lab, "b", parent=first)
+    add(lab, "c", parent=second)
+    with lab.store() as store:
+        chain = read_parents(store, store.need_model("salt", "c"))
+    assert [(p.campaign, p.name) for p in chain] == [
+        ("salt", "b"), ("salt", "a"), ("", ""),
+    ]  # fmt: skip
+    assert chain[-1].sha == "f" * 64
+
+
+def test_a_judgement_is_found_by_kind_and_round() -> None:
+    rows = [
+        EvaluationRow(kind, f"test-{round_}", json.dumps({"of": f"{kind} {round_}"}))
+        for kind in ("zero_shot", "pre_fine_tuned", "fire", "committee-1")
+        for round_ in (1, 2)
+    ]
+    names = ("pre_fine_tuned", "fire", "fire-2", "committee-1", "committee-1-2")
+    found = {name: find_judged(rows, name) for name in names}
+    texts = {name: judged and judged.result["of"] for name, judged in found.items()}
+    assert texts == {
+        "pre_fine_tuned": "pre_fine_tuned 2", "fire": "fire 1", "fire-2": "fire 2",
+        "committee-1": "committee-1 1", "committee-1-2": "committee-1 2",
+    }  # fmt: skip
+    assert find_judged(rows, "vanilla") is None
+
+
+def test_studies_are_shown_where_asked_for() -> None:
+    states = {"salt": [("fire", "candidate")], "study-a": [("cell", "candidate")]}
+    assert list_names(states, "", "") == [("salt", "fire")]
+    assert list_names(states, "study-a", "") == [("study-a", "cell")]
+    assert list_names(states, "", "production") == []
+
+
+def test_settings_are_flat() -> None:
+    value = {"a": {"b": 1, "c": {}}, "d": [1, 2], "e": None, "f": "word"}
+    assert flatten(value) == {
+        "a.b": "1", "a.c": "{}", "d": "[1, 2]", "e": "null", "f": "word",
+    }  # fmt: skip
+
+
+def test_forces_are_shown_by_element_with_the_worst_structures(lab: Lab) -> None:
+    with lab.store() as store:
+        row = store.get_selection("salt", 1, "test")
+        stored = store.get_evaluation("salt", "fire", "test-1")
+        assert row is not None
+        assert stored is not None
+        judgement = json.loads(stored.result_json)
+        numbers = read_arrays(store, judgement["curves_blob"])
+        numbers["forces"][30] = numbers["forces_reference"][30] + 5.0  # of the second
+        buffer = io.BytesIO()
+        np.savez(buffer, **numbers, keys=np.array(row.keys))
+        judgement["curves_blob"] = store.blobs.put_bytes(buffer.getvalue())
+        store.save_evaluation("salt", "fire", "test-1", json.dumps(judgement))
+    page = enter(lab, Role.VIEWER).get(MODEL)
+    assert "Forces by element" in words(page)
+    places = [page.text.index(f'/structures/{key}">') for key in row.keys]
+    assert places[1] == min(places)
+    assert " 5000 " in words(page)
+
+
+def test_elements_are_told_only_where_the_labels_are_the_same(lab: Lab) -> None:
+    """The judgement of the lab is of other labels than the store has."""
+    with lab.store() as store:
+        facts = need_facts(store, "salt", "fire")
+        assert facts.judged is not None
+        arrays = read_arrays(store, facts.judged.result["curves_blob"])
+        assert judged_keys(store, facts, arrays) == []
