@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import time
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from fire_core.campaign import (
 from fire_core.records import LabelState, Split
 from fire_core.storage.store import Store
 from tests.campaign.conftest import start_campaign, write_campaign
+from tests.dashboard import browser
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,6 +129,30 @@ def test_committee_members_differ_in_data_and_weights(
         assert parts[0] != parts[1]
         settings = json.loads(store.need_model("tiny", names[0]).config_json)
         assert settings["references"]["undetermined"] == ["Cl", "F", "Li"]
+
+
+def test_people_use_the_dashboard(
+    whole: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    folder, _ = whole
+    shutil.copytree(folder / ".fire", tmp_path / ".fire")
+    theory = browser.prepare(tmp_path, "tiny")
+    with browser.serve(tmp_path) as address:
+        browser.use_dashboard(address, "tiny", tmp_path)
+    with open_store(tmp_path) as store:
+        approval = store.get_approval("tiny", 2, "selected")
+        assert approval is not None
+        assert (approval.n_approved, approval.actor, approval.reason) == (
+            *(4, "olga", "enough"),
+        )
+        assert store.label_counts(theory).get(LabelState.FAILED, 0) == 0
+        assert store.need_model("tiny", FIRE).state == "staging"
+        done = {(a.action.actor, a.action.action, a.action.outcome)
+                for a in store.list_actions()}  # fmt: skip
+    assert {
+        ("olga", action, "done") for action in ("approve", "retry", "promote")
+    } <= done
+    assert ("olga", "login", "refused") in done
 
 
 def test_killed_in_labelling_dynamics_and_training_it_ends_the_same(
