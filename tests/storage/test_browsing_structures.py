@@ -1,4 +1,4 @@
-"""Structures are found by each of their traits, and told with all that became of them."""
+"""Structures are found by each of their traits, and told with all that became."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from ase import Atoms
 from ase.build import bulk
 from sqlalchemy import inspect
 
@@ -21,6 +20,8 @@ from fire_core.storage.tables import StructureRow
 from tests.storage.conftest import THEORY, make_frames, make_label
 
 if TYPE_CHECKING:
+    from ase import Atoms
+
     from fire_core.storage.store import Store
 
 OTHER = "theory-2"
