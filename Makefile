@@ -5,9 +5,10 @@ BIN := $(VENV)/bin
 # No telemetry, and a temporary Prefect server may take long to start on two cores.
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
+export NO_MKDOCS_2_WARNING := 1
 export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS := 120
 
-.PHONY: campaign test lint install pretrain clean
+.PHONY: campaign test docs lint install pretrain clean
 
 campaign: $(VENV)/.installed
 	$(BIN)/fire campaign run examples/licl_gaf3.yaml
@@ -18,7 +19,12 @@ test: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/codespell
+	$(BIN)/python -m mkdocs build --strict
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# Into build/docs/index.html; every warning is an error.
+docs: $(VENV)/.installed-dev
+	$(BIN)/python -m mkdocs build --strict
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/pre-commit run --all-files

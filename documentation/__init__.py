@@ -1,0 +1,1 @@
+"""The documentation's tools: pages that are generated, checked and followed."""
