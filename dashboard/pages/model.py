@@ -17,7 +17,7 @@ from dashboard.pages.model_numbers import tabulate
 from dashboard.pages.model_parity import read_parity
 from dashboard.rendering import render, root_of
 from fire_core.errors import GateError, StoreError, StoreUnavailableError
-from fire_core.records import Split
+from fire_core.records import JsonDict, Split
 from fire_core.storage.actions import DONE
 from fire_core.storage.promotions import FROM, PRODUCTION, STAGING, Signature
 
@@ -49,7 +49,7 @@ def show(
     facts = need_facts(store, campaign, name)
     parity, problem = try_parity(store, facts)
     parts = list(store.get_dataset(campaign, name).values())
-    results = [None, None]
+    results: list[JsonDict | None] = [None, None]
     if facts.judged is not None:
         results = [facts.judged.foundation, facts.judged.result]
     return render(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fastapi import HTTPException, status
 from pydantic import ValidationError
 
-from fire_core.campaign import PRE_FINE_TUNED, TEST, ZERO_SHOT
+from fire_core.campaign import GATES, PRE_FINE_TUNED, TEST, ZERO_SHOT
 from fire_core.config.campaign import STUDY_PREFIX, CampaignConfig
 from fire_core.errors import StoreError, StoreUnavailableError
 from fire_core.labelling.theory import theory_from_config
@@ -69,6 +69,15 @@ class Gates:
     def failed(self) -> list[GateResult]:
         """Required gates that were failed."""
         return [r for r in self.results if not r.passed and r.name in self.required]
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a campaign asks of its models; without a configuration, why nobody knows."""
+
+    config: CampaignConfig | None
+    theory: str
+    problem: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,15 +155,15 @@ def read_models(store: Store, campaign: str, names: Sequence[str]) -> list[Model
     """Return models of one campaign, oldest first."""
     rows = [row for row in store.list_models(campaign) if row.name in set(names)]
     evaluations = store.list_evaluations(campaign)
-    stored = store.get_campaign(campaign)
-    checked = {row.model for row in evaluations if row.dataset == "gates"}
+    terms = read_terms(store.get_campaign(campaign))
+    checked = {row.model for row in evaluations if row.dataset == GATES}
     return [
         ModelFacts(
             campaign=campaign,
             row=row,
             training=_read_training(row.config_json),
             judged=find_judged(evaluations, row.name),
-            gates=read_gates(store, stored, row.name, is_known=row.name in checked),
+            gates=read_gates(store, terms, row.name, is_known=row.name in checked),
         )
         for row in rows
     ]
@@ -208,23 +217,39 @@ def _round_of(dataset: str) -> int | None:
     return int(tail) if head == TEST and tail.isdigit() else None
 
 
-def read_gates(
-    store: Store, stored: CampaignRow | None, name: str, *, is_known: bool = True
-) -> Gates:
-    """Return how a model stands before its campaign's gates, or why nobody can say."""
+def read_terms(stored: CampaignRow | None) -> Terms:
+    """Return what a campaign asks of its models, or why nobody can say."""
     if stored is None or stored.name.startswith(STUDY_PREFIX):
-        return Gates(problem="a study's models are compared, not promoted")
+        return Terms(None, "", "a study's models are compared, not promoted")
     try:
         config = CampaignConfig.model_validate_json(stored.config_json)
+        return Terms(config, theory_from_config(config.theory).fingerprint, "")
     except ValidationError:
-        return Gates(problem=OLDER)
-    required = config.evaluate.gates.required
-    try:
-        theory = theory_from_config(config.theory).fingerprint
-        results = known_gates(store, config, theory, name) if is_known else []
+        return Terms(None, "", OLDER)
     except PackageNotFoundError as error:
         problem = f"the theory level's program is not installed here: {error}"
-        return Gates(required, problem=problem)
+        return Terms(None, "", problem)
+
+
+def read_gates(store: Store, terms: Terms, name: str, *, is_known: bool) -> Gates:
+    """Return how a model stands before its campaign's gates.
+
+    Parameters
+    ----------
+    store
+        Where the campaign is.
+    terms
+        Of the campaign.
+    name
+        The model.
+    is_known
+        Whether results are on record; they may hold no longer.
+    """
+    if terms.config is None:
+        return Gates(problem=terms.problem)
+    required, theory = terms.config.evaluate.gates.required, terms.theory
+    try:
+        results = known_gates(store, terms.config, theory, name) if is_known else []
     except StoreUnavailableError:
         raise
     except StoreError as error:

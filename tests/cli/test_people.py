@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import stat
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from dashboard.access.roles import Role
 from dashboard.access.tokens import read_secret, read_token
 from fire_core.config.environment import DASHBOARD_PEOPLE
 from fire_core.errors import ConfigError
+from fire_core.storage.store import Store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,3 +103,14 @@ def test_a_token_is_the_persons_until_its_day(file: Path) -> None:
     token = fire("token", "ada", "--days", "2", file=file).stdout.strip()
     assert read_token(read_secret(file), token) == "ada"
     assert token not in file.read_text()
+
+
+def test_a_retry_on_the_console_is_recorded(tmp_path: Path) -> None:
+    url, blobs = f"sqlite:///{tmp_path}/fire.db", str(tmp_path / "blobs")
+    options = ["--cause", "crashed", "--db", url, "--blobs", blobs]
+    done = CliRunner().invoke(app, ["label", "retry", "abc", *options])
+    assert done.stdout.strip() == "0 labels are wanted again"
+    with Store.open(url, blobs) as store:
+        (row,) = store.list_actions()
+    assert (row.action.actor, row.action.role) == (getpass.getuser(), "console")
+    assert (row.action.action, row.action.subject) == ("retry", "abc crashed")
