@@ -42,7 +42,8 @@ def show(
     drawn = read_map(store, campaign, round_)
     shown = [] if drawn is None else shown_points(drawn).tolist()
     places = {point: place for place, point in enumerate(shown)}
-    picked = [] if drawn is None else drawn.picked
+    picked: list[int | None] = [] if drawn is None else [*drawn.picked]
+    is_known = drawn is not None and bool(drawn.frames)
     return render(
         request,
         "map",
@@ -57,10 +58,10 @@ def show(
                 choice.picks, picked or [None] * len(choice.picks), strict=False
             )
         ],
-        has_map=bool(shown),
+        has_map=bool(shown) and (is_known or bool(choice.picks)),
         shown=len(shown),
         points=0 if drawn is None else len(drawn.temperatures),
-        is_known=drawn is not None and bool(drawn.frames),
+        is_known=is_known,
         explained=(0.0, 0.0) if drawn is None else drawn.explained,
     )
 
@@ -126,7 +127,7 @@ def points_to_view(
         else [reason.key for reason in reasons if reason is not None]
     )
     parts = [f"{100 * part:.0f} % of the variance" for part in drawn.explained]
-    columns = {
+    columns: dict[str, tuple[Sequence[Any], str, str]] = {
         "PC1": (_rounded(drawn.coordinates[shown, 0]), "", parts[0]),
         "PC2": (_rounded(drawn.coordinates[shown, 1]), "", parts[1]),
         "temperature": (_rounded(drawn.temperatures[shown]), "K", ""),

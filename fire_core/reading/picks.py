@@ -223,8 +223,9 @@ def _reasons(
     row: SelectionRow, kept: list[dict[str, Any]] | None
 ) -> list[PickedBecause]:
     if kept is not None:
-        names = PickedBecause.__slots__
-        reasons = [PickedBecause(**{k: pick.get(k) for k in names}) for pick in kept]
+        names = set(PickedBecause.__slots__)
+        known = ({k: v for k, v in pick.items() if k in names} for pick in kept)
+        reasons = [PickedBecause(**pick) for pick in known]
         return sorted(reasons, key=lambda reason: reason.rank)
     return [
         PickedBecause(pick.rank, key, pick.cluster, pick.cluster_size, pick.distance)

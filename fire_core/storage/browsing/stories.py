@@ -270,8 +270,12 @@ def _choices(connection: Connection, key: str, most: int) -> list[Chosen]:
         .order_by(SelectionMember.campaign, SelectionMember.round)
     )
     return [
-        Chosen(*row[:5], pick=Pick(**json.loads(row[5])) if row[5] else None)
-        for row in connection.execute(query.limit(most))
+        Chosen(
+            c, round_, purpose, rank, method, Pick(**json.loads(why)) if why else None
+        )
+        for c, round_, purpose, rank, method, why in connection.execute(
+            query.limit(most)
+        )
     ]
 
 
