@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 
@@ -14,6 +14,7 @@ from fire_core.storage.tables import (
     LabelTable,
     SelectionMember,
     StructureRow,
+    TheoryRow,
     UsageTable,
 )
 
@@ -112,7 +113,7 @@ class LabelBrowsing:
                 func.count(),
                 func.min(LabelTable.lease_until),
             )
-            .where(LabelTable.state == LabelState.CLAIMED.value)
+            .where(_of_any_theory(), LabelTable.state == LabelState.CLAIMED.value)
             .group_by(LabelTable.owner, LabelTable.theory)
             .order_by(LabelTable.owner)
         )
@@ -128,7 +129,7 @@ class LabelBrowsing:
         latest = func.max(LabelTable.id)
         query = (
             select(LabelTable.theory, LabelTable.failure_kind, func.count(), latest)
-            .where(LabelTable.state == LabelState.FAILED.value)
+            .where(_of_any_theory(), LabelTable.state == LabelState.FAILED.value)
             .group_by(LabelTable.theory, LabelTable.failure_kind)
             .order_by(func.count().desc())
         )
@@ -176,3 +177,8 @@ class LabelBrowsing:
         )
         with reading(self.engine) as connection:
             return [(row[0], row[1]) for row in connection.execute(query)]
+
+
+def _of_any_theory() -> Any:
+    """Return what is always true, and lets the index of theory and state be used."""
+    return LabelTable.theory.in_(select(TheoryRow.fingerprint))
