@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import numpy as np
@@ -39,7 +40,7 @@ def show(
     """Show the map and the picks of a round."""
     store: Store = request.app.state.store()
     choice = _need_choice(store, campaign, round_)
-    drawn = read_map(store, campaign, round_)
+    drawn = _keep_map(store, campaign, round_)
     shown = [] if drawn is None else shown_points(drawn).tolist()
     places = {point: place for place, point in enumerate(shown)}
     picked: list[int | None] = [] if drawn is None else [*drawn.picked]
@@ -77,12 +78,18 @@ def send_points(
     del visitor
     store: Store = request.app.state.store()
     choice = _need_choice(store, campaign, round_)
-    drawn = read_map(store, campaign, round_)
+    drawn = _keep_map(store, campaign, round_)
     if drawn is None:
         raise HTTPException(404, f"round {round_} of {campaign!r} has no map")
     headers = {"Cache-Control": "private, max-age=3600"}  # a choice never changes
     name = f"{campaign}, round {round_}"
     return JSONResponse(points_to_view(name, drawn, choice), headers=headers)
+
+
+@lru_cache(maxsize=4)
+def _keep_map(store: Store, campaign: str, round_: int) -> CandidateMap | None:
+    """Read the map of a choice that was made; it never changes after that."""
+    return read_map(store, campaign, round_)
 
 
 def _need_choice(store: Store, campaign: str, round_: int) -> RoundChoice:

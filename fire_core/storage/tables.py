@@ -34,12 +34,13 @@ class StructureRow(Base):
         # Pages of a list are found in these alone: rows are long, and scattered.
         Index("ix_structure_formula", "formula", "created_at", "key"),
         Index("ix_structure_elements", "elements", "created_at", "key"),
+        Index("ix_structure_n_atoms", "n_atoms", "created_at", "key"),
     )
 
     key: Mapped[str] = mapped_column(KEY, primary_key=True)
     formula: Mapped[str] = mapped_column(String(255))
     elements: Mapped[str] = mapped_column(String(255))
-    n_atoms: Mapped[int] = mapped_column(Integer, index=True)
+    n_atoms: Mapped[int] = mapped_column(Integer)
     numbers: Mapped[bytes] = mapped_column(LargeBinary)
     positions: Mapped[bytes] = mapped_column(LargeBinary)
     cell: Mapped[bytes] = mapped_column(LargeBinary)

@@ -13,7 +13,7 @@ down_revision = "0005"
 branch_labels = None
 depends_on = None
 
-COLUMNS = ("formula", "elements")
+COLUMNS = ("formula", "elements", "n_atoms")
 
 
 def upgrade() -> None:
