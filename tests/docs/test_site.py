@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,6 +18,11 @@ from documentation.pages import GENERATED
 from documentation.picture import NUMBERS, PICTURE, draw
 from documentation.schema import describe_type
 from fire_core.config.load import config_schema
+from fire_core.report.campaign_report import make_results
+from tests.report.conftest import report_data  # noqa: F401 - a fixture
+
+if TYPE_CHECKING:
+    from fire_core.report.data import ReportData
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -55,12 +61,13 @@ def test_a_broken_link_fails_the_build(tmp_path: Path) -> None:
         (tmp_path / part).symlink_to(ROOT / part)
     shutil.copy(ROOT / "mkdocs.yml", tmp_path)
     page = tmp_path / "docs" / "method.md"
-    text = page.read_text(encoding="utf-8")
-    for link in ("nowhere.md", "selection.md#nowhere", "../benchmarks/nowhere.py"):
-        page.write_text(f"{text}\n[there]({link})\n", encoding="utf-8")
-        done = build(tmp_path, tmp_path / "site")
-        assert done.returncode != 0, link
-        assert "nowhere" in done.stdout + done.stderr
+    bad = ("gone.md", "selection.md#gone", "../benchmarks/gone.py")
+    links = "\n".join(f"[there]({link})\n" for link in bad)
+    page.write_text(page.read_text(encoding="utf-8") + links, encoding="utf-8")
+    done = build(tmp_path, tmp_path / "site")
+    assert done.returncode != 0
+    said = done.stdout + done.stderr
+    assert not [link for link in bad if f"'{link}'" not in said]
 
 
 def test_the_reference_has_every_key_with_its_type() -> None:
@@ -111,3 +118,13 @@ def test_the_picture_is_drawn_from_the_numbers_beside_it() -> None:
     assert f">{force['fire']:.0f}</text>" in drawn
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert f"{force['zero_shot']:.0f} meV/Å zero-shot" in readme
+
+
+def test_the_page_of_results_names_every_key(
+    report_data: ReportData,  # noqa: F811
+) -> None:
+    page = (ROOT / "docs" / "reference" / "results.md").read_text(encoding="utf-8")
+    results = make_results(report_data)
+    keys = [*results, *results["models"]["fire"], *results["models"]]
+    assert not [key for key in keys if f"`{key}`" not in page]
+    assert f"`{results['format']}`" in page
