@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from dashboard.access.guard import keep
 from dashboard.rendering import FRAGMENT
 from fire_core.errors import StoreError, StoreUnavailableError
 from fire_core.storage.actions import DONE, REFUSED, Action
@@ -60,17 +61,13 @@ def act(
 def note(
     request: Request, visitor: Visitor, right: Right, what: tuple[str, str, str]
 ) -> None:
-    """Record a subject, its outcome and the detail.
-
-    What is done is done: a record that the database does not take goes to the log.
-    """
+    """Record a subject, its outcome and the detail."""
     subject, outcome, detail = what
     role = visitor.role.value
-    action = Action(visitor.name, role, right.value, subject, outcome, detail)
-    try:
-        request.app.state.store().record_action(action)
-    except StoreError:
-        request.app.state.log.warning("done and not recorded: %s", action)
+    keep(
+        request,
+        Action(visitor.name, role, right.value, subject, outcome, detail),
+    )
 
 
 def take_told(request: Request) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import re
 from dataclasses import dataclass, field
+from html import unescape
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -55,6 +57,12 @@ class Lab:
     def store(self) -> Store:
         return Store.open(self.url, self.blobs)
 
+    def chosen(self, purpose: str, round_: int = 1) -> list[str]:
+        with self.store() as opened:
+            row = opened.get_selection("salt", round_, purpose)
+        assert row is not None
+        return row.keys
+
 
 @dataclass
 class Browser:
@@ -101,6 +109,11 @@ def enter(lab: Lab, role: Role) -> Browser:
     answer = browser.post("/login", name=NAMES[role], password=SECRET)
     assert answer.status_code == httpx.codes.SEE_OTHER, answer.text
     return browser
+
+
+def words(page: httpx.Response) -> str:
+    """Return what a page says, without its markup."""
+    return unescape(" ".join(re.sub(r"<[^>]*>", " ", page.text).split()))
 
 
 def build(folder: Path, url: str | None = None) -> Lab:

@@ -9,15 +9,10 @@ import numpy as np
 import pytest
 
 from dashboard.access.tokens import make_token
-from tests.dashboard.lab import Browser, Lab, build
+from tests.dashboard.lab import Browser, Lab
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    return build(tmp_path_factory.mktemp("lab"))
 
 
 def script(app: FastAPI, name: str = "vera", days: float = 1.0) -> Browser:

@@ -11,7 +11,7 @@ from starlette.routing import Mount
 
 from dashboard.access.roles import Role
 from dashboard.settings import LARGEST
-from tests.dashboard.lab import Browser, Lab, build, enter
+from tests.dashboard.lab import Browser, Lab, enter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,11 +19,6 @@ if TYPE_CHECKING:
     from fastapi import APIRouter, FastAPI
 
 TOLD_TO_ALL = {"/login", "/health"}
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    return build(tmp_path_factory.mktemp("lab"))
 
 
 def routes(app: FastAPI | APIRouter, before: str = "") -> Iterator[tuple[str, str]]:

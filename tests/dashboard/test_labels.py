@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import httpx
@@ -11,7 +10,7 @@ import pytest
 from dashboard.access.roles import Role
 from fire_core.records import Failure, FailureKind, LabelState
 from fire_core.storage.claims import LeaseTerms
-from tests.dashboard.lab import EVIL, Browser, Lab, build, enter
+from tests.dashboard.lab import EVIL, Browser, Lab, build, enter, words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,10 +21,6 @@ THEORY = "theory-1"
 @pytest.fixture
 def lab(tmp_path: Path) -> Lab:
     return build(tmp_path)
-
-
-def words(page: httpx.Response) -> str:
-    return " ".join(re.sub(r"<[^>]*>", " ", page.text).split())
 
 
 def test_counts_pace_and_what_is_left(lab: Lab) -> None:
