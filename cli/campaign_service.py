@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from fire_core.storage.approvals import ApprovalRow
 
 
-def submit(file: Annotated[Path, typer.Argument(help="Campaign file, YAML.")]) -> None:
+def submit(
+    file: Annotated[Path, typer.Argument(help="Campaign file, YAML.")],
+    as_json: AsJson = False,
+) -> None:
     """Start a campaign on the service of PREFECT_API_URL, and return at once.
 
     Where the file does not say it, the service's own store and report folder are used.
@@ -61,6 +64,10 @@ def submit(file: Annotated[Path, typer.Argument(help="Campaign file, YAML.")]) -
         msg = f"the Prefect server at {api} does not answer: {error}"
         raise FireError(msg) from error
     page = f"{api.removesuffix('/api')}/runs/flow-run/{run.id}"
+    if as_json:
+        facts = {"campaign": config.name, "flow_run": str(run.id), "page": page}
+        typer.echo(json.dumps(facts))
+        return
     typer.echo(f"campaign {config.name} is submitted: {page}")
 
 
@@ -84,6 +91,7 @@ def approve(
     reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
     db: Database = DEFAULT_DB,
     blobs: Blobs = DEFAULT_BLOBS,
+    as_json: AsJson = False,
 ) -> None:
     """Approve the labels that a campaign waits for; the campaign then goes on."""
     with Store.open(db, blobs) as store:
@@ -95,10 +103,15 @@ def approve(
                 f"{', '.join(others) or 'none'})"
             )
             raise StoreError(msg)
-        Console().print(_table(rows))
+        if not as_json:
+            Console().print(_table(rows))
         decided = Decided(labels, getpass.getuser(), reason)
         row = store.decide_approval(name, rows[0].round, rows[0].purpose, decided)
     told = _resume(row)
+    if as_json:
+        decision = {"state": row.state.value, "approved": row.n_approved, "run": told}
+        typer.echo(json.dumps(_facts(row) | decision))
+        return
     typer.echo(f"{row.n_approved} of {row.n_asked} labels {row.state}; {told}")
 
 

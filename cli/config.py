@@ -9,13 +9,17 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from cli.options import AsJson
 from fire_core.config.load import config_schema, load_campaign
 
 app = typer.Typer(no_args_is_help=True)
 
 
 @app.command()
-def check(file: Annotated[Path, typer.Argument(help="Campaign file, YAML.")]) -> None:
+def check(
+    file: Annotated[Path, typer.Argument(help="Campaign file, YAML.")],
+    as_json: AsJson = False,
+) -> None:
     """Explain what is wrong with a campaign file, where, and what was expected.
 
     The starting structures are built or read too, so that a missing file or
@@ -25,11 +29,23 @@ def check(file: Annotated[Path, typer.Argument(help="Campaign file, YAML.")]) ->
 
     config = load_campaign(file)
     start = build_system(config.system, file.parent)
-    console = Console()
-    console.print(f"[green]{file} is a valid campaign[/green]: {config.name}")
     explored = config.explore.replicas * config.explore.steps
     frames = config.rounds * explored // config.explore.save_every
     labels = config.perturb.n + config.rounds * config.select.n + config.evaluate.n
+    if as_json:
+        facts = {
+            "name": config.name,
+            "starts": [
+                {"formula": a.get_chemical_formula(), "atoms": len(a)} for a in start
+            ],
+            "candidates": frames,
+            "labels": labels,
+            "theory": config.theory.kind,
+        }
+        typer.echo(json.dumps(facts))
+        return
+    console = Console()
+    console.print(f"[green]{file} is a valid campaign[/green]: {config.name}")
     sizes = ", ".join(f"{a.get_chemical_formula()} ({len(a)} atoms)" for a in start[:3])
     more = f" and {len(start) - 3} more" if len(start) > 3 else ""
     console.print(f"starts from {sizes}{more}", highlight=False)

@@ -50,12 +50,14 @@ def retry(
     ] = None,
     db: Database = DEFAULT_DB,
     blobs: Blobs = DEFAULT_BLOBS,
+    as_json: AsJson = False,
 ) -> None:
     """Make failed labels wanted again; the next run of their campaign takes them."""
     with Store.open(db, blobs) as store:
-        told = f"{store.retry_labels(theory, cause)} labels are wanted again"
+        number = store.retry_labels(theory, cause)
+        told = f"{number} labels are wanted again"
         subject = theory if cause is None else f"{theory} {cause}"
         store.record_action(
             Action(getpass.getuser(), "console", "retry", subject, detail=told)
         )
-    typer.echo(told)
+    typer.echo(json.dumps({"wanted": number}) if as_json else told)

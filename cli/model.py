@@ -152,13 +152,14 @@ def check(
 
 
 @app.command()
-def promote(
+def promote(  # noqa: PLR0913, PLR0917 - options of one command
     campaign: Campaign,
     name: Model,
     to: Annotated[Stage, typer.Option(help="Where to.")] = Stage.STAGING,
     reason: Reason = "",
     db: Database = DEFAULT_DB,
     blobs: Blobs = DEFAULT_BLOBS,
+    as_json: AsJson = False,
 ) -> None:
     """Promote a model through its gates; missing ones are measured first.
 
@@ -170,6 +171,10 @@ def promote(
     results = _measure(ref, name)
     signed = Signature(getpass.getuser(), reason)
     promote_through_gates(ref, name, to.value, results, signed)
+    if as_json:
+        gates = [asdict(result) for result in results]
+        typer.echo(json.dumps({"model": name, "state": to.value, "gates": gates}))
+        return
     passed = sum(result.passed for result in results)
     typer.echo(
         f"{name} of {campaign} is in {to.value}; it passed {passed} of {len(results)} "
@@ -183,6 +188,7 @@ def rollback(
     reason: Reason = "",
     db: Database = DEFAULT_DB,
     blobs: Blobs = DEFAULT_BLOBS,
+    as_json: AsJson = False,
 ) -> None:
     """Put the previous production model back and retire the present one."""
     _ref(campaign, db, blobs)
@@ -190,6 +196,10 @@ def rollback(
         signed = Signature(getpass.getuser(), reason)
         name = store.rollback_model(campaign, signed=signed)
         path = store.blobs.path(store.need_model(campaign, name).blob_sha)
+    if as_json:
+        facts = {"model": name, "state": "production", "path": str(path)}
+        typer.echo(json.dumps(facts))
+        return
     typer.echo(f"{name} of {campaign} is in production again: {path}")
 
 

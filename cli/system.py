@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cli.options import AsJson
 from fire_core.config.interfaces import INTERFACES, expand_system
 from fire_core.config.load import load_campaign
 from fire_core.config.system import FileSystem, InterfaceSystem
@@ -40,15 +42,19 @@ def list_crystals(
     interfaces: Annotated[
         bool, typer.Option("--interfaces", help="The named interfaces instead.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the built-in crystals with their sources, or the named interfaces."""
     from fire_core.structures.crystals import build_crystal
 
-    console = Console()
     if interfaces:
-        console.print(_interface_table())
+        if as_json:
+            found = {name: dict(given) for name, given in INTERFACES.items()}
+            typer.echo(json.dumps(found))
+        else:
+            Console().print(_interface_table())
         return
-    table = Table("name", "formula", "space group", "g/cm³", "source")
+    rows = []
     for name in known_crystals():
         known = find_crystal(name)
         if known is None:
@@ -57,14 +63,24 @@ def list_crystals(
         source = known.source
         if name in FAMILIES:
             source = f"x: {FAMILIES[name].meaning}; {source}"
-        table.add_row(
-            name,
-            atoms.symbols.formula.reduce()[0].format("hill"),
-            _spacegroup(known.spacegroup),
-            f"{_density(atoms):.2f}",
-            escape(source),
+        rows.append(
+            {
+                "name": name,
+                "formula": atoms.symbols.formula.reduce()[0].format("hill"),
+                "spacegroup": _spacegroup(known.spacegroup),
+                "density_g_per_cm3": _density(atoms),
+                "source": source,
+            }
         )
-    console.print(table)
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    table = Table("name", "formula", "space group", "g/cm³", "source")
+    for row in rows:
+        density = f"{row['density_g_per_cm3']:.2f}"
+        shown = (row["name"], row["formula"], row["spacegroup"], density)
+        table.add_row(*map(str, shown), escape(str(row["source"])))
+    Console().print(table)
 
 
 @app.command()

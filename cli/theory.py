@@ -54,14 +54,26 @@ Which = Annotated[
 
 
 @app.command("list")
-def list_presets() -> None:
+def list_presets(as_json: AsJson = False) -> None:
     """List the named theory levels."""
-    table = Table("name", "code", "functional", "dispersion", "fingerprint")
+    rows = []
     for name, theory in PRESETS.items():
         level = theory_from_config(theory)
-        code = f"{level.code} {level.version}"
-        functional = (theory.functional, theory.dispersion)
-        table.add_row(name, code, *functional, level.fingerprint)
+        rows.append(
+            {
+                "name": name,
+                "code": f"{level.code} {level.version}",
+                "functional": theory.functional,
+                "dispersion": theory.dispersion,
+                "fingerprint": level.fingerprint,
+            }
+        )
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    table = Table("name", "code", "functional", "dispersion", "fingerprint")
+    for row in rows:
+        table.add_row(*row.values())
     Console().print(table)
 
 

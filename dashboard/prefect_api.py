@@ -46,6 +46,39 @@ class Orchestrator:
     runs: dict[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A flow run: its page lies at `path` of Prefect's own pages."""
+
+    name: str
+    state: str
+    path: str
+    started: str
+
+
+def find_runs(api: str, tag: str, most: int = 20) -> list[Run]:
+    """Return the latest flow runs with a tag; none where the server does not answer."""
+    body = {
+        "flow_runs": {"tags": {"all_": [tag]}},
+        "sort": "EXPECTED_START_TIME_DESC",
+        "limit": most,
+    }
+    try:
+        with _open(api) as web:
+            found = _post(web, "/flow_runs/filter", body)
+    except (httpx.HTTPError, ValueError):
+        return []
+    return [
+        Run(
+            name=run["name"],
+            state=str(run.get("state_name") or "").lower(),
+            path=f"/runs/flow-run/{run['id']}",
+            started=run.get("start_time") or run.get("expected_start_time") or "",
+        )
+        for run in found
+    ]
+
+
 def ask_prefect(api: str) -> Orchestrator:
     """Return pools, workers and numbers of runs by state.
 
@@ -54,11 +87,8 @@ def ask_prefect(api: str) -> Orchestrator:
     api
         Such as http://127.0.0.1:4200/api; PREFECT_API_AUTH_STRING is used where set.
     """
-    word = os.environ.get("PREFECT_API_AUTH_STRING", "")
-    name, _, secret = word.partition(":")
-    auth = httpx.BasicAuth(name, secret) if word else None
     try:
-        with httpx.Client(base_url=api, timeout=PATIENCE_S, auth=auth) as web:
+        with _open(api) as web:
             version = _get(web, "/admin/version")
             pools = [
                 _pool(web, found)
@@ -77,6 +107,13 @@ def ask_prefect(api: str) -> Orchestrator:
     except (httpx.HTTPError, ValueError) as error:
         return Orchestrator(api, problem=f"{type(error).__name__}: {error}")
     return Orchestrator(api, "", str(version), pools, runs)
+
+
+def _open(api: str) -> httpx.Client:
+    word = os.environ.get("PREFECT_API_AUTH_STRING", "")
+    name, _, secret = word.partition(":")
+    auth = httpx.BasicAuth(name, secret) if word else None
+    return httpx.Client(base_url=api, timeout=PATIENCE_S, auth=auth)
 
 
 def _pool(web: httpx.Client, found: dict[str, Any]) -> Pool:

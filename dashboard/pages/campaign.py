@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from dashboard import figures
 from dashboard.access.guard import need
 from dashboard.access.roles import Right, Visitor
 from dashboard.pages.campaigns import read_decision, read_lines
+from dashboard.prefect_api import find_runs
 from dashboard.rendering import render
 from fire_core.campaign import PRE_FINE_TUNED
 from fire_core.config.campaign import CampaignConfig
@@ -69,6 +71,7 @@ def show(request: Request, visitor: Seeing, name: str) -> Response:
     row = need_campaign(store, name)
     config = read_config(row)
     line = read_lines(store, [row])[0]
+    api = os.environ.get("PREFECT_API_URL", "")
     usage = store.get_usage(name)
     judged = results.read_judgements(store, name, line.round)
     labels = read_labels(store, name, config)
@@ -87,6 +90,7 @@ def show(request: Request, visitor: Seeing, name: str) -> Response:
         rounds=read_rounds(store, name, line.round),
         choices=[c for c in store.choice_sizes() if c.campaign == name],
         approvals=store.list_approvals(name),
+        runs=find_runs(api, f"campaign:{name}") if api else [],
         plots=draw(store, config, (name, line.round), judged, usage, labels),
         config_json=json.dumps(json.loads(row.config_json), indent=2),
         is_readable=config is not None,

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from cli.main import app
 from cli.service.watch import look
+from dashboard.prefect_api import ask_prefect, find_runs
 from fire_core.config.environment import BLOBS, DATABASE
 from fire_core.records import Decided
 from fire_core.storage.store import Store
@@ -131,3 +132,28 @@ def test_a_database_that_is_away_does_not_end_it(
     assert done.exit_code == 0, done.output
     assert "the store is away, suspended campaigns stay so" in done.output
     assert kind(client, run) == "PAUSED"
+
+
+def test_the_dashboard_finds_a_campaigns_runs_and_the_pools(
+    client: SyncPrefectClient,
+) -> None:
+    from prefect.client.schemas.actions import WorkPoolCreate
+
+    api = str(client.api_url)
+    run = suspend(client, "shown", "approve-selected-1")
+    (found,) = find_runs(api, "campaign:shown")
+    assert found.path == f"/runs/flow-run/{run}"
+    assert found.state == "suspended"
+    pool = WorkPoolCreate(name="cpu-pool", type="process", concurrency_limit=3)
+    client.create_work_pool(pool, overwrite=True)
+    said = ask_prefect(api)
+    assert said.problem == ""
+    assert said.runs["paused"] >= 1
+    assert [(p.name, p.limit, list(p.workers)) for p in said.pools] == [
+        ("cpu-pool", 3, [])
+    ]
+
+
+def test_a_server_that_is_away_is_told() -> None:
+    assert "Connect" in ask_prefect("http://127.0.0.1:9/api").problem
+    assert find_runs("http://127.0.0.1:9/api", "campaign:salt") == []
