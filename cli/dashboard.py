@@ -58,10 +58,17 @@ def dashboard(  # noqa: PLR0913, PLR0917 - each is an option of the command
         proxy_header=proxy or None,
         trusted=_networks(trusted),
         is_local=host in {"127.0.0.1", "localhost", "::1"},
-        prefect=os.environ.get("PREFECT_API_URL", "").removesuffix("/api"),
+        prefect=_prefect_pages(),
     )
     app = create_app(settings)
     uvicorn.run(app, host=host, port=port, log_level="warning", proxy_headers=False)
+
+
+def _prefect_pages() -> str:
+    """Return where people find Prefect's pages; workers may know it by another name."""
+    names = ("PREFECT_UI_API_URL", "PREFECT_API_URL")
+    found = (os.environ.get(name) for name in names)
+    return next((url for url in found if url), "").removesuffix("/api")
 
 
 def _networks(text: str) -> tuple[str, ...]:
