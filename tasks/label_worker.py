@@ -24,7 +24,7 @@ from pydantic import TypeAdapter
 
 from fire_core.config.theory import TheoryConfig
 from fire_core.errors import LabellingError, LeaseLostError
-from fire_core.labelling.makers import check_ready, run_label
+from fire_core.labelling.makers import check_ready, load_libraries, run_label
 from fire_core.labelling.program import Machine
 from fire_core.labelling.theory import theory_from_config
 from fire_core.labelling.triage import classify
@@ -102,6 +102,7 @@ class Bench:
 def work(options: WorkerOptions) -> int:
     """Label until every key is done or failed; return how many this process did."""
     check_ready(options.theory)
+    load_libraries(options.theory)
     fingerprint = theory_from_config(options.theory).fingerprint
     sightings = Sightings(grace_s=options.terms.lease_s / 2)
     with Store.open(options.db, options.blobs, patience_s=PATIENCE_S) as store:

@@ -16,7 +16,7 @@ import numpy as np
 from ase import Atoms
 
 from fire_core.config.dft import DftTheory
-from fire_core.config.theory import LennardJonesTheory, XtbTheory
+from fire_core.config.theory import LennardJonesTheory, TeacherTheory, XtbTheory
 from fire_core.errors import LabellingError
 from fire_core.labelling.codes import lennard_jones, teacher, xtb
 from fire_core.labelling.codes.registry import program_of
@@ -48,6 +48,22 @@ def check_ready(theory: TheoryConfig) -> None:
     """Raise ConfigError unless this machine can compute labels of a theory."""
     if isinstance(theory, DftTheory):
         check_program(program_of(theory), theory)
+
+
+def load_libraries(theory: TheoryConfig) -> None:
+    """Import what the labels of a theory need.
+
+    A time limit that strikes in the middle of an import leaves half a module behind,
+    on which every later label of the process would break.
+    """
+    import jobflow  # noqa: F401
+
+    if isinstance(theory, XtbTheory):
+        import tblite.ase  # noqa: F401
+    elif isinstance(theory, LennardJonesTheory):
+        import ase.calculators.lj  # noqa: F401
+    elif isinstance(theory, TeacherTheory):
+        teacher.elements(theory)  # loads the model
 
 
 def compute_label(
