@@ -167,7 +167,8 @@ def plan_slices(filled: Filled, size: int) -> list[Slice]:
 def grow(store: Store, filled: Filled, size: int, *, by_copy: bool = True) -> Tally:
     """Fill the store up to so many structures; return what each part took.
 
-    Without `by_copy`, which only PostgreSQL knows, all go through the store's methods.
+    Without `by_copy`, which only PostgreSQL knows, structures go through the store's
+    methods, and the first campaign alone has a run with frames.
     """
     tally = Tally()
     for theory in THEORIES:
@@ -177,7 +178,8 @@ def grow(store: Store, filled: Filled, size: int, *, by_copy: bool = True) -> Ta
         part = planned if by_copy else replace(planned, own=True)
         _add_structures(store, filled, part, tally)
         store.open_campaign(part.name, config)
-        _add_frames(store, filled, part, tally)
+        if by_copy or not part.number:
+            _add_frames(store, filled, part, tally)
         choices = _add_choices(store, filled, part, tally)
         _add_labels(store, filled, part, tally)
         _leave_some(store, part, (_labelled(filled, part), choices), tally)

@@ -22,6 +22,7 @@ from fire_core.config.properties.speed import SIZES, SpeedConfig
 from fire_core.config.theory import XtbTheory
 from fire_core.errors import LabellingError, OutOfMemoryError
 from fire_core.labelling.codes import xtb
+from fire_core.properties.speed.memory import MemoryTrend
 from fire_core.properties.speed.timing import (
     Timing,
     fit_power_law,
@@ -46,14 +47,21 @@ def time_sizes(
 ) -> list[Timing]:
     """Time each size until one would take longer than the limit."""
     found: list[Timing] = []
+    memory = MemoryTrend()
     for size in settings.sizes:
         atoms = cell.repeat(repeats_for(cell, size))
         atoms.rattle(0.05, seed=0)
         if is_too_slow(found, len(atoms), settings.time_limit):
             print(f"  {len(atoms)} atoms and more would take over the limit")
             break
+        if not memory.will_fit(len(atoms)):
+            gib = memory.expect(len(atoms)) / 2**30
+            print(f"  {len(atoms)} atoms and more would take some {gib:.0f} GiB")
+            break
+        memory.begin()
         try:
             found.append(run(atoms))
+            memory.note(len(atoms))
         except (LabellingError, OutOfMemoryError) as error:
             print(f"  ended at {len(atoms)} atoms: {error}")
             break

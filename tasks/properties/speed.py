@@ -13,6 +13,7 @@ from fire_core.backbones.device import describe_device, device_of
 from fire_core.config.properties.speed import SpeedConfig
 from fire_core.errors import LabellingError, OutOfMemoryError
 from fire_core.labelling.makers import check_ready, compute_here
+from fire_core.properties.speed.memory import MemoryTrend
 from fire_core.properties.speed.timing import (
     Timing,
     is_too_slow,
@@ -104,6 +105,7 @@ def _series(
     """Time growing supercells until one would take too long, or fails."""
     settings = bench.settings(SpeedConfig)
     found: list[Timing] = []
+    memory = MemoryTrend()
     for size in sorted(set(settings.sizes)):
         atoms = cell.repeat(repeats_for(cell, size))
         atoms.rattle(RATTLE, seed=bench.request.seed)
@@ -114,9 +116,16 @@ def _series(
                 f"{name}: not tried from {len(atoms)} atoms on, one would take longer "
                 f"than {settings.time_limit:g} s"
             ]
+        if not memory.will_fit(len(atoms)):
+            return found, [
+                f"{name}: not tried from {len(atoms)} atoms on, it would take some "
+                f"{memory.expect(len(atoms)) / 2**30:.0f} GiB of memory"
+            ]
         bench.say(f"{name}: {len(atoms)} atoms")
+        memory.begin()
         try:
             found.append(_timing(bench, f"{name}-{len(atoms)}", partial(run, atoms)))
+            memory.note(len(atoms))
         except (LabellingError, OutOfMemoryError) as error:
             return found, [f"{name}: ended at {len(atoms)} atoms, {error}"]
     return found, []
