@@ -135,7 +135,7 @@ def check_names(words: list[str]) -> None:
     """Say whether a command that is only mentioned exists, whatever its arguments."""
     command, rest = _walk([re.sub(r"[.,;:…]+$", "", word) for word in words])
     children = getattr(command, "commands", None)
-    if children is not None and rest and re.fullmatch(r"[a-z-]+", rest[0]):
+    if children is not None and rest and re.fullmatch(r"[a-z][a-z-]*", rest[0]):
         msg = f"`{' '.join(words)}`: there is no command {rest[0]!r} there"
         raise ValueError(msg)
 

@@ -22,7 +22,7 @@ from documentation.blocks import Block, read_blocks
 PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "tutorial.md"
 LOOK: Final = """
 {command} & dashboard=$!
-for _ in $(seq 120); do
+for _ in $(seq 600); do
   if curl --silent --fail --output /dev/null http://127.0.0.1:8501/; then break; fi
   sleep 1
 done
