@@ -1,9 +1,9 @@
 """How long the dashboard's pages take over a large store, SQLite and PostgreSQL.
 
 ``python -m benchmarks.dashboard [--structures N] [--times N] [--quick]``. The store has
-100,000 structures, a fifth of them with labels, in campaigns of 20,000; the dashboard is
-a process of its own, asked over HTTP, each page in turn. The first answer of a page is
-told apart from the later ones. PostgreSQL is measured where its programs are found.
+100,000 structures, a fifth of them with labels, in campaigns of 20,000; the dashboard
+is a process of its own, asked over HTTP, each page in turn. The first answer of a page
+is told apart from the later ones. PostgreSQL is measured where its programs are found.
 """
 
 from __future__ import annotations
