@@ -73,7 +73,10 @@ ALLOWED = {
     "report": {"report", "study"},  # a study's points, plain numbers
     "storage": {"storage", "structures"},
     # the one room that reads the store for people and for deliveries
-    "reading": {"reading", "storage", "campaign", "labelling", "report", "structures"},
+    "reading": {
+        *("reading", "storage", "campaign", "labelling", "report", "structures"),
+        "properties",
+    },
     "config": set(),
     "records": set(),
     "errors": set(),

@@ -11,16 +11,15 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.options import DEFAULT_BLOBS, DEFAULT_DB, AsJson, Blobs, Database
-from fire_core.properties.comparison import Measured
 from fire_core.properties.comparison import compare as compare_measured
 from fire_core.properties.references import read_obelix
 from fire_core.properties.values import format_number
+from fire_core.reading.measurements import label_measurements
 from fire_core.report.properties.comparison import draw_comparisons
 from fire_core.storage.store import Store
 
 if TYPE_CHECKING:
     from fire_core.properties.comparison import Comparison, Entry
-    from fire_core.storage.properties import PropertyRow
 
 
 def compare(  # noqa: PLR0913, PLR0917 - options of a table and of a figure
@@ -47,7 +46,7 @@ def compare(  # noqa: PLR0913, PLR0917 - options of a table and of a figure
     with Store.open(db, blobs) as store:
         rows = [store.need_property(name) for name in names]
     more = () if obelix is None else read_obelix(obelix)
-    measured = _label(rows)
+    measured = label_measurements(rows)
     found = compare_measured(measured, more=more, names=value or (), against=against)
     facts = [comparison.as_dict() for comparison in found]
     if folder is not None:
@@ -58,21 +57,6 @@ def compare(  # noqa: PLR0913, PLR0917 - options of a table and of a figure
         typer.echo(json.dumps(facts))
         return
     _show(found)
-
-
-def _label(rows: list[PropertyRow]) -> list[Measured]:
-    """Call measurements by their models; where those are the same, by their names."""
-    subjects = [row.asked.subject for row in rows]
-    return [
-        Measured(
-            row.asked.name
-            if subjects.count(row.asked.subject) > 1
-            else row.asked.subject,
-            row.asked.formula,
-            row.need_result().values,
-        )
-        for row in rows
-    ]
 
 
 def _show(found: list[Comparison]) -> None:

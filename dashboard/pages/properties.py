@@ -16,7 +16,8 @@ from dashboard.access.guard import need
 from dashboard.access.roles import Right, Visitor
 from dashboard.rendering import render
 from fire_core.errors import PropertyError
-from fire_core.properties.comparison import Comparison, Measured, compare
+from fire_core.properties.comparison import Comparison, compare
+from fire_core.reading.measurements import label_measurements
 from fire_core.report.properties.comparison import draw_comparisons
 from fire_core.report.properties.draw import KINDS, draw_property
 from fire_core.storage.properties import PropertyRow
@@ -168,19 +169,8 @@ def need_finished(request: Request, key: str) -> PropertyRow:
 
 def hold(rows: list[PropertyRow]) -> tuple[list[Comparison], str]:
     """Hold measurements against each other; or say why that cannot be done."""
-    subjects = [row.asked.subject for row in rows]
-    measured = [
-        Measured(
-            row.asked.name
-            if subjects.count(row.asked.subject) > 1
-            else row.asked.subject,
-            row.asked.formula,
-            row.need_result().values,
-        )
-        for row in rows
-    ]
     try:
-        return compare(measured), ""
+        return compare(label_measurements(rows)), ""
     except PropertyError as error:
         return [], str(error)
 
