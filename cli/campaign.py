@@ -18,6 +18,7 @@ from cli.prefect_run import set_prefect_defaults, show_expected_errors_once
 from fire_core.config.campaign import STUDY_PREFIX
 from fire_core.config.load import load_campaign
 from fire_core.errors import StoreError
+from fire_core.progress import Work
 from fire_core.storage.store import Store
 
 app = typer.Typer(no_args_is_help=True)
@@ -38,10 +39,11 @@ def run(file: Annotated[Path, typer.Argument(help="Campaign file, YAML.")]) -> N
     if not config.owner:
         config = config.model_copy(update={"owner": getpass.getuser()})
     set_prefect_defaults()
-    from flows.campaign import campaign_flow
+    with Work(f"campaign {config.name}"):
+        from flows.campaign import campaign_flow
 
-    show_expected_errors_once()
-    page = Path(campaign_flow(config))
+        show_expected_errors_once()
+        page = Path(campaign_flow(config))
     console = Console()
     console.print(
         _results_table(json.loads((page.parent / "results.json").read_text()))

@@ -17,6 +17,7 @@ from fire_core.errors import StoreError
 from fire_core.importing.formats import Format
 from fire_core.importing.search import Search, find_calculations
 from fire_core.labelling.theory import Theory
+from fire_core.progress import tracked
 from fire_core.storage.store import Store
 
 
@@ -53,7 +54,8 @@ def import_files(
     search = find_calculations(files, kind)
     with Store.open(db, blobs) as store:
         given = None if theory is None else _given(store, theory, code)
-        done = [import_one(store, *item, given) for item in search.files.items()]
+        found = tracked(search.files.items(), "Importing files", len(search.files))
+        done = [import_one(store, *item, given) for item in found]
     _show(done)
     _say_what_was_left(search)
     _end(done)

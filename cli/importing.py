@@ -15,6 +15,7 @@ from fire_core.importing.frames import (
     refuse,
 )
 from fire_core.labelling.theory import Theory
+from fire_core.progress import tracked
 from fire_core.records import Label
 from fire_core.storage.store import Store
 from fire_core.structures.content import structure_key
@@ -98,7 +99,9 @@ def _read(path: Path, kind: Format, done: Imported) -> list[Outcome]:
     """Return all frames up to where the file breaks."""
     outcomes: list[Outcome] = []
     try:
-        outcomes.extend(read_calculations(path, kind))
+        outcomes.extend(
+            tracked(read_calculations(path, kind), f"Frames of {path.name}")
+        )
     except StoreError as error:
         done.broken = str(error)
     done.n_frames = len(outcomes)

@@ -16,6 +16,7 @@ from cli.doctor import doctor
 from cli.label import app as label
 from cli.model import app as model
 from cli.people import app as people
+from cli.progress import terminal_listener
 from cli.properties.main import app as properties
 from cli.service.deploy import deploy
 from cli.service.serve import serve
@@ -24,6 +25,7 @@ from cli.study import app as study
 from cli.system import app as system
 from cli.theory import app as theory
 from fire_core.errors import FireError
+from fire_core.progress import listening
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -50,7 +52,8 @@ app.command(name="watch")(watch)
 def main() -> None:
     """Run the command; an expected error is one message and exit status 1."""
     try:
-        app()
+        with listening(terminal_listener()):
+            app()
     except FireError as error:
         text = f"[red]error:[/red] {escape(str(error))}"
         Console(stderr=True).print(text, highlight=False, soft_wrap=True)

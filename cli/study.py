@@ -17,6 +17,7 @@ from cli.prefect_run import set_prefect_defaults, show_expected_errors_once
 from fire_core.config.campaign import StoreConfig
 from fire_core.config.load import load_study, study_schema
 from fire_core.errors import StudyError
+from fire_core.progress import Work
 from fire_core.report.figures import format_short
 from fire_core.report.study_report import COLUMNS
 from fire_core.storage.store import Store
@@ -36,10 +37,11 @@ def run(file: StudyFile) -> None:
     """
     config = load_study(file)
     set_prefect_defaults()
-    from flows.study import study_flow
+    with Work(f"study {config.name}"):
+        from flows.study import study_flow
 
-    show_expected_errors_once()
-    page = Path(study_flow(config))
+        show_expected_errors_once()
+        page = Path(study_flow(config))
     _show(page)
 
 

@@ -31,6 +31,7 @@ from fire_core.labelling.converge import (
 from fire_core.labelling.isolated import atom_theory, isolated_atoms
 from fire_core.labelling.makers import check_ready, known_elements
 from fire_core.labelling.theory import theory_from_config
+from fire_core.progress import tracked
 from fire_core.report.convergence import draw_convergence
 from fire_core.storage.store import Store
 
@@ -141,7 +142,8 @@ def atoms(
     level = atom_theory(theory)
     table = Table("atom", "energy, eV", "s")
     with Store.open(db, blobs) as store:
-        for symbol, atom in isolated_atoms(symbols).items():
+        found = isolated_atoms(symbols)
+        for symbol, atom in tracked(found.items(), "Atoms", len(found)):
             label, seconds = label_once(store, level, atom, source="isolated atom")
             table.add_row(symbol, f"{label.energy:.6f}", seconds)
     Console().print(table)
@@ -176,7 +178,7 @@ def converge(
     with Store.open(db, blobs) as store:
         for name, theories in scans.items():
             labels, seconds = {}, {}
-            for value, changed in theories.items():
+            for value, changed in tracked(theories.items(), name, len(theories)):
                 labels[value], seconds[value] = label_once(
                     store, changed, atoms, source="fire theory converge"
                 )

@@ -27,13 +27,14 @@ def explore_flow(ref: CampaignRef, round_: int, purpose: str) -> int:
         `explore` for candidates, `test` for the independent trajectory.
     """
     plan = plan_run(ref, round_, purpose)
-    progress = Progress(f"md-{ref.name}", f"MD segments of {purpose}", plan.n_segments)
     alive = 0
-    for index in range(plan.n_segments):
-        alive = advance_run(ref, plan, index)
-        progress.update(index + 1)
-        if alive == 0:
-            break
+    title = f"MD segments of {purpose}"
+    with Progress(f"md-{ref.name}", title, plan.n_segments) as progress:
+        for index in range(plan.n_segments):
+            alive = advance_run(ref, plan, index)
+            progress.advance()
+            if alive == 0:
+                break
     if purpose == EXPLORE:
         score_candidates(ref, plan)
     return alive

@@ -22,10 +22,11 @@ def study_flow(config: StudyConfig) -> str:
     committed epoch, and a failed one does not stop the others.
     """
     cells = prepare_study(config)
-    progress = Progress(config.key, f"Cells of study {config.name}", len(cells))
-    for number, cell in enumerate(cells):
-        run_study_cell(config, cell)
-        progress.update(number + 1)
+    title = f"Cells of study {config.name}"
+    with Progress(config.key, title, len(cells)) as progress:
+        for cell in cells:
+            run_study_cell(config, cell)
+            progress.advance()
     page = write_study_report(config)
     publish_study(config, page)
     return page

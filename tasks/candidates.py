@@ -13,6 +13,7 @@ from fire_core.backbones.mace import MaceBackbone
 from fire_core.backbones.registry import load_configured
 from fire_core.campaign import START
 from fire_core.errors import BackboneError
+from fire_core.progress import tracked
 from fire_core.selection.descriptors import describe, describe_by_atoms, plan_soap
 from fire_core.selection.groups import group_atoms
 from fire_core.selection.pipeline import Reduced, reduce_features
@@ -81,7 +82,9 @@ def screen_run(
     problems: list[Problem | None] = []
     formulas: list[str] = []
     sizes: list[int] = []
-    frames = stream_structures(store, [row.key for row in rows])
+    frames = tracked(
+        stream_structures(store, [row.key for row in rows]), "Screening", len(rows)
+    )
     while chunk := list(itertools.islice(frames, CHUNK)):
         problems += screen(chunk, limits, reference=reference)
         formulas += [atoms.get_chemical_formula() for atoms in chunk]
@@ -138,7 +141,7 @@ def reduce_run(
             return describe_by_atoms(frames, grouping, backbone.atom_features)
 
     return reduce_features(
-        blocks(stream_structures(store, keys)),
+        blocks(tracked(stream_structures(store, keys), "Describing", len(keys))),
         blocks(stream_structures(store, known)),
         settings,
     )

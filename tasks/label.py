@@ -156,34 +156,35 @@ def label_lane(
         choice = paid_choice(store, ref, round_, purpose)
         theory = theory_fingerprint(store, config, purpose)
         total = sum(store.label_counts(theory, choice).values())
-        progress = Progress(
-            f"label-{ref.name}", f"Labels of {purpose}, round {round_}", total
-        )
+        title = f"Labels of {purpose}, round {round_}"
 
         def settled() -> int:
             counts = store.label_counts(theory, choice)
             return counts.get(LabelState.DONE, 0) + counts.get(LabelState.FAILED, 0)
 
         owners: list[str] = []
-        while (done := settled()) < total:
-            if owners and config.label.batch is None:  # what it takes is known by now
-                batch = batch_size(_seconds_each(store, theory, choice))
-            # A limit of this name is made by `fire deploy` where licences are few.
-            with concurrency(LICENCES, occupy=1, strict=False):
-                child, owner, log = _start_worker(ref, config, choice, batch)
-                owners.append(owner)
-                status = follow(
-                    child, log, logger.info, on_look=lambda: progress.update(settled())
-                )
-            if status == 0:
-                continue
-            text = f"a labelling process of lane {lane} died (exit status {status})"
-            if not store.has_claimed(owner):
-                tail = log.read_text(encoding="utf-8", errors="replace")[-2000:]
-                msg = f"{text} before it claimed a label; its log is {log}:\n{tail}"
-                raise LabellingError(FailureKind.CRASHED, msg, tail)
-            logger.warning("%s; its log is %s; another takes its place", text, log)
-        progress.update(done)
+        with Progress(f"label-{ref.name}", title, total) as progress:
+
+            def look() -> None:
+                progress.reach(settled())
+
+            while (done := settled()) < total:
+                if owners and config.label.batch is None:  # what it takes is known
+                    batch = batch_size(_seconds_each(store, theory, choice))
+                # A limit of this name is made by `fire deploy` where licences are few.
+                with concurrency(LICENCES, occupy=1, strict=False):
+                    child, owner, log = _start_worker(ref, config, choice, batch)
+                    owners.append(owner)
+                    status = follow(child, log, logger.info, on_look=look)
+                if status == 0:
+                    continue
+                text = f"a labelling process of lane {lane} died (exit status {status})"
+                if not store.has_claimed(owner):
+                    tail = log.read_text(encoding="utf-8", errors="replace")[-2000:]
+                    msg = f"{text} before it claimed a label; its log is {log}:\n{tail}"
+                    raise LabellingError(FailureKind.CRASHED, msg, tail)
+                logger.warning("%s; its log is %s; another takes its place", text, log)
+            progress.reach(done)
     return owners
 
 

@@ -1,4 +1,4 @@
-"""A progress artifact that a long task keeps up to date, at most every few seconds."""
+"""Progress of a long task: an artifact in Prefect's UI, and told to whoever listens."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, cast
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
+from fire_core.progress import Work
+
 if TYPE_CHECKING:
     from uuid import UUID
 
 INTERVAL = 3.0  # s between two updates: the server's time is not ours to waste
 
 
-class Progress:
-    """Progress of one step, in per cent, shown in Prefect's UI.
+class Progress(Work):
+    """Progress of one step in per cent, kept up at most every few seconds.
 
     Parameters
     ----------
@@ -27,22 +29,21 @@ class Progress:
     """
 
     def __init__(self, key: str, title: str, total: int) -> None:
-        self.title = title
-        self.total = max(total, 1)
+        super().__init__(title, total)
+        self._units = max(total, 1)
         self._updated = time.monotonic()
-        self._started = self._updated
         artifact = create_progress_artifact(0.0, key=key, description=title)
         self._artifact = cast("UUID", artifact)  # a coroutine only in async code
 
-    def update(self, done: int) -> None:
+    def reach(self, done: int) -> None:
         """Say how many units are done."""
+        super().reach(done)
         now = time.monotonic()
-        if done < self.total and now - self._updated < INTERVAL:
+        if done < self._units and now - self._updated < INTERVAL:
             return
         self._updated = now
-        left = (now - self._started) / max(done, 1) * (self.total - done)
         update_progress_artifact(
             self._artifact,
-            progress=min(100.0 * done / self.total, 100.0),
-            description=f"{self.title}: {done} of {self.total}, {left:.0f} s left",
+            progress=min(100.0 * done / self._units, 100.0),
+            description=f"{self.title}: {self.words()}",
         )

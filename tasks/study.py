@@ -76,14 +76,15 @@ def run_study_cell(config: StudyConfig, cell: CellRef) -> bool:
         progress = Progress(f"cell-{config.key}", f"Training {cell.name}", epochs)
 
         def report(record: EpochRecord) -> None:
-            progress.update(record.epoch + 1)
+            progress.reach(record.epoch + 1)
             logger.debug(
                 "%s epoch %d: force RMSE %.0f meV/Å (%.1f s)",
                 cell.name, record.epoch, record.valid.force_rmse, record.seconds,
             )  # fmt: skip
 
         try:
-            result = run_cell(store, config, planned, report)
+            with progress:
+                result = run_cell(store, config, planned, report)
         except FireError as error:
             note_failure(store, config, planned, str(error))
             logger.warning("%s failed: %s", cell.name, error)

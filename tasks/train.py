@@ -63,13 +63,14 @@ def train_model(ref: CampaignRef, round_: int, kind: str) -> str:
         devices = count_devices(settings.devices, config.backbone.device)
         if devices > 1:
             return train_in_child(ref, round_, kind, say=say, devices=devices)
-        progress = Progress(f"train-{ref.name}", f"Training {name}", settings.epochs)
+        title = f"Training {name}"
+        with Progress(f"train-{ref.name}", title, settings.epochs) as progress:
 
-        def advance(n_epochs: int) -> None:
-            hold.check()
-            progress.update(n_epochs)
+            def advance(n_epochs: int) -> None:
+                hold.check()
+                progress.reach(n_epochs)
 
-        return train_to_store(ref, round_, kind, say=say, on_epoch=advance)
+            return train_to_store(ref, round_, kind, say=say, on_epoch=advance)
 
 
 def train_to_store(

@@ -65,14 +65,14 @@ def train_in_child(
             environment["CUDA_VISIBLE_DEVICES"] = str((member - 1) % n_gpus)
         epochs = training_of(config, kind).epochs
         artifact = f"train-{ref.name}-{kind.replace('_', '-')}"
-        progress = Progress(artifact, f"Training {name}", epochs)
-        child = start_process(command, log, environment)
+        with Progress(artifact, f"Training {name}", epochs) as progress:
+            child = start_process(command, log, environment)
 
-        def look() -> None:
-            last = store.last_epoch(ref.name, name)
-            progress.update(0 if last is None else last.epoch + 1)
+            def look() -> None:
+                last = store.last_epoch(ref.name, name)
+                progress.reach(0 if last is None else last.epoch + 1)
 
-        status = follow(child, log, say, on_look=look)
+            status = follow(child, log, say, on_look=look)
         trained = store.get_model(ref.name, name)
     if trained is None:
         tail = log.read_text(encoding="utf-8", errors="replace")[-2000:]

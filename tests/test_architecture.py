@@ -23,7 +23,7 @@ STEPS = {
     "structures", "exploration", "selection", "labelling", "training", "evaluation",
     "uncertainty", "report", "backbones", "importing", "properties",
 }  # fmt: skip
-VOCABULARY = {"config", "records", "errors", "files"}
+VOCABULARY = {"config", "records", "errors", "files", "progress"}
 # Who may import which vendor (a room of fire_core, or a package).
 DOORS = {
     "torch": {"backbones", "training", "exploration"},
@@ -83,6 +83,7 @@ ALLOWED = {
     "campaign": {"uncertainty"},  # its learning curve, plain numbers
     "spending": set(),
     "files": set(),
+    "progress": set(),
 }
 
 

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from cli.prefect_run import set_prefect_defaults, show_expected_errors_once
 from fire_core.config.environment import results_folder
+from fire_core.progress import Work
 from fire_core.properties.values import format_value
 from fire_core.storage.store import Store
 
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
 def measure(request: PropertyRequest, *, as_json: bool = False) -> None:
     """Run a request in this process and show what came out."""
     set_prefect_defaults()
-    from flows.properties import properties_flow
+    with Work(f"{request.measure.kind} {request.name}"):
+        from flows.properties import properties_flow
 
-    show_expected_errors_once()
-    key = properties_flow(request)
+        show_expected_errors_once()
+        key = properties_flow(request)
     with Store.open(request.store.url, request.store.blobs) as store:
         row = store.need_property(key)
     show_row(row, as_json=as_json)

@@ -16,6 +16,7 @@ from fire_core.backbones.base import (
 )
 from fire_core.backbones.calculator import BackboneCalculator
 from fire_core.errors import BackboneError
+from fire_core.progress import tracked
 from fire_core.records import Label
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ class ChgnetBackbone:
 
         refuse_unknown_elements(frames, self.elements, self.name)
         labels = []
-        for part in pack_by_atoms([len(f) for f in frames], batch_atoms):
+        parts = list(pack_by_atoms([len(f) for f in frames], batch_atoms))
+        for part in tracked(parts, "Predicting"):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # notes on isolated atoms
                 graphs = [

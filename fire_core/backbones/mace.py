@@ -19,6 +19,7 @@ from fire_core.backbones.base import (
 from fire_core.backbones.calculator import BackboneCalculator
 from fire_core.errors import BackboneError, StructureError
 from fire_core.files import file_sha256
+from fire_core.progress import tracked
 from fire_core.records import Label
 
 if TYPE_CHECKING:
@@ -177,7 +178,8 @@ class MaceBackbone:
         """
         refuse_unknown_elements(frames, self.elements, self.name)
         labels: list[Label] = []
-        for part in pack_by_atoms([len(f) for f in frames], batch_atoms):
+        parts = list(pack_by_atoms([len(f) for f in frames], batch_atoms))
+        for part in tracked(parts, "Predicting"):
             graphs = [self.graph(frames[i]) for i in part]
             labels += predict_graphs(self.fast, graphs, self.device)
         return labels

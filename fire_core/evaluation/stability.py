@@ -10,6 +10,8 @@ from ase import units
 from ase.md.velocitydistribution import Stationary, thermalize_momenta
 from ase.md.verlet import VelocityVerlet
 
+from fire_core.progress import tracked
+
 if TYPE_CHECKING:
     from ase import Atoms
     from numpy.typing import NDArray
@@ -65,7 +67,7 @@ def run_nve(
     samples = [_sample(moving, 0.0)]
     limit = MAX_HEATING * 2 * config.temperature
     completed = _is_finite(moving)
-    for step in range(1, config.steps + 1):
+    for step in tracked(range(1, config.steps + 1), "Dynamics at constant energy"):
         if not completed:
             break
         dynamics.run(1)

@@ -11,6 +11,7 @@ from ase.filters import FrechetCellFilter
 from ase.optimize import FIRE
 
 from fire_core.errors import PropertyError
+from fire_core.progress import Work
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +61,12 @@ def relax(
         # the filter's cell gradient is the virial, eV
         virial = 0.01 * units.GPa * moving.get_volume()
         tolerance = min(force_tolerance, virial)
-    with FIRE(target, logfile=None) as optimiser, warnings.catch_warnings():
+    with (
+        FIRE(target, logfile=None) as optimiser,
+        warnings.catch_warnings(),
+        Work("Relaxing, steps") as work,
+    ):
+        optimiser.attach(work.advance)
         # scipy's logm tells of errors from 1e-13 on, at each step of the cell
         warnings.filterwarnings("ignore", "logm result may be inaccurate")
         done = optimiser.run(fmax=tolerance, steps=max_steps)

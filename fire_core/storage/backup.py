@@ -19,6 +19,7 @@ from typing import Final
 
 from fire_core.errors import BlobCorruptedError, StoreError
 from fire_core.files import file_sha256
+from fire_core.progress import tracked
 from fire_core.storage.blobs import BlobStore
 from fire_core.storage.copying import copy_blob, list_blobs
 from fire_core.storage.engine import SQLITE
@@ -136,7 +137,7 @@ def read_manifest(folder: str | Path) -> Manifest:
         )
         raise StoreError(msg)
     kept = BlobStore(place / BLOBS)
-    for sha in manifest.blobs:
+    for sha in tracked(manifest.blobs, "Verifying blobs"):
         kept.path(sha)
     return manifest
 
@@ -192,7 +193,7 @@ def _copy(
     """Copy what is not there yet; return what is damaged, or needed but gone."""
     have = set(list_blobs(kept))
     lost = []
-    for sha in names:
+    for sha in tracked(names, "Copying blobs"):
         if sha in have:
             continue
         try:

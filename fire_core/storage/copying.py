@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import Table, func, insert, select, text
 
 from fire_core.errors import StoreError
+from fire_core.progress import Work, tracked
 from fire_core.storage.blobs import BlobStore
 from fire_core.storage.engine import (
     PGSQL,
@@ -106,7 +107,7 @@ def copy_blobs(source: str | Path, target: str | Path) -> CopiedBlobs:
         raise StoreError(msg)
     present = set(list_blobs(new))
     copied = 0
-    for sha in list_blobs(old):
+    for sha in tracked(list_blobs(old), "Copying blobs"):
         copied += sha not in present and copy_blob(old, new, sha)
     return CopiedBlobs(copied, len(present))
 
@@ -182,9 +183,11 @@ def _count(connection: Connection, table: Table) -> int:
 
 def _copy(old: Connection, new: Connection, table: Table) -> Copied:
     number = 0
-    for rows in _parts(old, table):
-        new.execute(insert(table), rows)
-        number += len(rows)
+    with Work(f"Copying {table.name}", _count(old, table)) as work:
+        for rows in _parts(old, table):
+            new.execute(insert(table), rows)
+            number += len(rows)
+            work.reach(number)
     return Copied(table.name, number)
 
 
@@ -229,11 +232,13 @@ def _digest(connection: Connection, table: Table) -> tuple[int, str]:
     Databases sort text by rules of their own, so the digests of rows are added up.
     """
     number, total = 0, 0
-    for rows in _parts(connection, table):
-        for row in rows:
-            words = repr(sorted(row.items()))
-            total += int.from_bytes(hashlib.sha256(words.encode()).digest(), "big")
-            number += 1
+    with Work(f"Verifying {table.name}", _count(connection, table)) as work:
+        for rows in _parts(connection, table):
+            for row in rows:
+                words = repr(sorted(row.items()))
+                total += int.from_bytes(hashlib.sha256(words.encode()).digest(), "big")
+                number += 1
+            work.reach(number)
     return number, f"{total % 2**256:064x}"
 
 

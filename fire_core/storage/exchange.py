@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fire_core.errors import StoreError
+from fire_core.progress import Work
 from fire_core.records import Problem
 from fire_core.structures.extxyz import iter_frame_texts, read_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from ase import Atoms
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from fire_core.records import Label, LabelledStructure
     from fire_core.storage.store import Store
 
+CHUNK = 256
+"""Structures read at once."""
 MATRIX_OF_VOIGT = ((0, 5, 4), (5, 1, 3), (4, 3, 2))
 
 
@@ -105,9 +108,10 @@ def export_extxyz(
     """
     chosen = store.list_labelled_keys(theory) if keys is None else list(keys)
     partial = path.with_suffix(path.suffix + ".partial")
+    number = 0
     with partial.open("w", encoding="utf-8") as stream:
-        labelled = store.get_labelled(chosen, theory)
-        for item in labelled:
+        for item in stream_labelled(store, chosen, theory):
+            number += 1
             stream.write(
                 frame_text(
                     item.atoms,
@@ -118,7 +122,18 @@ def export_extxyz(
                 )
             )
     partial.replace(path)
-    return len(labelled)
+    return number
+
+
+def stream_labelled(
+    store: Store, keys: Sequence[str], theory: str
+) -> Iterator[LabelledStructure]:
+    """Yield the finished ones of some labels in order, few of them in memory."""
+    with Work("Labelled structures", len(keys)) as work:
+        for start in range(0, len(keys), CHUNK):
+            part = keys[start : start + CHUNK]
+            yield from store.get_labelled(part, theory)
+            work.advance(len(part))
 
 
 def frame_text(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fire_core.config.properties.elasticity import ElasticityConfig
+from fire_core.progress import tracked
 from fire_core.properties.mechanics.elasticity import (
     choose_strains,
     describe_frame,
@@ -72,7 +73,7 @@ def measure(bench: Bench) -> PropertyResult:
         return list(found["stress"])
 
     stresses = {}
-    for mode in modes:
+    for mode in tracked(modes, "Strains"):
         bench.say(f"strain {NAMES[mode]}")
         stresses[mode] = np.array([stress(mode, size) for size in sizes])
     slopes = fit_slopes(sizes, stresses, np.array(start["stress"]), settings.order)

@@ -9,6 +9,7 @@ import numpy as np
 from ase import Atoms
 
 from fire_core.config.properties.phonons import PhononsConfig
+from fire_core.progress import tracked
 from fire_core.properties.phonons import Phonons, choose_supercell
 from fire_core.properties.relaxation import relax
 from fire_core.records import PropertyResult, PropertyValue
@@ -56,7 +57,7 @@ def measure(bench: Bench) -> PropertyResult:
     )
     cells = phonons.displaced()
     forces = []
-    for i, cell in enumerate(cells):
+    for i, cell in enumerate(tracked(cells, "Displaced supercells")):
         bench.say(f"forces of supercell {i + 1} of {len(cells)}, {len(cell)} atoms")
 
         def compute(cell: Atoms = cell) -> list[list[float]]:

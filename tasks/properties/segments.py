@@ -14,6 +14,7 @@ from fire_core.exploration.dynamics import (
     start_states,
     state_to_bytes,
 )
+from fire_core.progress import tracked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -75,7 +76,7 @@ class SegmentedRun:
         states = state_to_bytes(start_states(atoms, self.config, self.seed))
         samples = []
         number = -(-self.config.steps // self.config.segment)
-        for index in range(number):
+        for index in tracked(range(number), f"Segments of {self.name}"):
             self.bench.say(f"{self.name}: segment {index + 1} of {number}")
             part = self.bench.part(
                 f"{self.name}-{index:04d}",

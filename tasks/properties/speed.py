@@ -13,6 +13,7 @@ from fire_core.backbones.device import describe_device, device_of
 from fire_core.config.properties.speed import SpeedConfig
 from fire_core.errors import LabellingError, OutOfMemoryError
 from fire_core.labelling.makers import check_ready, compute_here
+from fire_core.progress import tracked
 from fire_core.properties.speed.memory import MemoryTrend
 from fire_core.properties.speed.timing import (
     Timing,
@@ -106,7 +107,7 @@ def _series(
     settings = bench.settings(SpeedConfig)
     found: list[Timing] = []
     memory = MemoryTrend()
-    for size in sorted(set(settings.sizes)):
+    for size in tracked(sorted(set(settings.sizes)), name):
         atoms = cell.repeat(repeats_for(cell, size))
         atoms.rattle(RATTLE, seed=bench.request.seed)
         if found and len(atoms) <= found[-1].n_atoms:

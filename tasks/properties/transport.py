@@ -10,6 +10,7 @@ import numpy as np
 
 from fire_core.config.properties.transport import TransportConfig
 from fire_core.errors import PropertyError
+from fire_core.progress import tracked
 from fire_core.properties.transport.analysis import analyse_transport
 from fire_core.properties.transport.runs import (
     Segment,
@@ -91,7 +92,7 @@ def _run(bench: Bench, settings: TransportConfig) -> list[Segment]:
         cells = [np.array(cell) for cell in found]
     segments: list[Segment] = []
     states = begin(bench.structure(), settings, seed, cells)
-    for index, name in enumerate(names):
+    for index, name in enumerate(tracked(names, "Segments of dynamics")):
         run = partial(
             _run_segment, bench, backbone, states, index=index, settings=settings
         )

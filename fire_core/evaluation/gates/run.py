@@ -15,6 +15,7 @@ from fire_core.evaluation.gates.dimers import gate_dimers
 from fire_core.evaluation.gates.elastic import gate_elastic
 from fire_core.evaluation.gates.reload import gate_reload
 from fire_core.evaluation.gates.survival import gate_compression, gate_heating
+from fire_core.progress import tracked
 from fire_core.records import Gate
 
 if TYPE_CHECKING:
@@ -86,11 +87,14 @@ def run_gates(
         )
         raise StructureError(msg)
     results = []
-    for members, words, measure in _measurements(backbone, data, config):
-        wanted = members & set(gates)
-        if wanted:
-            say(words)
-            results += [r for r in measure() if r.name in wanted]
+    missing = [
+        (members & set(gates), words, measure)
+        for members, words, measure in _measurements(backbone, data, config)
+        if members & set(gates)
+    ]
+    for wanted, words, measure in tracked(missing, "Gates"):
+        say(words)
+        results += [r for r in measure() if r.name in wanted]
     order = list(Gate)
     return sorted(results, key=lambda result: order.index(result.name))
 
