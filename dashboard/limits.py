@@ -23,6 +23,8 @@ HEADERS: Final = (
     (b"referrer-policy", b"same-origin"),
     (b"x-frame-options", b"DENY"),
 )
+SECURE: Final = b"; secure"
+"""Of a cookie that a browser never sends unencrypted."""
 
 
 class Limits:
@@ -36,7 +38,8 @@ class Limits:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        said = dict(scope["headers"]).get(b"content-length", b"0")
+        given = dict(scope["headers"])
+        said = given.get(b"content-length", b"0")
         if not said.isdigit() or int(said) > LARGEST:
             text = f"a request here has at most {LARGEST} bytes"
             await JSONResponse({"detail": text}, 413)(scope, receive, send)
@@ -51,9 +54,17 @@ class Limits:
                 return {"type": "http.disconnect"}
             return message
 
+        # Whoever claims the proxy's word for it gets a cookie that they cannot use.
+        schemes = {scope["scheme"].encode(), given.get(b"x-forwarded-proto")}
+        cookie = SECURE if b"https" in schemes else b""
+
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *HEADERS]
+                sent = [
+                    (name, value + cookie if name == b"set-cookie" else value)
+                    for name, value in message.get("headers", [])
+                ]
+                message["headers"] = [*sent, *HEADERS]
             await send(message)
 
         await self.app(scope, counted, with_headers)

@@ -295,6 +295,15 @@ def test_a_form_needs_the_word_of_its_own_session(lab: Lab) -> None:
         assert [f.labels for f in store.failure_counts()] == [1]
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_session_over_https_is_never_sent_without(lab: Lab, scheme: str) -> None:
+    """Behind a proxy that ends TLS the proxy says so."""
+    answer = visit(lab).get("/login", headers={"X-Forwarded-Proto": scheme})
+    cookie = answer.headers["set-cookie"].lower()
+    assert cookie.startswith("fire_session=")
+    assert ("secure" in cookie.split("; ")) == (scheme == "https")
+
+
 def test_the_word_of_before_the_login_is_not_that_of_after(lab: Lab) -> None:
     browser = Browser(lab.app)
     before = browser.csrf()
