@@ -196,14 +196,21 @@ class Service:
 
     def submit(self, config: Mapping[str, Any]) -> str:
         """Start a campaign by HTTP, as curl would; return the run's id."""
-        deployment = self.request("GET", "deployments/name/fire-campaign/campaign")
+        parameters = {"config": dict(config)}
+        return self.begin("fire-campaign/campaign", config["name"], parameters)
+
+    def begin(
+        self, deployment: str, name: str, parameters: Mapping[str, object]
+    ) -> str:
+        """Start a run of a deployment by HTTP, once; return its id."""
+        found = self.request("GET", f"deployments/name/{deployment}")
         run = self.request(
             "POST",
-            f"deployments/{deployment['id']}/create_flow_run",
+            f"deployments/{found['id']}/create_flow_run",
             {
-                "name": config["name"],
-                "parameters": {"config": dict(config)},
-                "idempotency_key": f"start-{config['name']}",
+                "name": name,
+                "parameters": dict(parameters),
+                "idempotency_key": f"start-{name}",
             },
         )
         return str(run["id"])

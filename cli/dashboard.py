@@ -61,6 +61,7 @@ def dashboard(  # noqa: PLR0913, PLR0917 - each is an option of the command
         prefect=_prefect_pages(),
     )
     app = create_app(settings)
+    typer.echo(f"dashboard: http://{host}:{port} (stop it with Ctrl-C)")
     uvicorn.run(app, host=host, port=port, log_level="warning", proxy_headers=False)
 
 

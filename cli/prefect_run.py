@@ -14,6 +14,7 @@ PREFECT_DEFAULTS = {
     # Its first start on two cores takes longer than Prefect's 20 s.
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
 }
+UNCOUNTED = "do not exist - skipping acquisition"
 
 
 def set_prefect_defaults() -> None:
@@ -25,10 +26,13 @@ def set_prefect_defaults() -> None:
 def show_expected_errors_once() -> None:
     """Keep Prefect's traceback of an expected error off the console.
 
-    The message itself ends the command; the traceback stays in the server's log.
+    The message itself ends the command; the traceback stays in the server's log. So
+    does the warning that no licences are counted, which only `fire deploy` sets up.
     """
 
     def is_news(record: logging.LogRecord) -> bool:
+        if UNCOUNTED in str(record.msg):
+            return False
         return not (record.exc_info and isinstance(record.exc_info[1], FireError))
 
     for handler in logging.getLogger().handlers:  # Prefect writes to the root's

@@ -145,6 +145,7 @@ def draw_learning(curves: Mapping[str, LearningCurve]) -> Figure:
             "title": {"text": "force error, meV/Å"},
             "type": "log",
             "dtick": "D2",
+            "tickformat": "~g",  # else 200 is shown as 2
         },
     }
     return {"data": data, "layout": layout}

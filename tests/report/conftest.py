@@ -30,7 +30,7 @@ def _parity(rng, width):
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def report_data() -> ReportData:
     rng = np.random.default_rng(0)
     times = np.linspace(0, 0.5, 40)
@@ -80,7 +80,7 @@ def report_data() -> ReportData:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def bare_data(report_data) -> ReportData:
     """What a campaign without vanilla, curves or selection has to show."""
     models = {k: report_data.models[k] for k in ("zero_shot", "fire")}

@@ -35,8 +35,13 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_the_page_is_whole_and_needs_no_other_file(report_data, tmp_path):
-    page = write_report(report_data, tmp_path / "results" / "x")
+@pytest.fixture(scope="module")
+def page(report_data, tmp_path_factory):
+    """The page of a report, written once: its figures take seconds."""
+    return write_report(report_data, tmp_path_factory.mktemp("some") / "results" / "x")
+
+
+def test_the_page_is_whole_and_needs_no_other_file(page):
     text = page.read_text(encoding="utf-8")
     links = Page(text).links
     assert len(links) == 7
@@ -47,8 +52,8 @@ def test_the_page_is_whole_and_needs_no_other_file(report_data, tmp_path):
     assert len(list((page.parent / "figures").iterdir())) == 14
 
 
-def test_the_page_says_what_matters_first(report_data, tmp_path):
-    text = write_report(report_data, tmp_path).read_text(encoding="utf-8")
+def test_the_page_says_what_matters_first(page):
+    text = page.read_text(encoding="utf-8")
     plain = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", text.split("<body>")[1]))
     assert plain.index("143 structures were labelled") < plain.index("Errors")
     assert plain.index("not DFT") < plain.index("Errors")
@@ -58,9 +63,8 @@ def test_the_page_says_what_matters_first(report_data, tmp_path):
     assert "7 candidates around step 40" in plain
 
 
-def test_results_keep_their_names(report_data, tmp_path):
-    write_report(report_data, tmp_path)
-    results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+def test_results_keep_their_names(page):
+    results = json.loads((page.parent / "results.json").read_text(encoding="utf-8"))
     assert set(results["models"]) == set(MODEL_NAMES)
     for scores in results["models"].values():
         assert {
@@ -94,9 +98,9 @@ def test_a_bare_campaign_still_has_a_report(bare_data, tmp_path):
     assert "Coverage" not in text
 
 
-def test_writing_again_replaces_and_leaves_no_scraps(report_data, tmp_path):
-    write_report(report_data, tmp_path)
-    write_report(replace(report_data, name="other"), tmp_path)
+def test_writing_again_replaces_and_leaves_no_scraps(bare_data, tmp_path):
+    write_report(bare_data, tmp_path)
+    write_report(replace(bare_data, name="other"), tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "figures",
         "report.html",

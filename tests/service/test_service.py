@@ -164,6 +164,33 @@ def test_every_step_ran_on_its_pool_and_the_killed_one_twice(
     assert len(again) == 2
 
 
+def test_a_measurement_asked_for_by_http_is_one_of_the_gpu_pool(
+    service: Service, finished: str
+) -> None:
+    request = {
+        "name": "lif-by-http",
+        "measure": {"kind": "equation_of_state", "points": 5},
+        "system": {"kind": "crystal", "crystal": "LiF"},
+        "backbone": {"name": "served/fire"},
+        "store": {"url": service.db, "blobs": str(service.blobs)},
+    }
+    given = {"request": request}
+    run = service.begin("fire-properties/properties", "lif-by-http", given)
+    kind, message = service.wait(run, 300)
+    assert kind == "COMPLETED", message
+    pools = {one["id"]: one["work_pool_name"] for one in service.runs()}
+    assert pools[run] == "gpu-pool"
+    with Store.open(service.db, service.blobs) as store:
+        row = store.need_property("lif-by-http")
+        model = store.need_model("served", "fire")
+    assert row.asked.subject_sha == model.blob_sha
+    values = {value.name: value.value for value in row.need_result().values}
+    assert 40 < values["bulk_modulus"] < 120  # GPa; 68 by PBE
+    folder = service.folder / "results" / "lif-by-http"
+    assert (folder / "equation_of_state.json").is_file()
+    assert list(folder.glob("**/*.png"))
+
+
 def test_what_is_scheduled_is_planned(service: Service, finished: str) -> None:
     """SQLAlchemy 2.1 broke the scheduler of this Prefect in silence."""
     names = {
