@@ -48,6 +48,8 @@ PAGES: Final = (
 )
 PLAIN_PREFIXES: Final = ("/api/", "/health")
 """Paths that are answered in JSON, errors too."""
+AWAY: Final = (500, 503)
+"""The store may not answer, and what a page's head shows comes from there."""
 
 
 def create_app(settings: DashboardSettings) -> FastAPI:
@@ -124,4 +126,6 @@ def answer(request: Request, code: int, detail: str) -> Response:
     asks_for_page = "x-fragment" not in request.headers
     if code == 401 and request.method == "GET" and asks_for_page:
         return RedirectResponse(f"{root_of(request)}/login", 303)
-    return render(request, "error", code=code, detail=detail, status=code)
+    visitor = None if code in AWAY else getattr(request.state, "visitor", None)
+    facts = {"code": code, "detail": detail, "visitor": visitor}
+    return render(request, "error", **facts, status=code)

@@ -69,6 +69,7 @@ def see(request: Request) -> Visitor:
         if carries or request.method not in SAFE:
             refuse(request, None, "enter", "not known, or the token has ended")
         raise HTTPException(status.HTTP_401_UNAUTHORIZED, "who are you?")
+    request.state.visitor = visitor  # for the way back of a page that says no
     return visitor
 
 

@@ -50,6 +50,15 @@ def test_a_campaign_is_in_one_state(
     assert found.word == word
 
 
+def test_who_is_in_finds_the_way_back_from_what_is_not_there(viewer: Browser) -> None:
+    page = viewer.get("/campaigns/none-such")
+    assert page.status_code == 404
+    assert 'aria-label="Pages"' in page.text
+    viewer.cookies.clear()
+    page = viewer.get("/campaigns/none-such", headers={"Accept": "text/html"})
+    assert 'aria-label="Pages"' not in page.text
+
+
 def test_a_campaign_shows_errors_costs_and_owner(viewer: Browser) -> None:
     text = words(viewer.get("/campaigns/salt"))
     assert "FIRE 5 100 Li 100 200 0.1" in text
