@@ -20,7 +20,7 @@ test: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/codespell
 	$(BIN)/python -m mkdocs build --strict
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 40 --durations-min 5
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder --durations 40 --durations-min 5
 
 # Into build/docs/index.html; every warning is an error.
 docs: $(VENV)/.installed-dev

@@ -17,7 +17,24 @@ if TYPE_CHECKING:
 os.environ.setdefault("GOMP_SPINCOUNT", "3000")  # before torch loads; see `cli`
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # small models, and two test workers
 
+LONG = (
+    "service/test_service.py",
+    "campaign/test_campaign.py",
+    "campaign/test_led_campaign.py",
+    "labelling/test_programs.py",
+)
+"""Begun first, the longest first, so that no worker is left alone with one of them."""
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take minutes; they wait more than they compute."""
+
+    def rank(item: pytest.Item) -> int:
+        place = item.path.relative_to(REPOSITORY / "tests").as_posix()
+        return LONG.index(place) if place in LONG else len(LONG)
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")
