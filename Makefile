@@ -8,7 +8,9 @@ export DO_NOT_TRACK := 1
 export NO_MKDOCS_2_WARNING := 1
 export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS := 120
 
-.PHONY: campaign test docs lint install pretrain clean
+PYTEST := $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 30 --durations-min 5
+
+.PHONY: campaign test test-long docs lint install pretrain clean
 
 campaign: $(VENV)/.installed
 	$(BIN)/fire campaign run examples/licl_gaf3.yaml
@@ -20,7 +22,12 @@ test: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/codespell
 	$(BIN)/python -m mkdocs build --strict
-	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder --durations 40 --durations-min 5
+	$(PYTEST) -m "not long"
+
+# What takes minutes each: campaigns that are killed, a service that is broken on purpose,
+# electronic-structure programs. CI runs both.
+test-long: $(VENV)/.installed-dev
+	$(PYTEST) -m long
 
 # Into build/docs/index.html; every warning is an error.
 docs: $(VENV)/.installed-dev

@@ -131,6 +131,7 @@ def test_committee_members_differ_in_data_and_weights(
         assert settings["references"]["undetermined"] == ["Cl", "F", "Li"]
 
 
+@pytest.mark.long
 def test_people_use_the_dashboard(
     whole: tuple[Path, dict[str, str]], tmp_path: Path
 ) -> None:
@@ -155,6 +156,7 @@ def test_people_use_the_dashboard(
     assert ("olga", "login", "refused") in done
 
 
+@pytest.mark.long
 def test_killed_in_labelling_dynamics_and_training_it_ends_the_same(
     whole: tuple[Path, dict[str, str]], tmp_path: Path
 ) -> None:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from fire_core.backbones.mace import MaceBackbone
     from fire_core.records import JsonDict, Label, LabelledStructure
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 LED: dict[str, Any] = {
     "name": "led",
     "rounds": 2,

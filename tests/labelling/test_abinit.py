@@ -41,6 +41,7 @@ CHANGES: list[dict[str, object]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.long
 class TestAbinit(DftContract):
     theory = AbinitTheory(cutoff=20.0, k_spacing=1.0)
     changes: ClassVar = CHANGES
@@ -53,6 +54,7 @@ class TestAbinit(DftContract):
         return silicon()
 
 
+@pytest.mark.long
 class TestAbinitDispersion(TestAbinit):
     theory = AbinitTheory(cutoff=20.0, k_spacing=1.0, dispersion="D3(BJ)")
     changes: ClassVar = [{"dispersion": "none"}]

@@ -31,6 +31,7 @@ def gpaw_here() -> None:
         pytest.skip(f"{error}; apt install --no-install-recommends gpaw gpaw-data")
 
 
+@pytest.mark.long
 class TestGpaw(DftContract):
     theory = GpawTheory(cutoff=250.0, k_spacing=1.1)
     changes: ClassVar = [
@@ -64,7 +65,6 @@ def test_atoms_of_hydrogen_are_magnetic(tmp_path: Path) -> None:
 
 
 @needs_gpaw
-@pytest.mark.slow
 def test_the_remedy_goes_on_from_where_it_was(tmp_path: Path) -> None:
     few = COARSE.model_copy(update={"max_iterations": 8})
     label = compute(gpaw.PROGRAM, few, silicon(), tmp_path, Machine())

@@ -29,7 +29,7 @@ from tests.labelling.contract import DftContract
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from tests.campaign.conftest import ROOT
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
 
 
 def serve(folder: Path, port: int) -> subprocess.Popen[str]:

@@ -28,7 +28,7 @@ from tests.campaign.conftest import TINY
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
 
 N_PERTURBED = 8
 N_APPROVED = 4
