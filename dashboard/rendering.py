@@ -13,12 +13,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from dashboard.access.guard import csrf_of
-from fire_core.properties.values import format_number, format_value
+from fire_core.properties.values import format_conditions, format_number, format_value
 from fire_core.storage.approvals import ApprovalState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from fastapi import Request
 
     from fire_core.records import PropertyValue
@@ -60,7 +58,7 @@ def make_environment() -> Environment:
         "number": show_number,
         "from_json": json.loads,
         "value": format_value,
-        "conditions": show_conditions,
+        "conditions": format_conditions,
         "headlines": lambda values: sorted(values, key=_rank),
         "entry": lambda pair: format_number(pair[0].value, pair[0].error, pair[1]),
     }
@@ -94,18 +92,6 @@ def show_span(seconds: float | None) -> str:
 def show_number(value: float | None, digits: int = 3) -> str:
     """Return a number with few digits, a dash for none."""
     return "–" if value is None else f"{value:.{digits}g}"
-
-
-def show_conditions(conditions: Mapping[str, float | str]) -> str:
-    """Return conditions in words: units leave the names, 300 K in place of a key."""
-    words = []
-    for name, value in conditions.items():
-        text = f"{value:g}" if isinstance(value, float | int) else str(value)
-        if name == "temperature_k":
-            words.append(f"{text} K")
-        else:
-            words.append(f"{name.replace('_', ' ')} {text}")
-    return ", ".join(words)
 
 
 def _rank(value: PropertyValue) -> int:

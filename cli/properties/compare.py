@@ -13,7 +13,7 @@ from rich.table import Table
 from cli.options import DEFAULT_BLOBS, DEFAULT_DB, AsJson, Blobs, Database
 from fire_core.properties.comparison import compare as compare_measured
 from fire_core.properties.references import read_obelix
-from fire_core.properties.values import format_number
+from fire_core.properties.values import format_conditions, format_number
 from fire_core.reading.measurements import label_measurements
 from fire_core.report.properties.comparison import draw_comparisons
 from fire_core.storage.store import Store
@@ -62,7 +62,7 @@ def compare(  # noqa: PLR0913, PLR0917 - options of a table and of a figure
 def _show(found: list[Comparison]) -> None:
     table = Table("property", "conditions", "of", "value", "deviation", "σ", "source")
     for comparison in found:
-        conditions = ", ".join(f"{k} {v}" for k, v in comparison.conditions.items())
+        conditions = format_conditions(comparison.conditions)
         for i, entry in enumerate(comparison.entries):
             name = comparison.name if i == 0 else ""
             table.add_row(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -55,7 +56,10 @@ def list_properties(
     if as_json:
         typer.echo(json.dumps([row_facts(row) for row in rows]))
         return
-    table = Table("name", "kind", "of", "model", "state", "asked", "key")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    whole = {"name", "kind", "state"}
+    for head in ("name", "kind", "of", "model", "state", "asked", "key"):
+        table.add_column(head, overflow="fold", no_wrap=head in whole)
     for row in rows:
         asked = row.asked
         state = "finished" if row.finished_at is not None else "unfinished"

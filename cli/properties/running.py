@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from cli.prefect_run import set_prefect_defaults, show_expected_errors_once
+from cli.properties.table import print_values
 from fire_core.config.environment import results_folder
 from fire_core.progress import Work
-from fire_core.properties.values import format_value
 from fire_core.storage.store import Store
 
 if TYPE_CHECKING:
@@ -46,14 +45,7 @@ def show_row(row: PropertyRow, *, as_json: bool) -> None:
     console = Console(highlight=False)
     asked = row.asked
     console.print(f"{asked.kind} of {asked.formula} by {asked.subject}")
-    table = Table("property", "conditions", "value", "95 % interval", "note")
-    for value in result.values:
-        conditions = ", ".join(f"{k} {v}" for k, v in value.conditions.items())
-        interval = ""
-        if value.low is not None and value.high is not None:
-            interval = f"{value.low:.4g} … {value.high:.4g}"
-        table.add_row(value.name, conditions, format_value(value), interval, value.note)
-    console.print(table)
+    print_values(console, result.values)
     for note in result.notes:
         console.print(f"- {note}")
 

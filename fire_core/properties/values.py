@@ -7,10 +7,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from fire_core.records import PropertyValue
 
 TWO_SIDED_95: Final = 1.959964
 """Standard errors in half of the 95 % interval of a normal distribution."""
+PHRASES: Final = {
+    "temperature_k": "{} K",
+    "after_ps": "after {} ps",
+    **dict.fromkeys(("species", "pair"), "{}"),
+}
 
 
 def with_interval(value: PropertyValue) -> PropertyValue:
@@ -26,6 +33,15 @@ def format_value(value: PropertyValue) -> str:
     if value.value is None:
         return "–"
     return format_number(value.value, value.error, value.unit)
+
+
+def format_conditions(conditions: Mapping[str, float | str]) -> str:
+    """Return conditions as people write them: `700 K, Li, after 10 ps`."""
+    words = []
+    for name, value in conditions.items():
+        text = f"{value:g}" if isinstance(value, float | int) else str(value)
+        words.append(PHRASES.get(name, f"{name.replace('_', ' ')} {{}}").format(text))
+    return ", ".join(words)
 
 
 def format_number(number: float, error: float | None, unit: str) -> str:

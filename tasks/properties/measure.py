@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from prefect import get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 
-from fire_core.properties.values import format_value
+from fire_core.properties.values import format_conditions, format_value
 from fire_core.report.properties.draw import draw_property
 from fire_core.storage.store import Store
 from tasks.context import PATIENCE_S
@@ -68,7 +68,7 @@ def _markdown(row: PropertyRow, figures: list[FigureFiles]) -> str:
     result = row.need_result()
     lines = ["| property | conditions | value | note |", "|---|---|---|---|"]
     for value in result.values:
-        conditions = ", ".join(f"{k} {v}" for k, v in value.conditions.items())
+        conditions = format_conditions(value.conditions)
         lines.append(
             f"| {value.name} | {conditions} | {format_value(value)} | {value.note} |"
         )
