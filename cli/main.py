@@ -16,6 +16,7 @@ from cli.doctor import doctor
 from cli.label import app as label
 from cli.model import app as model
 from cli.people import app as people
+from cli.prefect_run import explain_absent_server
 from cli.progress import terminal_listener
 from cli.properties.main import app as properties
 from cli.service.deploy import deploy
@@ -55,9 +56,18 @@ def main() -> None:
         with listening(terminal_listener()):
             app()
     except FireError as error:
-        text = f"[red]error:[/red] {escape(str(error))}"
-        Console(stderr=True).print(text, highlight=False, soft_wrap=True)
-        sys.exit(1)
+        _end(str(error))
+    except RuntimeError as error:
+        words = explain_absent_server(error)
+        if words is None:
+            raise
+        _end(words)
+
+
+def _end(words: str) -> None:
+    text = f"[red]error:[/red] {escape(words)}"
+    Console(stderr=True).print(text, highlight=False, soft_wrap=True)
+    sys.exit(1)
 
 
 if __name__ == "__main__":

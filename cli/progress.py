@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 import threading
@@ -20,6 +21,7 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
 if TYPE_CHECKING:
@@ -43,10 +45,28 @@ def terminal_listener() -> Listener:
     return Bars(console) if console.is_terminal else Lines(console)
 
 
+class Above(io.TextIOBase):
+    """A file whose lines appear above what a console keeps drawing."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+        self._begun = ""
+
+    def write(self, text: str) -> int:
+        """Print the lines that are whole by now, their colours kept."""
+        *lines, self._begun = (self._begun + text).split("\n")
+        for line in lines:
+            self._console.print(Text.from_ansi(line), soft_wrap=True)
+        return len(text)
+
+
 class _Patient(Progress):
     """Shows work only once it has taken a moment, so that nothing flickers."""
 
     def get_renderables(self) -> Iterable[RenderableType]:
+        if hasattr(self, "live"):  # rich asks once before it has one
+            _log_above(self.console)  # Prefect sets its handlers up when it is imported
         for task in self.tasks:
             task.visible = (task.elapsed or 0.0) >= SHOWN_AFTER_S
         return super().get_renderables()
@@ -107,22 +127,32 @@ class Bars:
                 self._progress = None
 
     def _start(self) -> Progress:
-        """Begin to draw, and let log handlers that write by rich write above it."""
-        for handler in logging.getLogger().handlers:
-            if isinstance(getattr(handler, "console", None), Console):  # Prefect's
-                handler.console = self._console  # type: ignore[attr-defined]
         progress = _Patient(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TimeElapsedColumn(),
-            Left(),
+            TextColumn(
+                "{task.description}",
+                table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1),
+            ),
+            BarColumn(bar_width=12),
+            TimeElapsedColumn(table_column=Column(no_wrap=True)),
+            Left(table_column=Column(no_wrap=True)),
             console=self._console,
             transient=True,
             redirect_stdout=sys.stdout.isatty(),  # a pipe's bytes stay in the pipe
         )
         progress.start()
         return progress
+
+
+def _log_above(console: Console) -> None:
+    """Let log handlers that write by rich, as Prefect's do, write above the bars.
+
+    A console of their own would write over the bars, and be wiped away with them.
+    """
+    for handler in logging.getLogger().handlers:
+        own = getattr(handler, "console", None)
+        if isinstance(own, Console) and not isinstance(own.file, Above):
+            own.file = Above(console)  # type: ignore[assignment]
 
 
 class Lines:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import threading
@@ -26,6 +27,21 @@ with listening(terminal_listener()):
     for _ in tracked(range(8), "Counting [sheep]"):
         time.sleep(0.2)
 print(json.dumps({"counted": 8}))
+"""
+
+LOGGING = """
+import logging, time
+from cli.progress import terminal_listener
+from fire_core.progress import Work, listening, tracked
+with listening(terminal_listener()), Work("campaign"):
+    from prefect.logging.handlers import PrefectConsoleHandler  # after the bar
+    log = logging.getLogger()
+    log.addHandler(PrefectConsoleHandler())
+    log.setLevel("INFO")
+    time.sleep(0.3)  # until it is drawn again
+    for i in tracked(range(5), "Labels"):
+        time.sleep(0.3)
+        log.info("label %d done in %s", i, "x" * 90)
 """
 
 
@@ -166,6 +182,22 @@ def test_a_terminal_sees_a_bar_with_the_time_left_and_a_pipe_only_results() -> N
     assert "of 8" in seen
     assert "s left" in seen
     assert json.loads(out) == {"counted": 8}
+
+
+def test_what_prefect_logs_stays_above_the_bars() -> None:
+    environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": "80"}
+
+    def run(terminal: int) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-c", LOGGING],
+            stdin=terminal, stderr=terminal, stdout=subprocess.PIPE, env=environment,
+        )  # fmt: skip
+
+    seen, _ = run_at_terminal(run)
+    lines = re.split(r"[\r\n]+", seen)
+    for number in range(5):
+        (line,) = (one for one in lines if f"label {number} done" in one)
+        assert "━" not in line  # a bar on the same line would be wiped, and it with it
 
 
 def test_where_there_is_no_terminal_lines_are_few() -> None:
