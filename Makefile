@@ -46,6 +46,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing FIRE into $(VENV): some 2.5 GB, three minutes or, on a busy machine, twenty."
 	$(BIN)/pip install -q -c constraints.txt -e .
 	touch $@
 

@@ -81,19 +81,30 @@ def report(
 def list_campaigns(
     db: Database = DEFAULT_DB, blobs: Blobs = DEFAULT_BLOBS, as_json: AsJson = False
 ) -> None:
-    """List campaigns with their models."""
+    """List campaigns: their round, labels, models and cost."""
     with Store.open(db, blobs) as store:
         found = {
             c.name: [m.name for m in store.list_models(c.name)]
             for c in store.list_campaigns()
             if not c.name.startswith(STUDY_PREFIX)
         }
+        rounds = dict.fromkeys(found, 0)
+        for size in store.choice_sizes():
+            if size.campaign in rounds:
+                rounds[size.campaign] = max(rounds[size.campaign], size.round)
+        labels = {name: len(store.label_history(name)) for name in found}
+        spent = store.usage_totals()
     if as_json:
         typer.echo(json.dumps(found))
         return
-    table = Table("campaign", "models")
+    table = Table("campaign", "round", "labels", "models", "core-hours")
     for name, models in found.items():
-        table.add_row(name, ", ".join(models) or "none yet")
+        used = spent.get(name)
+        table.add_row(
+            *(name, str(rounds[name]), str(labels[name])),
+            ", ".join(models) or "none yet",
+            "0" if used is None else f"{used.core_s / 3600:.3g}",
+        )
     Console().print(table if found else f"no campaign in {db}")
 
 

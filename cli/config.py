@@ -25,9 +25,11 @@ def check(
     The starting structures are built or read too, so that a missing file or
     overlapping atoms show before anything is started.
     """
+    from fire_core.backbones.registry import is_published
     from fire_core.structures.interfaces import build_system
 
     config = load_campaign(file)
+    fetched = is_published(config.backbone.name)
     start = build_system(config.system, file.parent)
     explored = config.explore.replicas * config.explore.steps
     frames = config.rounds * explored // config.explore.save_every
@@ -52,6 +54,8 @@ def check(
     console.print(
         f"up to {frames} candidates and {labels} labels ({config.theory.kind})"
     )
+    if fetched:
+        console.print(f"{config.backbone.name} is fetched when it is first used")
 
 
 @app.command()

@@ -14,7 +14,7 @@ from rich.table import Table
 from cli.db_backup import backup, restore
 from cli.db_import import import_files
 from cli.options import DEFAULT_BLOBS, DEFAULT_DB, AsJson, Blobs, Database
-from fire_core.errors import StoreError
+from fire_core.reading.theories import need_theory
 from fire_core.records import LabelState
 from fire_core.storage.copying import copy_blobs, copy_store
 from fire_core.storage.exchange import export_extxyz
@@ -29,17 +29,15 @@ app.command("import")(import_files)
 @app.command("export")
 def export_file(
     file: Annotated[Path, typer.Argument(help="extxyz to write.")],
-    theory: Annotated[str, typer.Option(help="Fingerprint of the theory level.")],
+    theory: Annotated[
+        str, typer.Option(help="Fingerprint or name of the theory level.")
+    ],
     db: Database = DEFAULT_DB,
     blobs: Blobs = DEFAULT_BLOBS,
 ) -> None:
     """Write every finished label of a theory level, exact to the last bit."""
     with Store.open(db, blobs) as store:
-        known = [row[0] for row in store.list_theories()]
-        if theory not in known:
-            msg = f"no theory {theory!r} in {db}; there: {', '.join(known) or 'none'}"
-            raise StoreError(msg)
-        number = export_extxyz(store, file, theory)
+        number = export_extxyz(store, file, need_theory(store, theory))
     typer.echo(f"{number} labelled structures in {file}")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
@@ -18,7 +18,10 @@ from fire_core.importing.formats import Format
 from fire_core.importing.search import Search, find_calculations
 from fire_core.labelling.theory import Theory
 from fire_core.progress import tracked
+from fire_core.reading.theories import find_theories, only_theory
 from fire_core.storage.store import Store
+
+UNKNOWN: Final = "unknown"
 
 
 def import_files(
@@ -38,7 +41,7 @@ def import_files(
     ] = None,
     code: Annotated[
         str, typer.Option(help="Code and version of a new theory level.")
-    ] = "unknown",
+    ] = UNKNOWN,
     kind: Annotated[
         Format | None,
         typer.Option("--format", help="Format of all files; left out: recognised."),
@@ -63,8 +66,9 @@ def import_files(
 
 def _given(store: Store, theory: str, code: str) -> Given:
     """Return the theory level that a person names, and enter it if it is new."""
-    if theory in {row[0] for row in store.list_theories()}:
-        return Given(theory)
+    found = find_theories(store, theory, None if code == UNKNOWN else code)
+    if found:
+        return Given(only_theory(found, theory).fingerprint)
     level = Theory(code, "imported", json.dumps({"name": theory}))
     store.add_theory(level.fingerprint, level.code, level.version, level.settings_json)
     return Given(level.fingerprint)

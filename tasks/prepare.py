@@ -17,6 +17,7 @@ from fire_core.config.load import config_to_json
 from fire_core.errors import ConfigError, UnknownElementError
 from fire_core.labelling.isolated import isolated_atoms
 from fire_core.labelling.makers import known_elements
+from fire_core.progress import Work
 from fire_core.storage.campaigns import SelectionRow
 from fire_core.storage.store import Store
 from fire_core.structures.interfaces import build_system
@@ -65,7 +66,8 @@ def perturb_structures(ref: CampaignRef) -> int:
         done = store.get_selection(ref.name, 0, PERTURB)
         if done is not None:
             return len(done.keys)
-        start = build_system(config.system, Path())
+        with Work("Building the system"):
+            start = build_system(config.system, Path())
         refuse_unknown_elements(start, config)
         keys = store.add_structures(start, source=f"{ref.name}: start")
         store.save_selection(

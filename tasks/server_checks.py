@@ -127,6 +127,10 @@ def _clock(answer: httpx.Response) -> Check:
     return compare_clocks("server's clock", ahead)
 
 
+def _count_workers(number: int) -> str:
+    return f"{number} worker" + ("" if number == 1 else "s")
+
+
 def _database(
     client: SyncPrefectClient, settings: dict[str, Any], n_workers: int
 ) -> Check:
@@ -138,7 +142,7 @@ def _database(
         return ok(name, what)
     if not driver.startswith("sqlite"):
         return ok(name, driver)
-    what = f"{driver}, {n_workers} workers online"
+    what = f"{driver}, {_count_workers(n_workers)} online"
     if n_workers <= FEW_WORKERS:
         return ok(name, f"{what}: enough for one machine")
     cure = (
@@ -209,7 +213,7 @@ def _pool(
     except ObjectNotFound:
         return [error(name, "no such pool", DEPLOY)], 0
     ages = sorted(age for w in workers if (age := _silence(w)) is not None)
-    what = f"{len(ages)} workers online"
+    what = f"{_count_workers(len(ages))} online"
     if pool.is_paused:
         check = error(name, "paused", f"`prefect work-pool resume {name}`")
     elif not ages:

@@ -18,6 +18,7 @@ from cli.service.settings import service_environment
 from cli.service.supervise import Child
 from fire_core.config import environment
 from fire_core.errors import FireError
+from fire_core.progress import Work
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -52,9 +53,11 @@ def serve(
     children = [server]
     _stop_on_terminate()
     try:
-        server.start()
-        _await_server(server, variables)
-        _deploy(variables)
+        with Work("starting Prefect's server"):
+            server.start()
+            _await_server(server, variables)
+        with Work("deploying the flows"):
+            _deploy(variables)
         children += _workers(variables, logs)
         watch = [sys.executable, "-m", "cli.main", "watch"]
         children.append(Child("watch", watch, variables, logs / "watch.log"))

@@ -144,8 +144,10 @@ def read_labels(store: Store, name: str, config: CampaignConfig | None) -> Label
         recent = history[-50:]
         span = recent[-1][0] - recent[0][0]
         pace = span / (len(recent) - 1)
-        if time.time() - recent[-1][0] < max(3600.0, 10 * pace):  # it goes on
-            end = recent[-1][0] + pace * (planned - len(history))
+        now, last = time.time(), recent[-1][0]
+        if now - last < max(3600.0, 10 * pace):  # it goes on
+            # Between two rounds of labels nothing moves but the time.
+            end = max(last + pace, now) + pace * (planned - len(history) - 1)
     return Labels(planned, len(history), end, history)
 
 

@@ -70,6 +70,7 @@ async function draw(within) {
     if (!node || node.dataset.drawn === script.textContent) continue;
     const figure = JSON.parse(script.textContent);
     const options = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
+    if (!matchMedia("(hover: hover)").matches) options.displayModeBar = false; // it would stay over the legend
     await Plotly.react(node, figure.data, dressed(figure.layout || {}), options);
     node.dataset.drawn = script.textContent;
     node.on("plotly_click", (event) => {

@@ -106,13 +106,32 @@ def model_file(name: str) -> Path:
         return download_mace(name)
     path = Path(name)
     if not path.is_file():
-        choices = ", ".join((BUNDLED, CHGNET, *MACE_NAMES))
-        msg = (
-            f"unknown backbone {name!r}: expected one of {choices}, or the path of "
-            "a MACE model file"
-        )
-        raise BackboneError(msg)
+        raise _unknown(name)
     return path
+
+
+def is_published(name: str) -> bool:
+    """Say whether a backbone has to be fetched before it is first used.
+
+    Raises
+    ------
+    BackboneError
+        There is no backbone of that name, and no file.
+    """
+    if name in MACE_NAMES:
+        return True
+    if name not in {BUNDLED, CHGNET} and not Path(name).is_file():
+        raise _unknown(name)
+    return False
+
+
+def _unknown(name: str) -> BackboneError:
+    choices = ", ".join((BUNDLED, CHGNET, *MACE_NAMES))
+    msg = (
+        f"unknown backbone {name!r}: expected one of {choices}, or the path of "
+        "a MACE model file"
+    )
+    return BackboneError(msg)
 
 
 def _load_mace(

@@ -10,6 +10,8 @@ Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+Timestep = Annotated[float, Field(ge=0.05, le=10.0)]
+"""fs; beyond these limits somebody meant another unit."""
 
 
 class Part(BaseModel):

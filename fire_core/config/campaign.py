@@ -92,6 +92,18 @@ class CampaignConfig(Part):
         return name
 
     @model_validator(mode="after")
+    def _enough_candidates(self) -> Self:
+        run = self.explore
+        saved = run.replicas * ((run.steps - run.equilibration) // run.save_every)
+        if self.select.n > saved:
+            msg = (
+                f"select.n is {self.select.n}, but a round of explore saves {saved} "
+                "candidates; lower it, or raise explore.steps or explore.replicas"
+            )
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
     def _uncertainty_has_a_source(self) -> Self:
         if self.uncertainty.method == "committee" and self.committee.members < 2:
             msg = (

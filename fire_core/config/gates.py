@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from fire_core.config.base import Fraction, Part, Positive
+from fire_core.config.base import Fraction, Part, Positive, Timestep
 from fire_core.config.guards import GuardConfig
 from fire_core.records import Gate
 
@@ -22,7 +22,7 @@ class SurvivalConfig(Part):
     """Part of the volume that is taken away, at the campaign's hottest temperature."""
     steps: Annotated[int, Field(ge=10, multiple_of=10)] = 400
     """MD steps of each run; the guards look at least every ten."""
-    timestep: Positive = 1.0
+    timestep: Timestep = 1.0
     """fs."""
     friction: Positive = 0.02
     """Langevin friction, 1/fs."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -19,12 +19,13 @@ from fire_core.config.study import StudyConfig
 from fire_core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Hashable, Iterator, Sequence
 
     from pydantic_core import ErrorDetails
 
 Config = TypeVar("Config", bound=BaseModel)
 
+MERGE: Final = "tag:yaml.org,2002:merge"
 EXPECTED = {
     "greater_than": "a value greater than {gt}",
     "greater_than_equal": "a value of at least {ge}",
@@ -34,9 +35,33 @@ EXPECTED = {
     "string_pattern_mismatch": "text that matches {pattern}",
     "too_short": "at least {min_length} entries",
     "missing": "a value: the key is required",
+    **dict.fromkeys(("float_parsing", "float_type"), "a number, without its unit"),
+    **dict.fromkeys(("int_parsing", "int_type", "int_from_float"), "a whole number"),
+    **dict.fromkeys(("tuple_type", "list_type"), "a list, such as [300, 600]"),
+    **dict.fromkeys(("dict_type", "model_type"), "keys of its own, one to a line"),
+    **dict.fromkeys(("bool_parsing", "bool_type"), "true or false"),
+    "string_type": "text",
     "union_tag_invalid": "`kind` to be one of {expected_tags}",
     "union_tag_not_found": "a key `kind` that says which variant this is",
 }
+
+
+class UniqueKeys(yaml.SafeLoader):
+    """YAML's safe loader, which takes a key that is there twice for a mistake."""
+
+    def construct_mapping(
+        self, node: yaml.MappingNode, deep: bool = False
+    ) -> dict[Hashable, Any]:
+        """Build a mapping, or say where its second key of one name is."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen and key.tag != MERGE:
+                what = f"the key {key.value!r} is there twice"
+                raise yaml.constructor.ConstructorError(
+                    None, None, what, key.start_mark
+                )
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
 
 
 def load_campaign(path: Path) -> CampaignConfig:
@@ -138,7 +163,7 @@ def _read_mapping(path: Path, what: str, keys: str) -> dict[str, Any]:
         msg = f"no {what} file at {path} (looked from {Path.cwd()})"
         raise ConfigError(msg)
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = yaml.load(path.read_text(encoding="utf-8"), UniqueKeys)  # noqa: S506 - a safe loader
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         msg = f"{path} is not valid YAML: {error}"
         raise ConfigError(msg) from error

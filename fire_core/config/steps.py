@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from ase.data import chemical_symbols
 from pydantic import Field, field_validator, model_validator
 
-from fire_core.config.base import Count, NonNegative, Part, Positive
+from fire_core.config.base import Count, NonNegative, Part, Positive, Timestep
 from fire_core.config.ensemble import BarostatConfig, Target, target_ends
 from fire_core.config.gates import GatesConfig
 from fire_core.config.guards import GuardConfig
@@ -59,7 +59,7 @@ class DynamicsConfig(Part):
     """Replicas in all."""
     steps: Count = 1250
     """MD steps of each replica."""
-    timestep: Positive = 2.0
+    timestep: Timestep = 2.0
     """fs."""
     friction: Positive = 0.02
     """Langevin friction, 1/fs."""
@@ -194,7 +194,7 @@ class StabilityConfig(Part):
     temperature: Positive = 600.0
     """Start, K."""
     steps: Count = 500
-    timestep: Positive = 1.0
+    timestep: Timestep = 1.0
     """fs."""
     max_drift: Positive = 2.0
     """Largest drift of the total energy, meV/atom/ps."""

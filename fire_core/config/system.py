@@ -73,8 +73,9 @@ class InterfaceSystem(Part):
     """Distance between the outermost planes of the two slabs at each contact, Å."""
     vacuum: NonNegative = 0.0
     """Empty space above the top slab, Å; 0: a periodic stack with two contacts."""
-    max_strain: Positive = 0.1
-    """Largest in-plane strain put on the top slab to match the bottom one."""
+    max_strain: Annotated[float, Field(gt=0, le=0.5)] = 0.1
+    """Largest in-plane strain put on the top slab to match the bottom one, a fraction:
+    0.05 is 5 %."""
     min_atoms: Count = 16
     """Fewest atoms in the cell."""
     max_atoms: Count = 200

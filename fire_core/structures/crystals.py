@@ -91,6 +91,11 @@ def _build(name: str, x: float | None, config: OrderConfig) -> Bulk:
             return _whole(_expand(known), known.source)
         return _order(crystal_to_disordered(known), known.source, config)
     if not Path(name).is_file():
+        if Path(name).suffix or "/" in name:
+            msg = (
+                f"expected a CIF file, but there is none at {name} (from {Path.cwd()})"
+            )
+            raise StructureError(msg)
         msg = (
             f"unknown crystal {name!r}: expected one of "
             f"{', '.join(known_crystals())}, or the path of a CIF file"
@@ -116,7 +121,8 @@ def _read_cif(name: str, config: OrderConfig) -> Bulk:
             warnings.simplefilter("ignore")  # about details of the file's style
             atoms = read(name, format="cif", fractional_occupancies=True)
     except Exception as error:  # ASE's reader raises whatever its parts raise
-        msg = f"{name} cannot be read as a CIF: {error}"
+        reason = f"{error} is no element" if isinstance(error, KeyError) else error
+        msg = f"{name} cannot be read as a CIF: {reason}"
         raise StructureError(msg) from error
     occupancies = atoms.info.get("occupancy", {})
     if any(sum(o.values()) < 0.999 or len(o) > 1 for o in occupancies.values()):

@@ -110,7 +110,8 @@ def _label_of(frame: Atoms, unread: tuple[str, ...]) -> Label | Problem:
                 f"; the file has {', '.join(unread)}: if those are the labels, rename "
                 "them to energy and forces"
             )
-        return Problem("no_energy", detail)
+        kind = "no_forces" if "energy" in results else "no_energy"
+        return Problem(kind, detail)
     energy = np.asarray(results["energy"], np.float64)
     forces = np.asarray(results["forces"], np.float64)
     stress = results.get("stress")

@@ -145,7 +145,7 @@ def examine_interface(system: InterfaceSystem) -> Interface:
     problems = find_problems(atoms)
     if problems:
         msg = (
-            f"the stacked cell has {problems[0].detail}; raise system.gap "
+            f"in the stacked cell {problems[0].detail}; raise system.gap "
             f"(now {system.gap} Å)"
         )
         raise StructureError(msg)

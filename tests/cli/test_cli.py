@@ -112,9 +112,29 @@ def test_import_stats_and_export(tmp_path: Path, labelled_file: Path) -> None:
     assert "3 labelled structures" in out.stdout
     lost = fire(tmp_path, "db", "export", "out.extxyz", "--theory", "nothing")
     assert lost.returncode == 1
-    assert f"no theory 'nothing' in sqlite:///.fire/fire.db; there: {fingerprint}" in (
+    assert f"no theory level 'nothing' in the store; there: {fingerprint} (pbe" in (
         lost.stderr
     )
+    named = fire(tmp_path, "db", "export", "named.extxyz", "--theory", "pbe")
+    assert named.returncode == 0, named.stderr
+    assert (tmp_path / "named.extxyz").read_bytes() == (
+        tmp_path / "out.extxyz"
+    ).read_bytes()
+
+
+def test_a_name_is_one_theory_level_until_another_code_has_it(
+    tmp_path: Path, labelled_file: Path
+) -> None:
+    given = ("db", "import", str(labelled_file), "--theory", "pbe")
+    fire(tmp_path, *given, "--code", "VASP 6.4")
+    again = fire(tmp_path, *given)
+    assert "0 labels imported, 3 known already" in again.stdout
+    other = fire(tmp_path, *given, "--code", "ABINIT 10")
+    assert "3 labels imported" in other.stdout
+    unclear = fire(tmp_path, *given)
+    assert unclear.returncode == 1
+    assert "several theory levels are called 'pbe'" in unclear.stderr
+    assert "VASP 6.4" in unclear.stderr
 
 
 def test_a_file_without_a_sound_frame_fails(tmp_path: Path) -> None:

@@ -57,6 +57,21 @@ def write(tmp_path: Path, **changes: object) -> Path:
             r"select.soap.cutof: unknown key; did you mean `cutoff`",
         ),
         ({"seed": float("nan")}, r"seed: "),
+        ({"explore": {"temperatures": 600}}, r"expected a list, such as .*, got 600"),
+        ({"explore": {"timestep": 2e-15}}, r"timestep: expected .* at least 0.05"),
+        ({"explore": {"timestep": 20.0}}, r"timestep: expected .* at most 10"),
+        (
+            {"system": MINIMAL["system"] | {"gap": "2.3 A"}},
+            r"gap: expected a number, without its unit, got '2.3 A'",
+        ),
+        (
+            {"system": MINIMAL["system"] | {"max_strain": 5}},
+            r"max_strain: expected a value of at most 0.5, got 5",
+        ),
+        (
+            {"select": {"n": 3000}},
+            r"select.n is 3000, but a round of explore saves 2000 candidates",
+        ),
     ],
 )
 def test_each_mistake_is_explained_where_it_is(
@@ -107,3 +122,19 @@ def test_the_schema_describes_every_key() -> None:
     assert "Thermostat targets, K" in properties["temperatures"]["description"]
     assert schema["additionalProperties"] is False
     json.dumps(schema)
+
+
+def test_a_key_that_is_there_twice_is_told(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    path.write_text(path.read_text() + "\nname: another\n")
+    with pytest.raises(ConfigError, match=r"the key 'name' is there twice"):
+        load_campaign(path)
+
+
+def test_a_merged_key_may_be_replaced(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    text = (
+        "fine_tune: &same {epochs: 3, seed: 1}\npre_fine_tune: {<<: *same, epochs: 2}\n"
+    )
+    path.write_text(path.read_text() + text.replace(", seed: 1", ""))
+    assert load_campaign(path).pre_fine_tune.epochs == 2

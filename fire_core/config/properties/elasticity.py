@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from fire_core.config.base import Count, Part, Positive
+from fire_core.config.base import Count, Part, Positive, Timestep
 from fire_core.config.ensemble import BarostatConfig
 
 Strain = Annotated[float, Field(gt=0, le=0.05)]
@@ -79,7 +79,7 @@ class ThermalElasticityConfig(TensorConfig):
     """MD steps of each strained cell."""
     equilibration: Annotated[int, Field(ge=0)] = 2000
     """Steps left out of each mean."""
-    timestep: Positive = 2.0
+    timestep: Timestep = 2.0
     """fs."""
     friction: Positive = 0.01
     """Langevin friction, 1/fs."""

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fire_core.config.base import Count, Part, Positive
+from fire_core.config.base import Count, Part, Positive, Timestep
 from fire_core.config.theory import TheoryConfig
 
 SIZES = (16, 64, 128, 256, 512, 1024, 2000, 3456)
@@ -24,7 +24,7 @@ class SpeedConfig(Part):
     """Steps that are timed, one by one; their median counts."""
     temperature: Positive = 300.0
     """Of the dynamics, K."""
-    timestep: Positive = 1.0
+    timestep: Timestep = 1.0
     """fs."""
     replicas: tuple[Count, ...] = ()
     """Also the time of a step of so many replicas in one batch, at `replica_atoms`."""

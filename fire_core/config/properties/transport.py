@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from ase.data import chemical_symbols
 from pydantic import Field, model_validator
 
-from fire_core.config.base import Count, NonNegative, Part, Positive
+from fire_core.config.base import Count, NonNegative, Part, Positive, Timestep
 from fire_core.config.ensemble import BarostatConfig
 
 
@@ -65,7 +65,7 @@ class TransportConfig(Part):
     """Length of each run after its equilibration."""
     equilibration_ps: NonNegative = 5.0
     """Before the first frame that counts."""
-    timestep: Positive = 2.0
+    timestep: Timestep = 2.0
     """fs."""
     friction: Positive = 0.001
     """Langevin friction, 1/fs. It slows diffusion down where it is not small against
