@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -31,6 +31,14 @@ if TYPE_CHECKING:
 
     from fire_core.records import PropertyValue
     from tasks.properties.bench import Bench
+
+CONDUCTIVITIES: Final = ("conductivity", "conductivity_nernst_einstein")
+"""Of a transport measurement, the better one first."""
+NOTES: Final = {
+    "conductivity": "",
+    "conductivity_nernst_einstein": "the transport measurement knows the conductivity "
+    "of Nernst and Einstein alone here: as if ions did not notice each other",
+}
 
 
 def measure(bench: Bench) -> PropertyResult:
@@ -67,6 +75,7 @@ def _compute(
             "computed from the conductivity; permittivity, geometry, grain boundaries "
             "and electrodes are assumed as configured",
             f"computed circuit {circuit.text}",
+            *filter(None, (bulk.note,)),
         ),
     )
 
@@ -78,10 +87,12 @@ def _conductivity(
     if isinstance(source, GivenConductivity):
         return Conductivity(source.value, source.error, source.temperature)
     row = bench.finished(bench.asked.subject_sha)
+    values = row.need_result().values
     found: dict[float, PropertyValue] = {
         float(value.conditions["temperature_k"]): value
-        for value in row.need_result().values
-        if value.name == "conductivity"
+        for name in reversed(CONDUCTIVITIES)
+        for value in values
+        if value.name == name
         and value.value is not None
         and "temperature_k" in value.conditions
     }
@@ -103,7 +114,7 @@ def _conductivity(
             f"expected a positive conductivity in S/cm, got {value.value} {value.unit}"
         )
         raise PropertyError(msg)
-    return Conductivity(value.value, value.error, near[0])
+    return Conductivity(value.value, value.error, near[0], NOTES[value.name])
 
 
 def _fit(

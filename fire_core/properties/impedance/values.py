@@ -28,11 +28,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Conductivity:
-    """A bulk conductivity, S/cm, its standard error (None: unknown), at K."""
+    """A bulk conductivity, S/cm, its standard error (None: unknown), at K; a remark."""
 
     value: float
     error: float | None
     temperature: float
+    note: str = ""
 
 
 def relaxation_frequency(conductivity: float, permittivity: float) -> float:

@@ -48,6 +48,11 @@ def arrhenius_curve(
     parts = (
         ("self_diffusion", lines.diffusion, [e.tracer.estimate for e in ensembles]),
         ("conductivity", lines.conductivity, [e.conductivity for e in ensembles]),
+        (
+            "conductivity_nernst_einstein",
+            lines.without_haven,
+            [e.without_haven for e in ensembles],
+        ),
     )
     ends = [*temperatures, *(e.temperature for e in ensembles)]
     fine = 1.0 / np.linspace(1 / max(ends), 1 / min(ends), LINE_POINTS)

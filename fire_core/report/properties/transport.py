@@ -26,7 +26,10 @@ LOWEST: Final = 1e-2
 LABELS: Final = {
     "self_diffusion": "D (cm²/s)",
     "conductivity": "σT (K S/cm)",
+    "conductivity_nernst_einstein": "σT, Nernst–Einstein (K S/cm)",
 }
+
+NO_LINE: Final = {"line": None}
 
 
 def draw(result: PropertyResult, folder: Path) -> list[FigureFiles]:
@@ -85,9 +88,13 @@ def draw_arrhenius(
 ) -> FigureFiles:
     """Draw D and σT against 1/T, their lines and 95 % intervals.
 
+    σ is that of the charge diffusion, or where that has no line of Nernst and Einstein.
+
     `measured` are pairs (K, S/cm) of experiments, drawn beside the conductivity.
     """
-    shown = [name for name in LABELS if parts[name]["line"]]
+    shown = [name for name in LABELS if parts.get(name, NO_LINE)["line"]]
+    if "conductivity" in shown:  # the better one of the two
+        shown = [name for name in shown if name != "conductivity_nernst_einstein"]
     figure, axes = make_figure(ONE_COLUMN * len(shown), 3.0, columns=len(shown))
     for panel, name in zip(axes, shown, strict=True):
         part = parts[name]
@@ -109,7 +116,7 @@ def draw_arrhenius(
             linewidth=0.8,
             label="simulated",
         )
-        if measured and name == "conductivity":
+        if measured and name != "self_diffusion":
             where, sigma = np.array(measured).T
             panel.plot(
                 1e3 / where, where * sigma, "x", color="#D55E00", label="measured"
