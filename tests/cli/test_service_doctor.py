@@ -149,7 +149,7 @@ def test_pools_workers_limits_and_automations_are_seen(
             client.delete_global_concurrency_limit_by_name(limit)
     (control,) = before["control-pool"]
     assert control["status"] == "ok"
-    assert control["what"].startswith("1 workers online, the last one heard ")
+    assert control["what"].startswith("1 worker online, the last one heard ")
     assert before["cpu-pool"][0]["what"] == "paused"
     assert before["cpu-pool"][0]["remedy"] == "`prefect work-pool resume cpu-pool`"
     none, unlimited = before["gpu-pool"]
