@@ -9,15 +9,11 @@ import re
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING
 
 import pytest
 
 from fire_core import progress
 from fire_core.progress import Work, listening, tracked, words_of_time
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 WORKER = """
 import json, sys, time
@@ -148,10 +144,14 @@ def test_a_duration_in_words(seconds: float, words: str) -> None:
     assert words_of_time(seconds) == words
 
 
-def run_at_terminal(run: Callable[[int], subprocess.Popen[bytes]]) -> tuple[str, str]:
-    """Return what a process wrote to its terminal, and to standard output's pipe."""
+def run_at_terminal(code: str, columns: int) -> tuple[str, str]:
+    """Return what a script wrote to its terminal, and to standard output's pipe."""
     ours, theirs = pty.openpty()
-    child = run(theirs)
+    child = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=theirs, stderr=theirs, stdout=subprocess.PIPE,
+        env=os.environ | {"TERM": "xterm-256color", "COLUMNS": str(columns)},
+    )  # fmt: skip
     os.close(theirs)
     seen = b""
     while True:
@@ -169,15 +169,7 @@ def run_at_terminal(run: Callable[[int], subprocess.Popen[bytes]]) -> tuple[str,
 
 
 def test_a_terminal_sees_a_bar_with_the_time_left_and_a_pipe_only_results() -> None:
-    environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": "100"}
-
-    def run(terminal: int) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, "-c", WORKER],
-            stdin=terminal, stderr=terminal, stdout=subprocess.PIPE, env=environment,
-        )  # fmt: skip
-
-    seen, out = run_at_terminal(run)
+    seen, out = run_at_terminal(WORKER, 100)
     assert "Counting [sheep]" in seen
     assert "of 8" in seen
     assert "s left" in seen
@@ -185,15 +177,7 @@ def test_a_terminal_sees_a_bar_with_the_time_left_and_a_pipe_only_results() -> N
 
 
 def test_what_prefect_logs_stays_above_the_bars() -> None:
-    environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": "80"}
-
-    def run(terminal: int) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, "-c", LOGGING],
-            stdin=terminal, stderr=terminal, stdout=subprocess.PIPE, env=environment,
-        )  # fmt: skip
-
-    seen, _ = run_at_terminal(run)
+    seen, _ = run_at_terminal(LOGGING, 80)
     lines = re.split(r"[\r\n]+", seen)
     for number in range(5):
         (line,) = (one for one in lines if f"label {number} done" in one)
