@@ -18,9 +18,19 @@ def shown(*values: PropertyValue) -> list[str]:
     return [line.rstrip() for line in stream.getvalue().splitlines() if line.strip()]
 
 
-def diffusion(kelvin: float, value: float | None, **more: float | str) -> PropertyValue:
+def diffusion(
+    kelvin: float,
+    value: float | None,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    note: str = "",
+) -> PropertyValue:
     where = {"temperature_k": kelvin, "species": "Li"}
-    return PropertyValue(*("self_diffusion", value, "cm²/s"), conditions=where, **more)  # type: ignore[arg-type]
+    return PropertyValue(
+        "self_diffusion", value, "cm²/s", conditions=where, low=low, high=high,
+        note=note,
+    )  # fmt: skip
 
 
 def test_names_are_whole_and_temperatures_head_their_numbers() -> None:
