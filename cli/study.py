@@ -17,7 +17,7 @@ from cli.prefect_run import set_prefect_defaults, show_expected_errors_once
 from fire_core.config.campaign import StoreConfig
 from fire_core.config.load import load_study, study_schema
 from fire_core.errors import StudyError
-from fire_core.progress import Work
+from fire_core.progress import Work, words_of_time
 from fire_core.report.figures import format_short
 from fire_core.report.study_report import COLUMNS
 from fire_core.storage.store import Store
@@ -90,7 +90,7 @@ def check(file: StudyFile, as_json: AsJson = False) -> None:
     elif found.seconds is None:
         say("time: unknown until a first cell is finished on this machine")
     else:
-        say(f"time: about {_duration(found.seconds)} of training for the rest")
+        say(f"time: about {words_of_time(found.seconds)} of training for the rest")
 
 
 @app.command()
@@ -126,11 +126,3 @@ def _show(page: Path) -> None:
             "again:\n" + "\n".join(lines)
         )
         raise StudyError(msg)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
