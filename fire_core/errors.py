@@ -15,6 +15,10 @@ class ConfigError(FireError):
     """A campaign file is missing, unreadable or breaks the schema."""
 
 
+class ExtensionError(ConfigError):
+    """A backbone, labeller, selector, property or gate is unknown or unusable."""
+
+
 class StructureError(FireError):
     """A structure is unphysical or does not fit the request."""
 

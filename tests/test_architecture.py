@@ -23,7 +23,7 @@ STEPS = {
     "structures", "exploration", "selection", "labelling", "training", "evaluation",
     "uncertainty", "report", "backbones", "importing", "properties",
 }  # fmt: skip
-VOCABULARY = {"config", "records", "errors", "files", "progress"}
+VOCABULARY = {"config", "records", "errors", "files", "progress", "extensions"}
 # Who may import which vendor (a room of fire_core, or a package).
 DOORS = {
     "torch": {"backbones", "training", "exploration"},
@@ -80,6 +80,7 @@ ALLOWED = {
     "config": set(),
     "records": set(),
     "errors": set(),
+    "extensions": set(),
     "campaign": {"uncertainty"},  # its learning curve, plain numbers
     "spending": set(),
     "files": set(),

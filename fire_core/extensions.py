@@ -1,0 +1,113 @@
+"""Open sets: what FIRE brings, and what other packages add by entry points.
+
+A package adds to a set by an entry point in the group of that set, for example in its
+``pyproject.toml``::
+
+    [project.entry-points."fire.selectors"]
+    corners = "my_package.corners:choose_corners"
+
+The name on the left is what a campaign file says. Nothing is imported before a member
+is asked for by its name.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+from fire_core.errors import ExtensionError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Registry(Generic[T]):
+    """The members of an open set by name.
+
+    Attributes
+    ----------
+    group
+        Group of the entry points that add to it, for example `fire.selectors`.
+    what
+        One member in words, for messages.
+    builtin
+        Name → `module:attribute` of what FIRE brings.
+    """
+
+    group: str
+    what: str
+    builtin: Mapping[str, str]
+
+    def names(self) -> list[str]:
+        """Return every name: FIRE's own in their order, then those of others.
+
+        Raises
+        ------
+        ExtensionError
+            Two packages, or a package and FIRE, use one name.
+        """
+        return [*self.builtin, *sorted(self._added())]
+
+    def __contains__(self, name: object) -> bool:
+        """Say whether there is a member of that name."""
+        return name in self.builtin or name in self._added()
+
+    def load(self, name: str) -> T:
+        """Import and return a member.
+
+        Raises
+        ------
+        ExtensionError
+            There is none of that name, or its package cannot be imported.
+        """
+        if name in self.builtin:
+            module, _, attribute = self.builtin[name].partition(":")
+            return cast("T", getattr(importlib.import_module(module), attribute))
+        point = self._added().get(name)
+        if point is None:
+            msg = (
+                f"unknown {self.what} {name!r}: expected one of "
+                f"{', '.join(self.names())}, or install the package that adds it "
+                f"(entry point group {self.group})"
+            )
+            raise ExtensionError(msg)
+        try:
+            return cast("T", point.load())
+        except (ImportError, AttributeError) as error:
+            msg = (
+                f"the {self.what} {name!r} of {_package(point)} cannot be loaded from "
+                f"{point.value}: {error}; repair or uninstall that package"
+            )
+            raise ExtensionError(msg) from error
+
+    def _added(self) -> dict[str, EntryPoint]:
+        found: dict[str, EntryPoint] = {}
+        for point in _entry_points(self.group):
+            other = "FIRE" if point.name in self.builtin else None
+            if point.name in found:
+                other = _package(found[point.name])
+            if other is not None:
+                msg = (
+                    f"{_package(point)} adds a {self.what} called {point.name!r}, but "
+                    f"{other} has one of that name; uninstall one, or rename its entry "
+                    f"point in {self.group}"
+                )
+                raise ExtensionError(msg)
+            found[point.name] = point
+        return found
+
+
+@cache
+def _entry_points(group: str) -> tuple[EntryPoint, ...]:
+    return tuple(entry_points(group=group))
+
+
+def _package(point: EntryPoint) -> str:
+    distribution: Any = point.dist
+    return "a package" if distribution is None else str(distribution.name)
