@@ -175,7 +175,11 @@ class Service:
 
     def labelling_processes(self) -> list[psutil.Process]:
         """Return the processes that label."""
-        return [p for p in self.family() if "tasks.label_worker" in command_of(p)]
+        return [
+            p
+            for p in self.family()
+            if "fire_core.campaign.label_worker" in command_of(p)
+        ]
 
     def request(self, method: str, path: str, body: Any = None) -> Any:
         """Call the server's API, again for as long as it is away."""

@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.options import DEFAULT_BLOBS, DEFAULT_DB, AsJson, Blobs, Database
+from fire_core.campaign.views.measurements import label_measurements
 from fire_core.properties.comparison import compare as compare_measured
 from fire_core.properties.references import read_obelix
 from fire_core.properties.values import format_conditions, format_number
-from fire_core.reading.measurements import label_measurements
 from fire_core.report.properties.comparison import draw_comparisons
 from fire_core.storage.store import Store
 

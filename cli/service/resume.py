@@ -12,7 +12,7 @@ from fire_core.config.environment import default_blobs, default_database
 from fire_core.errors import FireError
 from fire_core.storage.approvals import ApprovalState
 from fire_core.storage.store import Store
-from tasks.runs import find_runs
+from flows.runs import find_runs
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
