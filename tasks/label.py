@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import uuid
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from prefect import get_run_logger, task
 from prefect.artifacts import create_table_artifact
 from prefect.concurrency.sync import concurrency
 
+from fire_core.children import python_command
 from fire_core.errors import LabellingError, StoreError
 from fire_core.labelling.isolated import atom_theory
 from fire_core.labelling.theory import theory_from_config
@@ -243,7 +243,7 @@ def _start_worker(
     folder = ref.workdir / owner
     folder.mkdir(parents=True)
     command = [
-        *(sys.executable, "-m", "tasks.label_worker"),
+        *python_command("tasks.label_worker"),
         *("--db", ref.db, "--blobs", ref.blobs, "--owner", owner),
         *("--theory-json", label_theory(config, choice.purpose).model_dump_json()),
         *("--campaign", choice.campaign, "--round", str(choice.round)),

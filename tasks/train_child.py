@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import uuid
 from typing import TYPE_CHECKING
 
 from fire_core.backbones.registry import count_gpus
 from fire_core.campaign import member_number, training_of
+from fire_core.children import python_command
 from fire_core.errors import TrainingError
 from tasks.context import CampaignRef, available_cores, open_campaign
 from tasks.naming import model_name
@@ -55,8 +55,8 @@ def train_in_child(
         folder.mkdir(parents=True)
         log = folder / "worker.log"
         threads = max(1, available_cores() // (beside * devices))
-        command = [sys.executable, "-m", "tasks.train_worker"]
-        command += ["--name", ref.name, "--db", ref.db, "--blobs", ref.blobs]
+        command = python_command("tasks.train_worker", "--name", ref.name)
+        command += ["--db", ref.db, "--blobs", ref.blobs]
         command += ["--round", str(round_), "--kind", kind]
         command += ["--threads", str(threads), "--devices", str(devices)]
         environment = thread_limits(threads)
