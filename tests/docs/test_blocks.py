@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from documentation.blocks import (
+from docs.tools.blocks import (
     Block,
     check_command,
     check_names,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from documentation.commands import commands_to_markdown
-from documentation.schema import schema_to_markdown
+from docs.tools.commands import commands_to_markdown
+from docs.tools.schema import schema_to_markdown
 from fire_core.config.interfaces import INTERFACES
 from fire_core.config.load import config_schema, property_schema, study_schema
 from fire_core.config.presets import PRESETS
