@@ -87,6 +87,10 @@ ALLOWED = {
     "spending": set(),
     "files": set(),
     "children": set(),
+    # the public names, each imported when it is first used
+    "__init__": {
+        *("backbones", "evaluation", "selection", "storage", "structures", "training")
+    },
     "progress": set(),
 }
 
