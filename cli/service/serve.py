@@ -72,7 +72,7 @@ def serve(
             for child in children:
                 child.look(typer.echo)
     except KeyboardInterrupt:
-        typer.echo("stopping: labelling processes finish what they compute")
+        typer.echo("stopping: labelling processes finish their labels")
     finally:
         _ignore_signals()  # a second Ctrl-C must not leave half of it running
         for child in children[1:]:
