@@ -32,6 +32,7 @@ import yaml
 
 from benchmarks.service import ROOT, Service
 from fire_core.campaign.kinds import JUDGEMENT
+from fire_core.children import python_command
 from fire_core.records import LabelState
 from fire_core.storage.store import Store
 
@@ -249,7 +250,7 @@ def run_alone(folder: Path, config: dict[str, Any]) -> Store:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "campaign.yaml").write_text(yaml.safe_dump(config))
     done = subprocess.run(
-        [sys.executable, "-m", "cli.main", "campaign", "run", "campaign.yaml"],
+        python_command("cli.main", "campaign", "run", "campaign.yaml"),
         cwd=folder, capture_output=True, text=True, check=False, timeout=900,
         env=_plain_environment(folder),
     )  # fmt: skip

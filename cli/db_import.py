@@ -109,7 +109,7 @@ def _say_what_was_left(search: Search) -> None:
     for path in search.same:
         typer.echo(f"left out {path}: vasprun.xml beside it has the same, more exactly")
     if search.others:
-        typer.echo(f"left out {search.others} files that are no calculations")
+        typer.echo(f"left out {search.others} files that are not calculations")
 
 
 def _end(done: list[Imported]) -> None:

@@ -28,7 +28,7 @@ def explain(
         int | None, typer.Option("--round", help="Which round; left out, the last.")
     ] = None,
     show_all: Annotated[
-        bool, typer.Option("--all", help="Every pick, not the first 20.")
+        bool, typer.Option("--all", help="Show every pick, not only the first 20.")
     ] = False,
     db: Database = DEFAULT_DB,
     blobs: Blobs = DEFAULT_BLOBS,

@@ -130,7 +130,7 @@ def check(
     campaign: Campaign,
     name: Model,
     again: Annotated[
-        bool, typer.Option("--again", help="Measure what is known already, too.")
+        bool, typer.Option("--again", help="Measure again what is known already.")
     ] = False,
     db: Database = DEFAULT_DB,
     blobs: Blobs = DEFAULT_BLOBS,

@@ -17,6 +17,8 @@ shift
 # Handed down to every child, by which this worker's are told from others.
 FIRE_WORKER="$(uname -n)-$$-$(date +%s)"
 export FIRE_WORKER
+# Runs import FIRE as installed, and no `tasks.py` that lies where the worker started.
+export PYTHONSAFEPATH=1
 
 worker=
 told=no

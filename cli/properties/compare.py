@@ -30,7 +30,7 @@ def compare(  # noqa: PLR0913, PLR0917 - options of a table and of a figure
         list[str] | None, typer.Option(help="Only these numbers, such as bulk_modulus.")
     ] = None,
     against: Annotated[
-        str | None, typer.Option(help="Whose number the others are held against.")
+        str | None, typer.Option(help="Source that the others are compared with.")
     ] = None,
     obelix: Annotated[
         Path | None, typer.Option(help="OBELiX's CSV: further measured conductivities.")

@@ -120,7 +120,7 @@ def tell_failed_labels(block_id: UUID) -> AutomationCore:
     """Return the automation that sends a message of what a person should look at."""
     return AutomationCore(
         name="fire: tell of failed labels",
-        description="Labels failed, or a run left all that was learnt.",
+        description="Labels failed, or a run left what the model knows.",
         trigger=EventTrigger(
             expect={event.value for event in CampaignEvent},
             match=ResourceSpecification({"prefect.resource.id": ["fire.campaign.*"]}),

@@ -67,7 +67,7 @@ def deploy_everything(pool_type: str, image: str | None = None) -> list[str]:
         lines.append(_licences(client))
         lines += [_automation(client, item) for item in _automations(pool_type)]
     if notify_url() is None:
-        lines.append("failed labels are told nobody (FIRE_NOTIFY_URL is not set)")
+        lines.append("nobody is notified of failed labels (FIRE_NOTIFY_URL is not set)")
     return lines
 
 

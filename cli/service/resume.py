@@ -48,7 +48,7 @@ def resume_decided(client: SyncPrefectClient) -> list[str]:
         with Store.open(default_database(), default_blobs()) as store:
             waiting = [(run, find_decision(store, run)) for run in runs]
     except FireError as error:
-        return [f"the store is away, suspended campaigns stay so: {error}"]
+        return [f"the store does not answer, campaigns stay suspended: {error}"]
     lines = []
     for run, row in waiting:
         if row is None:

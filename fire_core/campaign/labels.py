@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import uuid
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from fire_core.campaign.observer import CampaignEvent
 from fire_core.campaign.pricing import batch_size, estimate_core_seconds
 from fire_core.campaign.processes import follow, start_process, thread_limits
+from fire_core.children import python_command
 from fire_core.errors import LabellingError
 from fire_core.labelling.theory import theory_from_config
 from fire_core.records import FailureKind, LabelState
@@ -209,7 +209,7 @@ def _start_worker(
     folder.mkdir(parents=True)
     theory = campaign.theory_of(choice.purpose)
     command = [
-        *(sys.executable, "-m", "fire_core.campaign.label_worker"),
+        *python_command("fire_core.campaign.label_worker"),
         *("--db", ref.db, "--blobs", ref.blobs, "--owner", owner),
         *("--theory-json", theory.model_dump_json()),
         *("--campaign", choice.campaign, "--round", str(choice.round)),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import uuid
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +9,7 @@ from fire_core.backbones.registry import count_gpus
 from fire_core.campaign.names import member_number, model_name, training_of
 from fire_core.campaign.processes import follow, start_process, thread_limits
 from fire_core.campaign.usage import available_cores
+from fire_core.children import python_command
 from fire_core.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ def train_in_child(
     folder.mkdir(parents=True)
     log = folder / "worker.log"
     threads = max(1, available_cores() // (beside * devices))
-    command = [sys.executable, "-m", "fire_core.campaign.train_worker"]
-    command += ["--name", ref.name, "--db", ref.db, "--blobs", ref.blobs]
+    command = python_command("fire_core.campaign.train_worker", "--name", ref.name)
+    command += ["--db", ref.db, "--blobs", ref.blobs]
     command += ["--round", str(round_), "--kind", kind]
     command += ["--threads", str(threads), "--devices", str(devices)]
     environment = thread_limits(threads)

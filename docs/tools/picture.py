@@ -1,6 +1,6 @@
 """Draw the README's picture, the loop and what it gave, from a campaign's numbers.
 
-    python -m documentation.picture results/licl-gaf3/results.json
+    python -m docs.tools.picture results/licl-gaf3/results.json
 
 keeps the numbers that the picture shows in docs/images/licl-gaf3.json and draws
 docs/images/fire.svg from them; without an argument it draws from the kept ones.
@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import yaml
 
-FOLDER: Final = Path(__file__).resolve().parents[1] / "docs" / "images"
+FOLDER: Final = Path(__file__).resolve().parents[1] / "images"
 NUMBERS: Final = FOLDER / "licl-gaf3.json"
 PICTURE: Final = FOLDER / "fire.svg"
 WIDTH, HEIGHT = 1000, 450

@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-ROOT: Final = Path(__file__).resolve().parents[1]
+ROOT: Final = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # the site is built from a checkout, not from a wheel
 
 from mkdocs.structure.files import File, Files  # noqa: E402
 
-from documentation.pages import GENERATED  # noqa: E402
+from docs.tools.pages import GENERATED  # noqa: E402
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig

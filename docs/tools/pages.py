@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from documentation.commands import commands_to_markdown
-from documentation.schema import schema_to_markdown
+import fire_core
+from docs.tools.commands import commands_to_markdown
+from docs.tools.schema import schema_to_markdown
 from fire_core.config.interfaces import INTERFACES
 from fire_core.config.load import config_schema, property_schema, study_schema
 from fire_core.config.presets import PRESETS
@@ -67,11 +69,48 @@ prints the same. An expected error is one message and exit status 1.
 """
 
 
+def library_page() -> str:
+    """Return the reference of the public names of `fire_core`."""
+    found = {name: getattr(fire_core, name) for name in fire_core.__all__}
+    classes = {n: o for n, o in found.items() if inspect.isclass(o)}
+    errors = {n: o for n, o in classes.items() if issubclass(o, Exception)}
+    records = {n: o for n, o in classes.items() if n not in errors}
+    functions = {n: o for n, o in found.items() if n not in classes}
+    return f"""# Python
+
+This page is written from the code when the site is built. These names can be imported
+from `fire_core` and keep their meaning between releases; everything else may move.
+`help(NAME)` has arguments, units and errors; the README shows how a model is used.
+
+## Functions
+
+{_names(functions)}
+
+## Records and settings
+
+{_names(records)}
+
+## Errors
+
+{_names(errors)}
+"""
+
+
+def _names(members: Mapping[str, object]) -> str:
+    rows = [f"| `{name}` | {_first_line(member)} |" for name, member in members.items()]
+    return "\n".join(["| name | |", "|---|---|", *rows])
+
+
+def _first_line(member: object) -> str:
+    return (inspect.getdoc(member) or "").splitlines()[0].replace("|", "\\|")
+
+
 GENERATED: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
     {
         "reference/configuration.md": configuration_page,
         "reference/study.md": study_page,
         "reference/property.md": property_page,
         "reference/commands.md": commands_page,
+        "reference/python.md": library_page,
     }
 )

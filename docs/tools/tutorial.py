@@ -1,6 +1,6 @@
 """Follow docs/tutorial.md literally: write its files, type its commands, time them.
 
-    python -m documentation.tutorial [CHECKOUT]
+    python -m docs.tools.tutorial [CHECKOUT]
 
 runs in a checkout (left out: this one) with an environment in `.venv`, in a new folder
 there, as the page says. Blocks in `sh` are typed one after the other in one shell that
@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 from typing import Final
 
-from documentation.blocks import Block, read_blocks
+from docs.tools.blocks import Block, read_blocks
 
-PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "tutorial.md"
+PAGE: Final = Path(__file__).resolve().parents[1] / "tutorial.md"
 LOOK: Final = """
 {command} & dashboard=$!
 for _ in $(seq 600); do
