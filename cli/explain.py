@@ -65,13 +65,13 @@ def _read(
 ) -> tuple[int, dict[str, Any]]:
     """Return the round and what is known of its choice."""
     with Store.open(db, blobs) as store:
-        if store.get_campaign(name) is None:
+        if store.campaigns.get(name) is None:
             msg = f"no campaign {name!r} in {db}; see `fire campaign list`"
             raise StoreError(msg)
         number = round_ or 1
-        row = store.get_selection(name, number, SELECTED)
+        row = store.selections.get(name, number, SELECTED)
         while round_ is None and row is not None:
-            following = store.get_selection(name, number + 1, SELECTED)
+            following = store.selections.get(name, number + 1, SELECTED)
             if following is None:
                 break
             number, row = number + 1, following

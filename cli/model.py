@@ -59,7 +59,7 @@ def list_models(
 ) -> None:
     """List models with their states and files."""
     with Store.open(db, blobs) as store:
-        known = [c.name for c in store.list_campaigns()]
+        known = [c.name for c in store.campaigns.list()]
         if campaign is not None and campaign not in known:
             msg = f"no campaign {campaign!r} in {db}; there: {', '.join(known) or '-'}"
             raise StoreError(msg)
@@ -72,7 +72,7 @@ def list_models(
                 "sha256": model.blob_sha,
             }
             for name in ([campaign] if campaign else known)
-            for model in store.list_models(name)
+            for model in store.models.list(name)
         ]
     if as_json:
         typer.echo(json.dumps(rows))
@@ -96,9 +96,9 @@ def show(
     from tasks.gates import known_gates
 
     with Store.open(db, blobs) as store:
-        model = store.need_model(campaign, name)
+        model = store.models.need(campaign, name)
         path = store.blobs.path(model.blob_sha)
-        history = [r for r in store.list_promotions(campaign) if r.model == name]
+        history = [r for r in store.models.promotions(campaign) if r.model == name]
     gates = known_gates(ref, name)
     if as_json:
         facts = asdict(model) | {"config_json": json.loads(model.config_json)}
@@ -194,8 +194,8 @@ def rollback(
     _ref(campaign, db, blobs)
     with Store.open(db, blobs) as store:
         signed = Signature(getpass.getuser(), reason)
-        name = store.rollback_model(campaign, signed=signed)
-        path = store.blobs.path(store.need_model(campaign, name).blob_sha)
+        name = store.models.rollback(campaign, signed=signed)
+        path = store.blobs.path(store.models.need(campaign, name).blob_sha)
     if as_json:
         facts = {"model": name, "state": "production", "path": str(path)}
         typer.echo(json.dumps(facts))

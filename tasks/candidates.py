@@ -67,15 +67,15 @@ class Screened:
 def stream_structures(store: Store, keys: Sequence[str]) -> Iterator[Atoms]:
     """Yield structures in the order of their keys, few of them in memory."""
     for start in range(0, len(keys), CHUNK):
-        yield from store.get_structures(keys[start : start + CHUNK])
+        yield from store.structures.get(keys[start : start + CHUNK])
 
 
 def screen_run(
     store: Store, config: CampaignConfig, ref: CampaignRef, plan: RunPlan
 ) -> Screened:
     """Judge every frame of a run by its structure and its energy."""
-    rows = store.get_frames(plan.run_id)
-    starts = store.get_structures(chosen_keys(store, ref, 0, START))
+    rows = store.runs.frames(plan.run_id)
+    starts = store.structures.get(chosen_keys(store, ref, 0, START))
     reference = Reference(starting_volumes(starts), {})
     limits = config.select.screen
     species = {int(z) for atoms in starts for z in np.unique(atoms.numbers)}
@@ -119,7 +119,7 @@ def reduce_run(
     """Describe what was kept and what is labelled; reduce both to few dimensions."""
     settings = config.select
     keys = [row.key for row in screened.kept]
-    like = store.get_structures(keys[:1])[0]
+    like = store.structures.get(keys[:1])[0]
     regions = _regions(store, ref)
     if settings.descriptor == "soap":
         plan = plan_soap(settings.soap, like, species=screened.species, regions=regions)
@@ -154,7 +154,7 @@ def judge_by_forces(
     found: dict[str, Problem] = {}
     for start in range(0, len(keys), CHUNK):
         part = keys[start : start + CHUNK]
-        labels = backbone.predict(store.get_structures(part))
+        labels = backbone.predict(store.structures.get(part))
         for key, label in zip(part, labels, strict=True):
             problem = judge_forces(label.forces, limit)
             if problem is not None:
@@ -166,12 +166,12 @@ def exploring_model(
     store: Store, config: CampaignConfig, ref: CampaignRef, plan: RunPlan
 ) -> Backbone:
     """Return the model that drove a run."""
-    path = store.blobs.path(store.need_model(ref.name, plan.model).blob_sha)
+    path = store.blobs.path(store.models.need(ref.name, plan.model).blob_sha)
     return load_configured(config.backbone, config.threads, path)
 
 
 def _regions(store: Store, ref: CampaignRef) -> NDArray[np.int64] | None:
     """Return each atom's side of the interface; None where there is none."""
-    row = store.get_selection(ref.name, 0, START)
+    row = store.selections.get(ref.name, 0, START)
     regions = None if row is None else json.loads(row.meta_json)["regions"]
     return None if regions is None else np.array(regions)

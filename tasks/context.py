@@ -88,9 +88,9 @@ def read_config(row: CampaignRow) -> CampaignConfig:
 def open_campaign(ref: CampaignRef) -> Iterator[tuple[Store, CampaignConfig]]:
     """Open the store, waiting for its database, and read the configuration."""
     with Store.open(ref.db, ref.blobs, patience_s=PATIENCE_S) as store:
-        row = store.get_campaign(ref.name)
+        row = store.campaigns.get(ref.name)
         if row is None:
-            known = ", ".join(c.name for c in store.list_campaigns()) or "none"
+            known = ", ".join(c.name for c in store.campaigns.list()) or "none"
             msg = (
                 f"no campaign {ref.name!r} in {ref.db} (there: {known}); start it "
                 "with `fire campaign run FILE`"
@@ -149,8 +149,8 @@ def make_hold(store: Store, ref: CampaignRef, step: str) -> Hold:
     """Return the hold of a campaign's step, not taken yet."""
     return Hold(
         f"{step} of {ref.name!r}",
-        lambda owner: store.hold_step(ref.name, step, owner, STEP_LEASE_S),
-        lambda owner: store.let_go_of_step(ref.name, step, owner),
+        lambda owner: store.steps.hold(ref.name, step, owner, STEP_LEASE_S),
+        lambda owner: store.steps.release(ref.name, step, owner),
     )
 
 
@@ -224,7 +224,7 @@ def count_usage(
         yield
     finally:
         wall = time.monotonic() - start
-        store.add_usage(
+        store.usage.add(
             ref.name,
             round_,
             step,

@@ -112,7 +112,7 @@ def build_estimator(
 def _load(
     store: Store, config: CampaignConfig, ref: CampaignRef, name: str
 ) -> MaceBackbone:
-    path = store.blobs.path(store.need_model(ref.name, name).blob_sha)
+    path = store.blobs.path(store.models.need(ref.name, name).blob_sha)
     found = load_configured(config.backbone, config.threads, str(path))
     if not isinstance(found, MaceBackbone):
         msg = f"{name} is no MACE model, whose uncertainty could be computed"
@@ -124,6 +124,6 @@ def read_part(
     store: Store, config: CampaignConfig, ref: CampaignRef, name: str, part: Split
 ) -> list[LabelledStructure]:
     """Return the labels of one part of a model's dataset."""
-    members = store.get_dataset(ref.name, name)
+    members = store.datasets.get(ref.name, name)
     keys = sorted(key for key, split in members.items() if split is part)
-    return store.get_labelled(keys, theory_fingerprint(store, config))
+    return store.labels.labelled(keys, theory_fingerprint(store, config))

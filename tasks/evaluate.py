@@ -64,14 +64,14 @@ def evaluate_model(ref: CampaignRef, round_: int, kind: str) -> JsonDict:
         open_campaign(ref) as (store, config),
         hold_step(store, ref, f"evaluate-{round_}-{kind}", get_run_logger().info),
     ):
-        known = store.get_evaluation(ref.name, kind, f"{TEST}-{round_}")
+        known = store.evaluations.get(ref.name, kind, f"{TEST}-{round_}")
         if known is not None:
             return dict(json.loads(known.result_json))
         stored = judged_models(config, round_)[kind]
         with count_model_usage(store, config, ref, round_, "evaluate"):
             backbone = _load(store, config, ref, stored)
             result = _judge(store, config, ref, (round_, kind), backbone)
-        store.save_evaluation(ref.name, kind, f"{TEST}-{round_}", json.dumps(result))
+        store.evaluations.save(ref.name, kind, f"{TEST}-{round_}", json.dumps(result))
         return result
 
 
@@ -80,7 +80,7 @@ def _load(
 ) -> Backbone:
     name = config.backbone.name
     if stored is not None:
-        name = str(store.blobs.path(store.need_model(ref.name, stored).blob_sha))
+        name = str(store.blobs.path(store.models.need(ref.name, stored).blob_sha))
     return load_configured(config.backbone, config.threads, name)
 
 
@@ -93,8 +93,8 @@ def _judge(
 ) -> JsonDict:
     round_, kind = which
     theory = theory_fingerprint(store, config)
-    test = store.get_labelled(chosen_keys(store, ref, round_, TEST), theory)
-    fitted = store.get_labelled(chosen_keys(store, ref, 0, PERTURB), theory)
+    test = store.labels.labelled(chosen_keys(store, ref, round_, TEST), theory)
+    fitted = store.labels.labelled(chosen_keys(store, ref, 0, PERTURB), theory)
     predicted = backbone.predict([item.atoms for item in test])
     shift = {}
     if kind == ZERO_SHOT:
@@ -105,7 +105,7 @@ def _judge(
     errors = summarise_errors(predicted, test)
     heldout = read_replay(store, config.fine_tune.replay, backbone).data.heldout
     forgetting = measure_forgetting(backbone, heldout)
-    start = store.get_structures(chosen_keys(store, ref, 0, START))[0]
+    start = store.structures.get(chosen_keys(store, ref, 0, START))[0]
     nve = run_nve(backbone, start, config.evaluate.stability, sub_seed(config, "nve"))
     get_run_logger().info(
         "%s: force RMSE %.1f meV/Å, energy RMSE %.2f meV/atom, forgetting %.1f meV/Å",

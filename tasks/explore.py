@@ -32,8 +32,8 @@ def plan_run(ref: CampaignRef, round_: int, purpose: str) -> RunPlan:
     with open_campaign(ref) as (store, config):
         dynamics = dynamics_of(config, purpose)
         name = driver_of(purpose, round_)
-        sha = store.need_model(ref.name, name).blob_sha
-        run_id = store.open_run(
+        sha = store.models.need(ref.name, name).blob_sha
+        run_id = store.runs.open(
             ref.name, round_, purpose, sha, dynamics.model_dump_json()
         )
         n_segments = -(-dynamics.steps // dynamics.segment)
@@ -52,19 +52,19 @@ def advance_run(ref: CampaignRef, plan: RunPlan, index: int) -> int:
         open_campaign(ref) as (store, config),
         hold_step(store, ref, step, get_run_logger().info) as hold,
     ):
-        last = store.last_segment(plan.run_id)
+        last = store.runs.last_segment(plan.run_id)
         if last is not None and last.index >= index:
             return len(bytes_to_state(last.state)) if last.index == index else -1
         dynamics = dynamics_of(config, plan.purpose)
         seed = sub_seed(config, plan.purpose, plan.round)
         if last is None:
-            start = store.get_structures(chosen_keys(store, ref, 0, START))
+            start = store.structures.get(chosen_keys(store, ref, 0, START))
             states = start_states(start, dynamics, seed)
         else:
             states = bytes_to_state(last.state)
         if not states:
             return 0
-        model = store.need_model(ref.name, plan.model)
+        model = store.models.need(ref.name, plan.model)
         backbone = load_configured(
             config.backbone, config.threads, store.blobs.path(model.blob_sha)
         )
@@ -79,7 +79,7 @@ def advance_run(ref: CampaignRef, plan: RunPlan, index: int) -> int:
                 model_sha=model.blob_sha,
             )
             hold.check()
-            store.save_segment(
+            store.runs.save_segment(
                 plan.run_id,
                 index,
                 result.frames,
@@ -94,7 +94,7 @@ def _log(
     store: Store, plan: RunPlan, n_frames: int, breaches: Sequence[Breach]
 ) -> None:
     logger = get_run_logger()
-    total = store.count_frames(plan.run_id)
+    total = store.runs.count_frames(plan.run_id)
     logger.info("%s: %d frames saved, %d in all", plan.purpose, n_frames, total)
     for breach in breaches:
         what = "stopped" if breach.back_to is None else f"back to {breach.back_to}"

@@ -24,9 +24,9 @@ def export_campaign_model(
 ) -> ExportResult:
     """Write a model of a campaign, checked on the campaign's own structures."""
     with open_campaign(ref) as (store, config):
-        source = store.blobs.path(store.need_model(ref.name, name).blob_sha)
+        source = store.blobs.path(store.models.need(ref.name, name).blob_sha)
         keys = _compared_keys(store, config, ref)
-        frames = store.get_structures(keys)
+        frames = store.structures.get(keys)
     backbone = load_backbone(str(source), device="cpu", dtype=dtype)
     backbone.name = f"{name} of {ref.name}"
     return export_model(backbone, format_, path, frames=frames, source=source)
@@ -46,7 +46,7 @@ def export_backbone(
 def _compared_keys(store: Store, config: CampaignConfig, ref: CampaignRef) -> list[str]:
     """Return a few structures of the test trajectory, or the start before it."""
     for round_ in range(config.rounds, 0, -1):
-        row = store.get_selection(ref.name, round_, TEST)
+        row = store.selections.get(ref.name, round_, TEST)
         if row is not None:
             return row.keys[:: max(1, len(row.keys) // COMPARED)][:COMPARED]
     return chosen_keys(store, ref, 0, START)[:1]

@@ -53,7 +53,7 @@ def check_gates(
         Hears what is being measured.
     """
     with open_campaign(ref) as (store, config):
-        model = store.need_model(ref.name, name)
+        model = store.models.need(ref.name, name)
         theory = theory_fingerprint(store, config)
         basis = gates_basis(store, config, theory, model.blob_sha)
         results = [] if again else gates_of(store, config, theory, name)
@@ -72,7 +72,7 @@ def check_gates(
                     say=say or (lambda _: None),
                 )
             kept = {"basis": basis, "results": [asdict(r) for r in results]}
-            store.save_evaluation(ref.name, name, GATES, json.dumps(kept))
+            store.evaluations.save(ref.name, name, GATES, json.dumps(kept))
     order = list(Gate)
     return sorted(results, key=lambda result: order.index(result.name))
 
@@ -80,7 +80,7 @@ def check_gates(
 def known_gates(ref: CampaignRef, name: str) -> list[GateResult]:
     """Return the results that hold for a model as it is; empty before a check."""
     with open_campaign(ref) as (store, config):
-        store.need_model(ref.name, name)
+        store.models.need(ref.name, name)
         return gates_of(store, config, theory_fingerprint(store, config), name)
 
 
@@ -99,7 +99,7 @@ def promote(
 ) -> None:
     """Promote a model through the gates that its campaign requires."""
     with open_campaign(ref) as (store, config):
-        store.promote_model(
+        store.models.promote(
             ref.name,
             name,
             to,
@@ -113,14 +113,14 @@ def _prepare(
     store: Store, config: CampaignConfig, ref: CampaignRef, name: str
 ) -> tuple[MaceBackbone, GateData]:
     theory = theory_fingerprint(store, config)
-    test = store.get_labelled(test_keys(store, config), theory)
+    test = store.labels.labelled(test_keys(store, config), theory)
     if not test:
         msg = (
             f"no test structure of campaign {ref.name!r} has a finished label; see "
             "`fire label failures`, then `fire campaign run FILE` again"
         )
         raise StoreError(msg)
-    model = store.need_model(ref.name, name)
+    model = store.models.need(ref.name, name)
     backbone = _load(config, str(store.blobs.path(model.blob_sha)))
     parent = _load(config, config.backbone.name)
     if model.parent_sha not in {None, parent.sha256}:
@@ -135,7 +135,7 @@ def _prepare(
         test=test,
         heldout=read_replay(store, config.fine_tune.replay, parent).data.heldout,
         parent=parent,
-        start=store.get_structures(chosen_keys(store, ref, 0, START))[0],
+        start=store.structures.get(chosen_keys(store, ref, 0, START))[0],
         temperature=max(part.hottest for part in dynamics),
         seed=sub_seed(config, GATES),
     )

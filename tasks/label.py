@@ -16,7 +16,7 @@ from fire_core.labelling.isolated import atom_theory
 from fire_core.labelling.theory import theory_from_config
 from fire_core.records import FailureKind, LabelState
 from fire_core.spending import batch_size, estimate_core_seconds
-from fire_core.storage.label_queries import Choice
+from fire_core.storage.selections import Choice
 from tasks.context import CampaignRef, open_campaign
 from tasks.events import FAILED_LABELS, tell
 from tasks.processes import follow, start_process, thread_limits
@@ -57,7 +57,7 @@ class LabelSummary:
 
 def chosen_keys(store: Store, ref: CampaignRef, round_: int, purpose: str) -> list[str]:
     """Return the keys of a stored choice of structures, in its order."""
-    row = store.get_selection(ref.name, round_, purpose)
+    row = store.selections.get(ref.name, round_, purpose)
     if row is None:
         msg = (
             f"campaign {ref.name!r} has chosen nothing for {purpose!r} in round "
@@ -75,7 +75,7 @@ def label_theory(config: CampaignConfig, purpose: str = "") -> TheoryConfig:
 def theory_fingerprint(store: Store, config: CampaignConfig, purpose: str = "") -> str:
     """Enter a choice's theory level in the store; return its fingerprint."""
     theory = theory_from_config(label_theory(config, purpose))
-    store.add_theory(
+    store.theories.add(
         theory.fingerprint, theory.code, theory.version, theory.settings_json
     )
     return theory.fingerprint
@@ -83,7 +83,7 @@ def theory_fingerprint(store: Store, config: CampaignConfig, purpose: str = "") 
 
 def paid_choice(store: Store, ref: CampaignRef, round_: int, purpose: str) -> Choice:
     """Return what is labelled of a choice: all, or the first ones approved."""
-    approval = store.get_approval(ref.name, round_, purpose)
+    approval = store.approvals.get(ref.name, round_, purpose)
     first = None if approval is None else approval.n_approved
     return Choice(ref.name, round_, purpose, first)
 
@@ -93,10 +93,10 @@ def want_missing(
 ) -> tuple[str, int, int]:
     """Ask for the labels of a choice; return (theory, structures, labels open)."""
     theory = theory_fingerprint(store, config, choice.purpose)
-    row = store.get_selection(choice.campaign, choice.round, choice.purpose)
+    row = store.selections.get(choice.campaign, choice.round, choice.purpose)
     keys = [] if row is None else row.keys[: choice.first]
-    store.want_labels(keys, theory)
-    counts = store.label_counts(theory, choice)
+    store.labels.want(keys, theory)
+    counts = store.labels.counts(theory, choice)
     return theory, len(keys), sum(counts.get(state, 0) for state in OPEN)
 
 
@@ -155,11 +155,11 @@ def label_lane(
     with open_campaign(ref) as (store, config):
         choice = paid_choice(store, ref, round_, purpose)
         theory = theory_fingerprint(store, config, purpose)
-        total = sum(store.label_counts(theory, choice).values())
+        total = sum(store.labels.counts(theory, choice).values())
         title = f"Labels of {purpose}, round {round_}"
 
         def settled() -> int:
-            counts = store.label_counts(theory, choice)
+            counts = store.labels.counts(theory, choice)
             return counts.get(LabelState.DONE, 0) + counts.get(LabelState.FAILED, 0)
 
         owners: list[str] = []
@@ -179,7 +179,7 @@ def label_lane(
                 if status == 0:
                     continue
                 text = f"a labelling process of lane {lane} died (exit status {status})"
-                if not store.has_claimed(owner):
+                if not store.labels.has_claimed(owner):
                     tail = log.read_text(encoding="utf-8", errors="replace")[-2000:]
                     msg = f"{text} before it claimed a label; its log is {log}:\n{tail}"
                     raise LabellingError(FailureKind.CRASHED, msg, tail)
@@ -195,10 +195,10 @@ def summarise_labels(
     """Count the labels by state, the cost of the owners' ones, and show failures."""
     with open_campaign(ref) as (store, config):
         keys = chosen_keys(store, ref, round_, purpose)
-        rows = store.label_rows(theory_fingerprint(store, config, purpose), keys)
+        rows = store.labels.rows(theory_fingerprint(store, config, purpose), keys)
         fresh = [row for row in rows if row.owner in owners]
         if fresh:
-            store.add_usage(
+            store.usage.add(
                 ref.name,
                 round_,
                 "label",
@@ -229,11 +229,11 @@ def summarise_labels(
 
 def _seconds_each(store: Store, theory: str, choice: Choice) -> float | None:
     """Return what a label of a choice will take, core-seconds; None: unknown."""
-    row = store.get_selection(choice.campaign, choice.round, choice.purpose)
+    row = store.selections.get(choice.campaign, choice.round, choice.purpose)
     if row is None or not row.keys:
         return None
-    size = len(store.get_structures(row.keys[:1])[0])
-    return estimate_core_seconds(store.label_costs(theory), [size])
+    size = len(store.structures.get(row.keys[:1])[0])
+    return estimate_core_seconds(store.labels.costs(theory), [size])
 
 
 def _start_worker(

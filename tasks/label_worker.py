@@ -29,8 +29,8 @@ from fire_core.labelling.program import Machine
 from fire_core.labelling.theory import theory_from_config
 from fire_core.labelling.triage import classify
 from fire_core.records import FailureKind, LabelState
-from fire_core.storage.claims import Finished, LeaseTerms, Sightings
-from fire_core.storage.label_queries import Choice
+from fire_core.storage.claims import ExpiredLeases, Finished, LeaseTerms
+from fire_core.storage.selections import Choice
 from fire_core.storage.store import Store
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Bench:
         """Write what is finished; what was lost to another worker is dropped."""
         if not self.finished:
             return
-        lost = self.store.finish_labels(self.finished, self.options.owner)
+        lost = self.store.labels.finish_many(self.finished, self.options.owner)
         for label_id in lost:
             _say(f"label {label_id} was lost to another worker")
         self.held -= {item.label_id for item in self.finished}
@@ -104,23 +104,23 @@ def work(options: WorkerOptions) -> int:
     check_ready(options.theory)
     load_libraries(options.theory)
     fingerprint = theory_from_config(options.theory).fingerprint
-    sightings = Sightings(grace_s=options.terms.lease_s / 2)
+    expired = ExpiredLeases(grace_s=options.terms.lease_s / 2)
     with Store.open(options.db, options.blobs, patience_s=PATIENCE_S) as store:
         bench = Bench(store, options)
         with _renewing(bench), _stopping(bench):
             while not bench.stopping and not 0 < options.most <= bench.computed:
-                claims = store.claim_labels(
+                claims = store.labels.claim(
                     fingerprint,
                     options.owner,
                     terms=options.terms,
                     limit=bench.bite(),
                     choice=options.choice,
-                    sightings=sightings,
+                    expired=expired,
                 )
                 if claims:
                     _label_all(bench, claims)
                     continue
-                counts = store.label_counts(fingerprint, options.choice)
+                counts = store.labels.counts(fingerprint, options.choice)
                 if not counts.keys() & {LabelState.WANTED, LabelState.CLAIMED}:
                     break
                 time.sleep(POLL)
@@ -130,13 +130,13 @@ def work(options: WorkerOptions) -> int:
 def _label_all(bench: Bench, claims: list[Claim]) -> None:
     """Compute claimed labels in turn; write slow ones singly, quick ones together."""
     bench.held |= {claim.label_id for claim in claims}
-    frames = bench.store.get_structures([claim.key for claim in claims])
+    frames = bench.store.structures.get([claim.key for claim in claims])
     wrote = time.monotonic()
     for number, (claim, atoms) in enumerate(zip(claims, frames, strict=True)):
         if bench.stopping:
             rest = [c.label_id for c in claims[number:]]
             bench.write()
-            bench.store.release_labels(rest, bench.options.owner)
+            bench.store.labels.release(rest, bench.options.owner)
             bench.held -= set(rest)
             return
         _label_one(bench, claim, atoms)
@@ -163,7 +163,7 @@ def _label_one(bench: Bench, claim: Claim, atoms: Atoms) -> None:
         bench.computed += 1
         _say(f"label {claim.key[:12]} failed: {error}")
         try:
-            bench.store.fail_label(
+            bench.store.labels.fail(
                 claim.label_id, options.owner, classify(error), spent
             )
         except LeaseLostError:
@@ -193,7 +193,7 @@ def _renewing(bench: Bench) -> Iterator[None]:
         while not finished.wait(lease_s / 3):
             held = sorted(bench.held)
             if held:
-                bench.store.renew_leases(held, bench.options.owner, lease_s)
+                bench.store.labels.renew(held, bench.options.owner, lease_s)
 
     thread = threading.Thread(target=renew, daemon=True)
     thread.start()

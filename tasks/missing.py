@@ -34,17 +34,17 @@ if TYPE_CHECKING:
 def is_chosen(ref: CampaignRef, round_: int, purpose: str) -> bool:
     """Say whether a choice of structures was made."""
     with open_campaign(ref) as (store, _):
-        return store.get_selection(ref.name, round_, purpose) is not None
+        return store.selections.get(ref.name, round_, purpose) is not None
 
 
 def is_labelled(ref: CampaignRef, round_: int, purpose: str) -> bool:
     """Say whether every label of a choice that may be paid for is settled."""
     with open_campaign(ref) as (store, config):
-        row = store.get_selection(ref.name, round_, purpose)
+        row = store.selections.get(ref.name, round_, purpose)
         if row is None:
             return False
         choice = paid_choice(store, ref, round_, purpose)
-        counts = store.label_counts(theory_fingerprint(store, config, purpose), choice)
+        counts = store.labels.counts(theory_fingerprint(store, config, purpose), choice)
         settled = counts.get(LabelState.DONE, 0) + counts.get(LabelState.FAILED, 0)
         return settled == len(set(row.keys[: choice.first]))
 
@@ -52,7 +52,7 @@ def is_labelled(ref: CampaignRef, round_: int, purpose: str) -> bool:
 def is_trained(ref: CampaignRef, round_: int, kinds: Sequence[str]) -> bool:
     """Say whether every one of some kinds of model is there."""
     with open_campaign(ref) as (store, _):
-        have = {model.name for model in store.list_models(ref.name)}
+        have = {model.name for model in store.models.list(ref.name)}
     return have >= {model_name(kind, round_) for kind in kinds}
 
 
@@ -62,12 +62,12 @@ def summarise_round(
     """Return what a round chose, by default to train on, and how its labels ended."""
     purpose = purpose or (SELECTED if round_ else PERTURB)
     with open_campaign(ref) as (store, config):
-        row = store.get_selection(ref.name, round_, purpose)
+        row = store.selections.get(ref.name, round_, purpose)
         choice = paid_choice(store, ref, round_, purpose)
-        counts = store.label_counts(theory_fingerprint(store, config), choice)
+        counts = store.labels.counts(theory_fingerprint(store, config), choice)
         scored = read_result(store, ref, CANDIDATES, round_)
         new = read_result(store, ref, NEW_LABELS, round_)
-        last = store.last_epoch(ref.name, model_name(FIRE, round_))
+        last = store.models.last_epoch(ref.name, model_name(FIRE, round_))
     return RoundSummary(
         round_,
         counts.get(LabelState.DONE, 0),
@@ -92,7 +92,7 @@ def _error(last: EpochRow | None) -> float | None:
 def keep_decision(ref: CampaignRef, decision: Decision) -> None:
     """Keep why a campaign ended, for its report."""
     with open_campaign(ref) as (store, _):
-        store.save_evaluation(ref.name, *DECISION, json.dumps(asdict(decision)))
+        store.evaluations.save(ref.name, *DECISION, json.dumps(asdict(decision)))
 
 
 def unfinished_campaigns() -> list[str]:
@@ -102,11 +102,11 @@ def unfinished_campaigns() -> list[str]:
     ) as store:
         return [
             campaign.name
-            for campaign in store.list_campaigns()
+            for campaign in store.campaigns.list()
             if not campaign.name.startswith(STUDY_PREFIX)
             and not any(
                 row.model == FIRE and row.dataset.startswith(TEST)
-                for row in store.list_evaluations(campaign.name)
+                for row in store.evaluations.list(campaign.name)
             )
         ]
 

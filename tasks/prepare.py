@@ -18,7 +18,7 @@ from fire_core.errors import ConfigError, UnknownElementError
 from fire_core.labelling.isolated import isolated_atoms
 from fire_core.labelling.makers import known_elements
 from fire_core.progress import Work
-from fire_core.storage.campaigns import SelectionRow
+from fire_core.storage.selections import SelectionRow
 from fire_core.storage.store import Store
 from fire_core.structures.interfaces import build_system
 from fire_core.structures.perturb import perturb
@@ -37,7 +37,7 @@ def register_campaign(config: CampaignConfig) -> CampaignRef:
         _refuse_relative(config)
     ref = CampaignRef(name=config.name, db=config.store.url, blobs=config.store.blobs)
     with Store.open(ref.db, ref.blobs, patience_s=PATIENCE_S) as store:
-        store.open_campaign(config.name, config_to_json(config))
+        store.campaigns.open(config.name, config_to_json(config))
     return ref
 
 
@@ -63,14 +63,14 @@ def perturb_structures(ref: CampaignRef) -> int:
         open_campaign(ref) as (store, config),
         hold_step(store, ref, "perturb", get_run_logger().info),
     ):
-        done = store.get_selection(ref.name, 0, PERTURB)
+        done = store.selections.get(ref.name, 0, PERTURB)
         if done is not None:
             return len(done.keys)
         with Work("Building the system"):
             start = build_system(config.system, Path())
         refuse_unknown_elements(start, config)
-        keys = store.add_structures(start, source=f"{ref.name}: start")
-        store.save_selection(
+        keys = store.structures.add(start, source=f"{ref.name}: start")
+        store.selections.save(
             ref.name, 0, START, SelectionRow("build", keys, [], _meta(start))
         )
         rng = np.random.default_rng(sub_seed(config, PERTURB))
@@ -84,12 +84,12 @@ def perturb_structures(ref: CampaignRef) -> int:
         ]
         atoms_alone = isolated_atoms(find_wanted_atoms(config, start))
         if atoms_alone:
-            keys = store.add_structures(
+            keys = store.structures.add(
                 list(atoms_alone.values()), source="isolated atom"
             )
-            store.save_selection(ref.name, 0, ATOMS, SelectionRow("elements", keys))
-        keys = store.add_structures(copies, source=f"{ref.name}: perturb")
-        store.save_selection(ref.name, 0, PERTURB, SelectionRow("perturb", keys))
+            store.selections.save(ref.name, 0, ATOMS, SelectionRow("elements", keys))
+        keys = store.structures.add(copies, source=f"{ref.name}: perturb")
+        store.selections.save(ref.name, 0, PERTURB, SelectionRow("perturb", keys))
         return len(keys)
 
 

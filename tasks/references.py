@@ -44,8 +44,8 @@ def fill_references(
     wanted = isolated_atoms(s for s in present if _is_wanted(settings, s))
     if not wanted:
         return settings
-    keys = store.add_structures(list(wanted.values()), source="isolated atom")
-    labels = store.get_labels(keys, theory_fingerprint(store, config, ATOMS))
+    keys = store.structures.add(list(wanted.values()), source="isolated atom")
+    labels = store.labels.get(keys, theory_fingerprint(store, config, ATOMS))
     found = {
         symbol: labels[key].energy
         for symbol, key in zip(wanted, keys, strict=True)

@@ -36,8 +36,8 @@ def production_campaigns() -> list[str]:
     ) as store:
         return [
             campaign.name
-            for campaign in store.list_campaigns()
-            if any(m.state == PRODUCTION for m in store.list_models(campaign.name))
+            for campaign in store.campaigns.list()
+            if any(m.state == PRODUCTION for m in store.models.list(campaign.name))
         ]
 
 
@@ -52,14 +52,14 @@ def check_production_model(name: str, most: int) -> str | None:
     say = get_run_logger().info
     ref = default_ref(name)
     with open_campaign(ref) as (store, config):
-        (model,) = (m for m in store.list_models(name) if m.state == PRODUCTION)
+        (model,) = (m for m in store.models.list(name) if m.state == PRODUCTION)
         theory = theory_fingerprint(store, config)
-        start = store.get_structures(chosen_keys(store, ref, 0, START))
+        start = store.structures.get(chosen_keys(store, ref, 0, START))
         elements = {symbol for atoms in start for symbol in atoms.symbols}
-        seen = set(store.get_dataset(name, model.name))
+        seen = set(store.datasets.get(name, model.name))
         keys = [
             key
-            for key in store.newest_labels(theory, model.created_at, elements, most)
+            for key in store.labels.newest(theory, model.created_at, elements, most)
             if key not in seen
         ]
         if not keys:
@@ -69,11 +69,11 @@ def check_production_model(name: str, most: int) -> str | None:
             backbone = load_configured(
                 config.backbone, config.threads, store.blobs.path(model.blob_sha)
             )
-            fresh = store.get_labelled(keys, theory)
+            fresh = store.labels.labelled(keys, theory)
             predicted = backbone.predict([item.atoms for item in fresh])
             errors = summarise_errors(predicted, fresh)
         day = time.strftime("%Y-%m-%d", time.gmtime(store.now()))
-        store.save_evaluation(
+        store.evaluations.save(
             name, model.name, f"regression-{day}", json.dumps({"test": asdict(errors)})
         )
         limit = config.evaluate.gates.force_rmse

@@ -83,7 +83,7 @@ def _gather(
     results = {
         kind: json.loads(row.result_json)
         for kind in judged_models(config, round_)
-        if (row := store.get_evaluation(ref.name, kind, f"{TEST}-{round_}"))
+        if (row := store.evaluations.get(ref.name, kind, f"{TEST}-{round_}"))
     }
     curves = {kind: read_arrays(store, r["curves_blob"]) for kind, r in results.items()}
     rows = _label_rows(store, config, ref, round_)
@@ -117,7 +117,7 @@ def _label_rows(
     for number in range(1, round_ + 1):
         keys += chosen_keys(store, ref, number, SELECTED)
     keys += chosen_keys(store, ref, round_, TEST)
-    return store.label_rows(theory_fingerprint(store, config), keys)
+    return store.labels.rows(theory_fingerprint(store, config), keys)
 
 
 def _count(rows: list[LabelRow]) -> dict[str, int]:
@@ -129,7 +129,7 @@ def _count(rows: list[LabelRow]) -> dict[str, int]:
 def _seconds(store: Store, ref: CampaignRef) -> dict[str, float]:
     """Return wall-clock seconds by step, in the order of first use."""
     seconds: dict[str, float] = {}
-    for row in store.get_usage(ref.name):
+    for row in store.usage.list(ref.name):
         seconds[row.step] = seconds.get(row.step, 0.0) + row.wall_s
     return seconds
 
@@ -140,7 +140,7 @@ def _provenance(
     theory = theory_from_config(config.theory)
     models = {}
     for kind, name in judged_models(config, round_).items():
-        row = None if name is None else store.get_model(ref.name, name)
+        row = None if name is None else store.models.get(ref.name, name)
         if row is not None:
             models[kind] = row.blob_sha
             models["zero_shot"] = str(row.parent_sha)
@@ -184,7 +184,7 @@ def _learning_curves(
 
 
 def _pca(store: Store, ref: CampaignRef, round_: int) -> PcaPoints | None:
-    row = store.get_selection(ref.name, round_, SELECTED)
+    row = store.selections.get(ref.name, round_, SELECTED)
     if row is None:
         return None
     meta = json.loads(row.meta_json)
@@ -223,7 +223,7 @@ def _words(explanation: JsonDict | None) -> JsonDict:
 
 
 def _describe(store: Store, config: CampaignConfig, ref: CampaignRef) -> str:
-    atoms = store.get_structures(chosen_keys(store, ref, 0, START))[0]
+    atoms = store.structures.get(chosen_keys(store, ref, 0, START))[0]
     lengths = " × ".join(f"{length:.2f}" for length in atoms.cell.lengths())
     cell = f"{atoms.get_chemical_formula()}, {len(atoms)} atoms, {lengths} Å"
     if config.system.kind == "interface":

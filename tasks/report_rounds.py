@@ -38,7 +38,7 @@ def gather_rounds(
         rows.append(_row(summary, n_labels, scored, new))
         if new is not None:
             reliability[f"new labels of round {summary.round}"] = reliability_curve(new)
-    decision = store.get_evaluation(ref.name, *DECISION)
+    decision = store.evaluations.get(ref.name, *DECISION)
     return LoopData(
         rows,
         "" if decision is None else _sentence(json.loads(decision.result_json)),

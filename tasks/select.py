@@ -18,7 +18,7 @@ from fire_core.exploration.harvest import spread
 from fire_core.selection.alarm import QAlarm, judge_q_residuals
 from fire_core.selection.explain import Explanation, explain
 from fire_core.selection.selectors import find_duplicates, select
-from fire_core.storage.campaigns import SelectionRow
+from fire_core.storage.selections import SelectionRow
 from tasks.candidates import (
     Screened,
     exploring_model,
@@ -53,7 +53,7 @@ def select_candidates(ref: CampaignRef, plan: RunPlan) -> int:
         open_campaign(ref) as (store, config),
         hold_step(store, ref, f"select-{plan.round}", get_run_logger().info),
     ):
-        done = store.get_selection(ref.name, plan.round, SELECTED)
+        done = store.selections.get(ref.name, plan.round, SELECTED)
         if done is not None:
             return len(done.keys)
         with count_usage(
@@ -80,7 +80,7 @@ def _select(
     picks = _pick(config, screened, reduced, seed, judge=judge, narrowing=narrowing)
     if not picks:
         row = SelectionRow(str(config.select.method), [])
-        store.save_selection(ref.name, plan.round, SELECTED, row)
+        store.selections.save(ref.name, plan.round, SELECTED, row)
         return 0
     explanation = explain(reduced.points, reduced.known, picks, reduced.q_residuals)
     alarm = judge_q_residuals(reduced.q_residuals, reduced.known_q)
@@ -109,7 +109,7 @@ def _select(
         "explanation": explanation_to_dict(explanation, screened.kept),
         "q_alarm": alarm and asdict(alarm),
     }
-    store.save_selection(
+    store.selections.save(
         ref.name,
         plan.round,
         SELECTED,
@@ -254,12 +254,12 @@ def _map_bytes(
 def choose_test_frames(ref: CampaignRef, plan: RunPlan) -> int:
     """Take evenly spaced frames of the independent trajectory as the test set."""
     with open_campaign(ref) as (store, config):
-        done = store.get_selection(ref.name, plan.round, TEST)
+        done = store.selections.get(ref.name, plan.round, TEST)
         if done is not None:
             return len(done.keys)
-        keys = [row.key for row in store.get_frames(plan.run_id)]
+        keys = [row.key for row in store.runs.frames(plan.run_id)]
         chosen = [keys[i] for i in spread(len(keys), config.evaluate.n)]
-        store.save_selection(
+        store.selections.save(
             ref.name, plan.round, TEST, SelectionRow("evenly_spaced", chosen)
         )
         return len(chosen)

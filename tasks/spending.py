@@ -13,7 +13,7 @@ from fire_core.campaign import PERTURB, SELECTED, TEST
 from fire_core.records import Decided, LabelState
 from fire_core.spending import HOUR, Spent, allow, estimate_core_seconds, must_ask
 from fire_core.storage.approvals import BUDGET, ApprovalState
-from fire_core.storage.label_queries import Choice
+from fire_core.storage.selections import Choice
 from tasks.context import CampaignRef, open_campaign
 from tasks.label import ATOMS, chosen_keys, theory_fingerprint
 
@@ -76,7 +76,7 @@ class Terms:
 def price_labels(ref: CampaignRef, round_: int, purpose: str) -> Terms:
     """Price the missing labels, cut them to the budget, ask where a person must be."""
     with open_campaign(ref) as (store, config):
-        known = store.get_approval(ref.name, round_, purpose)
+        known = store.approvals.get(ref.name, round_, purpose)
         if known is not None and known.actor != BUDGET:
             return terms_of(known)
         price, sizes = _price(store, config, ref, round_, purpose)
@@ -87,14 +87,14 @@ def price_labels(ref: CampaignRef, round_: int, purpose: str) -> Terms:
         first = _prefix(sizes, allowed.n)
         if allowed.n and must_ask(config.approval, purpose, seconds):
             text = json.dumps(asdict(price) | {"budget": allowed.reason})
-            row = store.ask_approval(ref.name, round_, purpose, first, text)
+            row = store.approvals.ask(ref.name, round_, purpose, first, text)
             _show(ref, (round_, purpose), price, first, allowed.reason)
             return terms_of(row)
         if allowed.reason is None and known is None:
             return Terms(ApprovalState.APPROVED, None, None)
         # The budget cuts, or has grown since it did.
         decided = Decided(first, BUDGET, allowed.reason or "")
-        row = store.cut_labels(ref.name, round_, purpose, price.chosen, decided)
+        row = store.approvals.limit(ref.name, round_, purpose, price.chosen, decided)
         terms = terms_of(row)
         if terms.cut is not None:
             get_run_logger().warning("%s", terms.cut)
@@ -120,14 +120,14 @@ def terms_of(row: ApprovalRow) -> Terms:
 def read_terms(ref: CampaignRef, round_: int, purpose: str) -> Terms:
     """Return how a request stands now."""
     with open_campaign(ref) as (store, _):
-        row = store.get_approval(ref.name, round_, purpose)
+        row = store.approvals.get(ref.name, round_, purpose)
     return Terms(ApprovalState.APPROVED, None, None) if row is None else terms_of(row)
 
 
 def count_asked(ref: CampaignRef, round_: int, purpose: str) -> int:
     """Return how many structures a request is about."""
     with open_campaign(ref) as (store, _):
-        row = store.get_approval(ref.name, round_, purpose)
+        row = store.approvals.get(ref.name, round_, purpose)
     return 0 if row is None else row.n_asked
 
 
@@ -136,9 +136,9 @@ def decide_labels(
 ) -> Terms:
     """Write a person's decision unless there is one already; return what holds."""
     with open_campaign(ref) as (store, _):
-        row = store.get_approval(ref.name, round_, purpose)
+        row = store.approvals.get(ref.name, round_, purpose)
         if row is None or row.state is ApprovalState.PENDING:
-            row = store.decide_approval(ref.name, round_, purpose, decided)
+            row = store.approvals.decide(ref.name, round_, purpose, decided)
         return terms_of(row)
 
 
@@ -150,12 +150,12 @@ def _price(
     theory = theory_fingerprint(store, config, purpose)
     settled = {
         row.key
-        for row in store.label_rows(theory, keys)
+        for row in store.labels.rows(theory, keys)
         if row.state in {LabelState.DONE, LabelState.FAILED}
     }
     missing = [key for key in keys if key not in settled]
-    history = store.label_costs(theory)
-    sizes = [len(atoms) for atoms in store.get_structures(missing)]
+    history = store.labels.costs(theory)
+    sizes = [len(atoms) for atoms in store.structures.get(missing)]
     seconds = estimate_core_seconds(history, sizes)
     spent = _spent(store, config, ref, round_)
     price = Price(
@@ -179,7 +179,7 @@ def _spent(
         choices += [Choice(ref.name, number, p) for p in (SELECTED, TEST)]
     paid = {PERTURB: choices, ATOMS: [Choice(ref.name, 0, ATOMS)]}
     return [
-        store.label_spending(theory_fingerprint(store, config, purpose), made)
+        store.labels.spending(theory_fingerprint(store, config, purpose), made)
         for purpose, made in paid.items()
     ]
 
@@ -196,7 +196,7 @@ def _prefix(missing: list[int], n: int) -> int:
 def _oddest(
     store: Store, ref: CampaignRef, which: tuple[int, str], missing: set[str]
 ) -> list[dict[str, Any]]:
-    row = store.get_selection(ref.name, *which)
+    row = store.selections.get(ref.name, *which)
     if row is None or not row.picks:
         return []
     pairs = [

@@ -91,13 +91,13 @@ def prepare(store: Store, config: StudyConfig) -> Plan:
         inputs.frames.leaks,
         inputs.left_out,
     )
-    store.save_evaluation(config.key, PLAN, PLAN, json.dumps(asdict(plan)))
+    store.evaluations.save(config.key, PLAN, PLAN, json.dumps(asdict(plan)))
     return plan
 
 
 def read_plan(store: Store, config: StudyConfig) -> Plan:
     """Return the plan that `prepare` left."""
-    row = store.get_evaluation(config.key, PLAN, PLAN)
+    row = store.evaluations.get(config.key, PLAN, PLAN)
     if row is None:
         msg = f"study {config.name!r} was never started; use `fire study run FILE`"
         raise StoreError(msg)
@@ -112,7 +112,7 @@ def finished_cells(
     """Return what the finished ones among the cells gave, in their order."""
     rows = {
         row.model: row.result_json
-        for row in store.list_evaluations(config.key)
+        for row in store.evaluations.list(config.key)
         if row.dataset == TEST
     }
     return [CellResult(**json.loads(rows[c.id])) for c in cells if c.id in rows]
@@ -122,7 +122,7 @@ def failed_cells(
     store: Store, config: StudyConfig, cells: Sequence[PlannedCell]
 ) -> dict[str, str]:
     """Return why cells failed that have not succeeded since, by their names."""
-    evaluations = store.list_evaluations(config.key)
+    evaluations = store.evaluations.list(config.key)
     rows = {(row.model, row.dataset): row.result_json for row in evaluations}
     return {
         c.cell.name: str(json.loads(rows[c.id, FAILURE])["reason"])
@@ -155,8 +155,8 @@ def run_cell(
     seconds += time.monotonic() - start
     model = _train(store, config, inputs, planned, (picked, on_epoch))
     result = _judge(store, config, inputs, planned, seconds, model)
-    store.save_evaluation(config.key, planned.id, TEST, json.dumps(asdict(result)))
-    store.release_checkpoints(config.key, planned.id)
+    store.evaluations.save(config.key, planned.id, TEST, json.dumps(asdict(result)))
+    store.models.release_checkpoints(config.key, planned.id)
     return result
 
 
@@ -164,7 +164,7 @@ def note_failure(
     store: Store, config: StudyConfig, planned: PlannedCell, reason: str
 ) -> None:
     """Keep why a cell failed; the next run tries it again."""
-    store.save_evaluation(
+    store.evaluations.save(
         config.key, planned.id, FAILURE, json.dumps({"reason": reason})
     )
 
@@ -177,20 +177,20 @@ def _train(
     how: tuple[list[int], Callable[[EpochRecord], None] | None],
 ) -> JsonDict:
     """Train a cell's model into the store; return what is noted beside it."""
-    known = store.get_model(config.key, planned.id)
+    known = store.models.get(config.key, planned.id)
     if known is not None:
         return dict(json.loads(known.config_json))
     picked, on_epoch = how
     settings = settings_of(config, planned.cell.variant)
     chosen = [inputs.frames.pool[i] for i in picked]
     train, valid = split_chosen(chosen, settings.valid_fraction, planned.cell.seed)
-    last = store.last_epoch(config.key, planned.id)
+    last = store.models.last_epoch(config.key, planned.id)
     checkpoint = None
     if last is not None and last.checkpoint_sha is not None:
         checkpoint = store.blobs.get_bytes(last.checkpoint_sha)
 
     def commit(record: EpochRecord, state: bytes) -> None:
-        store.save_epoch(
+        store.models.save_epoch(
             config.key, planned.id, record.epoch, json.dumps(asdict(record)), state
         )
         if on_epoch is not None:
@@ -219,7 +219,7 @@ def _train(
         "device": describe_device(inputs.foundation.device),
     }
     sha = store.blobs.put_bytes(tuned.model)
-    store.add_model(
+    store.models.add(
         config.key,
         planned.id,
         sha,
@@ -237,7 +237,7 @@ def _judge(
     selection_seconds: float,
     facts: JsonDict,
 ) -> CellResult:
-    sha = store.need_model(config.key, planned.id).blob_sha
+    sha = store.models.need(config.key, planned.id).blob_sha
     model = load_mace(
         store.blobs.path(sha),
         name=planned.cell.name,
@@ -250,7 +250,7 @@ def _judge(
     after = None
     if inputs.heldout:
         after = measure_forgetting(model, inputs.heldout).force_mae
-    epochs = store.get_epochs(config.key, planned.id)
+    epochs = store.models.epochs(config.key, planned.id)
     records = [json.loads(row.record_json) for row in epochs]
     seconds = sum(r["seconds"] for r in records)
     seen = sum(r["n_target"] + r["n_replay"] for r in records)
@@ -290,7 +290,7 @@ def _space(
         return None, 0.0
     words = json.dumps([inputs.shared.pool, describe_space(config)], sort_keys=True)
     key = f"space-{_short(words)}"
-    row = store.get_evaluation(config.key, "pool", key)
+    row = store.evaluations.get(config.key, "pool", key)
     if row is None:
         start = time.monotonic()
         space = map_pool(inputs.frames.pool, config)
@@ -299,7 +299,7 @@ def _space(
             "shape": space.shape,
             "seconds": time.monotonic() - start,
         }
-        store.save_evaluation(config.key, "pool", key, json.dumps(facts))
+        store.evaluations.save(config.key, "pool", key, json.dumps(facts))
         return space, 0.0  # the caller's clock ran
     facts = json.loads(row.result_json)
     data = store.blobs.get_bytes(str(facts["blob"]))
@@ -312,7 +312,7 @@ def _baseline(store: Store, config: StudyConfig, inputs: Inputs) -> Baseline:
     shared = inputs.shared
     words = [shared.backbone, shared.dtype, shared.pool, shared.test, shared.heldout]
     key = f"baseline-{_short('|'.join(words))}"
-    row = store.get_evaluation(config.key, "foundation", key)
+    row = store.evaluations.get(config.key, "foundation", key)
     if row is not None:
         return Baseline(**json.loads(row.result_json))
     model, test = inputs.foundation, inputs.frames.test
@@ -327,7 +327,7 @@ def _baseline(store: Store, config: StudyConfig, inputs: Inputs) -> Baseline:
     result = Baseline(
         errors.energy_rmse, errors.force_rmse, forgetting, len(inputs.heldout)
     )
-    store.save_evaluation(config.key, "foundation", key, json.dumps(asdict(result)))
+    store.evaluations.save(config.key, "foundation", key, json.dumps(asdict(result)))
     return result
 
 

@@ -96,7 +96,7 @@ def train_to_store(
         CPU threads in place of the campaign's.
     """
     with open_campaign(ref) as (store, stored):
-        trained = store.get_model(ref.name, model_name(kind, round_))
+        trained = store.models.get(ref.name, model_name(kind, round_))
         if trained is not None:
             return trained.blob_sha
         config = stored
@@ -132,13 +132,13 @@ def _train(
             f"{source.left_out} replay frames hold elements that {foundation.name} "
             "does not know and are left out"
         )
-    last = store.last_epoch(ref.name, name)
+    last = store.models.last_epoch(ref.name, name)
     checkpoint = None
     if last is not None and last.checkpoint_sha is not None:
         checkpoint = store.blobs.get_bytes(last.checkpoint_sha)
 
     def commit(record: EpochRecord, state: bytes) -> None:
-        store.save_epoch(
+        store.models.save_epoch(
             ref.name, name, record.epoch, json.dumps(asdict(record)), state
         )
         on_epoch(record.epoch + 1)
@@ -165,7 +165,7 @@ def _train(
     say(f"{name}: {tuned.references.describe()}")
     say(f"{name}: epoch {tuned.kept} of {len(tuned.records)} is kept")
     sha = store.blobs.put_bytes(tuned.model)
-    store.add_model(
+    store.models.add(
         ref.name,
         name,
         sha,
@@ -188,7 +188,7 @@ def _start(
         before = PRE_FINE_TUNED
     elif round_ <= 1:
         return None
-    row = store.get_model(ref.name, before)
+    row = store.models.get(ref.name, before)
     if not training_of(config, kind).warm_start or row is None:
         return None
     path = str(store.blobs.path(row.blob_sha))
@@ -226,7 +226,7 @@ def _dataset(
     keys = chosen_keys(store, ref, 0, PERTURB)
     for number in range(1, rounds + 1):
         keys += chosen_keys(store, ref, number, SELECTED)
-    labelled = store.get_labelled(keys, theory_fingerprint(store, config))
+    labelled = store.labels.labelled(keys, theory_fingerprint(store, config))
     if len(labelled) < 2:
         msg = (
             f"training needs at least two finished labels, got {len(labelled)} of "
@@ -258,4 +258,4 @@ def _enter_dataset(
     parts: dict[Split, list[LabelledStructure]],
 ) -> None:
     members = {item.key: part for part, items in parts.items() for item in items}
-    store.save_dataset(ref.name, name, members)
+    store.datasets.save(ref.name, name, members)

@@ -77,7 +77,7 @@ def score_candidates(ref: CampaignRef, plan: RunPlan) -> int:
             return int(known["n_scored"])
         with count_model_usage(store, config, ref, plan.round, "score"):
             result = _score(store, config, ref, plan)
-        store.save_evaluation(
+        store.evaluations.save(
             ref.name, CANDIDATES, _dataset(plan.round), json.dumps(result)
         )
         get_run_logger().info(
@@ -107,14 +107,14 @@ def assess_new_labels(ref: CampaignRef, round_: int) -> float | None:
             return None
         if result is None:
             keys = chosen_keys(store, ref, round_, SELECTED)
-            items = store.get_labelled(keys, theory_fingerprint(store, config))
+            items = store.labels.labelled(keys, theory_fingerprint(store, config))
             if not items:
                 return None
             with count_model_usage(store, config, ref, round_, "assess"):
                 result = _assess(
                     build_estimator(store, config, ref, round_), scored, items
                 )
-            store.save_evaluation(
+            store.evaluations.save(
                 ref.name, NEW_LABELS, _dataset(round_), json.dumps(result)
             )
         ratio = float(result["rmse"] / result["rms_sigma"])
@@ -131,7 +131,7 @@ def read_result(
     store: Store, ref: CampaignRef, what: str, round_: int
 ) -> JsonDict | None:
     """Return what was kept of `CANDIDATES` or `NEW_LABELS` in a round."""
-    row = store.get_evaluation(ref.name, what, _dataset(round_))
+    row = store.evaluations.get(ref.name, what, _dataset(round_))
     return None if row is None else dict(json.loads(row.result_json))
 
 
@@ -212,7 +212,7 @@ def _score(
     driver = driver_of(EXPLORE, plan.round)
     held = read_part(store, config, ref, driver, Split.VALID)
     calibrated = calibrate(estimator, held)
-    keys = [row.key for row in store.get_frames(plan.run_id)]
+    keys = [row.key for row in store.runs.frames(plan.run_id)]
     n = min(len(keys), config.uncertainty.frames)
     scored = [keys[i] for i in spread(len(keys), n)]
     worst = []
@@ -252,4 +252,4 @@ def _assess(
 
 def _chunks(store: Store, keys: Sequence[str]) -> Iterator[list[Atoms]]:
     for first in range(0, len(keys), CHUNK):
-        yield store.get_structures(keys[first : first + CHUNK])
+        yield store.structures.get(keys[first : first + CHUNK])

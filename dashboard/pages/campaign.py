@@ -31,9 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fire_core.records import JsonDict
-    from fire_core.storage.campaigns import CampaignRow, UsageRow
-    from fire_core.storage.models import EvaluationRow
+    from fire_core.storage.campaigns import CampaignRow
+    from fire_core.storage.evaluations import EvaluationRow
     from fire_core.storage.store import Store
+    from fire_core.storage.usage import UsageRow
 
 router = APIRouter()
 OPEN: Final = (LabelState.WANTED, LabelState.CLAIMED)
@@ -72,7 +73,7 @@ def show(request: Request, visitor: Seeing, name: str) -> Response:
     config = read_config(row)
     line = read_lines(store, [row])[0]
     api = os.environ.get("PREFECT_API_URL", "")
-    usage = store.get_usage(name)
+    usage = store.usage.list(name)
     judged = results.read_judgements(store, name, line.round)
     labels = read_labels(store, name, config)
     return render(
@@ -88,8 +89,8 @@ def show(request: Request, visitor: Seeing, name: str) -> Response:
         judged=judged,
         titles=MODEL_NAMES,
         rounds=read_rounds(store, name, line.round),
-        choices=[c for c in store.choice_sizes() if c.campaign == name],
-        approvals=store.list_approvals(name),
+        choices=[c for c in store.selections.sizes() if c.campaign == name],
+        approvals=store.approvals.list(name),
         runs=find_runs(api, f"campaign:{name}") if api else [],
         plots=draw(store, config, (name, line.round), judged, usage, labels),
         config_json=json.dumps(json.loads(row.config_json), indent=2),
@@ -114,7 +115,7 @@ def download_report(
 
 def need_campaign(store: Store, name: str) -> CampaignRow:
     """Return a campaign, or answer that there is none."""
-    row = store.get_campaign(name)
+    row = store.campaigns.get(name)
     if row is None:
         raise HTTPException(404, f"no campaign {name!r} in this store")
     return row
@@ -137,7 +138,7 @@ def report_page(config: CampaignConfig | None, name: str) -> Path | None:
 
 def read_labels(store: Store, name: str, config: CampaignConfig | None) -> Labels:
     """Return how far a campaign's labels are, and when they end at this pace."""
-    history = store.label_history(name)
+    history = store.labels.history(name)
     planned = None if config is None else planned_labels(config)
     end = None
     if planned is not None and len(history) > 1 and len(history) < planned:
@@ -180,7 +181,7 @@ def read_rounds(store: Store, name: str, last: int) -> list[dict[str, Any]]:
     rows = []
     for number in range(1, last + 1):
         parts = {
-            what: store.get_evaluation(name, what, f"round-{number}")
+            what: store.evaluations.get(name, what, f"round-{number}")
             for what in ("uncertainty-of-candidates", "uncertainty-of-new-labels")
         }
         if any(parts.values()):
@@ -210,7 +211,7 @@ def draw(
         )
     if usage:
         plots["steps"] = figures.draw_timeline(usage)
-    stored = [m for m, _ in store.model_states().get(name, [])]
+    stored = [m for m, _ in store.models.states().get(name, [])]
     curves = {m: results.read_learning_curve(store, name, m) for m in stored}
     curves |= (
         {}

@@ -19,8 +19,8 @@ from fire_core.storage.approvals import ApprovalState
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from fire_core.storage.browsing.campaigns import RunningStep
     from fire_core.storage.campaigns import CampaignRow
+    from fire_core.storage.steps import RunningStep
     from fire_core.storage.store import Store
 
 router = APIRouter()
@@ -63,11 +63,11 @@ def show(
     store: Store = request.app.state.store()
     rows = [
         row
-        for row in reversed(store.list_campaigns())
+        for row in reversed(store.campaigns.list())
         if not row.name.startswith(STUDY_PREFIX)
     ]
     first = PAGE * (page - 1)
-    counts = store.label_counts()
+    counts = store.labels.counts()
     return render(
         request,
         "campaigns",
@@ -76,22 +76,22 @@ def show(
         page=page,
         more=len(rows) > first + PAGE,
         total=len(rows),
-        structures=store.count_structures(),
+        structures=store.structures.count(),
         counts={state.value: counts.get(state, 0) for state in LabelState},
     )
 
 
 def read_lines(store: Store, rows: Sequence[CampaignRow]) -> list[Line]:
     """Return the campaigns of a page, in a number of queries that does not grow."""
-    usage, models = store.usage_totals(), store.model_states()
-    running = {step.campaign: step for step in store.running_steps()}
+    usage, models = store.usage.totals(), store.models.states()
+    running = {step.campaign: step for step in store.steps.running()}
     sizes: dict[str, dict[tuple[int, str], int]] = {}
-    for size in store.choice_sizes():
+    for size in store.selections.sizes():
         sizes.setdefault(size.campaign, {})[size.round, size.purpose] = size.size
-    evaluated = store.evaluated()
+    evaluated = store.evaluations.keys()
     pending = {
         row.campaign
-        for row in store.list_approvals()
+        for row in store.approvals.list()
         if row.state is ApprovalState.PENDING
     }
     lines = []
@@ -144,7 +144,7 @@ def tell_progress(
 
 def read_decision(store: Store, name: str) -> str:
     """Return why a campaign ended, in words; empty while it has not."""
-    row = store.get_evaluation(name, *DECISION)
+    row = store.evaluations.get(name, *DECISION)
     if row is None:
         return ""
     found = json.loads(row.result_json)

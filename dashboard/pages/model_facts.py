@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fire_core.storage.campaigns import CampaignRow
-    from fire_core.storage.models import EvaluationRow, ModelRow
+    from fire_core.storage.evaluations import EvaluationRow
+    from fire_core.storage.models import ModelRow
     from fire_core.storage.store import Store
 
 UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
@@ -153,9 +154,9 @@ class Parent:
 
 def read_models(store: Store, campaign: str, names: Sequence[str]) -> list[ModelFacts]:
     """Return models of one campaign, oldest first."""
-    rows = [row for row in store.list_models(campaign) if row.name in set(names)]
-    evaluations = store.list_evaluations(campaign)
-    terms = read_terms(store.get_campaign(campaign))
+    rows = [row for row in store.models.list(campaign) if row.name in set(names)]
+    evaluations = store.evaluations.list(campaign)
+    terms = read_terms(store.campaigns.get(campaign))
     checked = {row.model for row in evaluations if row.dataset == GATES}
     return [
         ModelFacts(
@@ -264,7 +265,7 @@ def read_parents(store: Store, row: ModelRow) -> list[Parent]:
     sha = row.parent_sha
     while sha is not None and sha not in seen and len(chain) < LONGEST_CHAIN:
         seen.add(sha)
-        known = store.find_models(sha)
+        known = store.models.find(sha)
         if not known:
             return [*chain, Parent(sha)]
         campaign, parent = known[0]

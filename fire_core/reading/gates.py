@@ -31,11 +31,11 @@ def known_gates(
     name
         The model.
     """
-    row = store.get_evaluation(config.name, name, GATES)
+    row = store.evaluations.get(config.name, name, GATES)
     if row is None:
         return []
     kept = json.loads(row.result_json)
-    sha = store.need_model(config.name, name).blob_sha
+    sha = store.models.need(config.name, name).blob_sha
     if kept.get("basis") != gates_basis(store, config, theory, sha):
         return []
     known = {gate.value for gate in Gate}
@@ -71,7 +71,7 @@ def test_keys(store: Store, config: CampaignConfig) -> list[str]:
         The campaign has not come so far.
     """
     for round_ in range(config.rounds, 0, -1):
-        row = store.get_selection(config.name, round_, TEST)
+        row = store.selections.get(config.name, round_, TEST)
         if row is not None:
             return list(row.keys)
     msg = (

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from fire_core.storage.campaigns import SelectionRow
     from fire_core.storage.runs import FrameRow
+    from fire_core.storage.selections import SelectionRow
     from fire_core.storage.store import Store
 
 BY_FORCES: Final = "large_force"
@@ -146,7 +146,7 @@ class CandidateMap:
 
 def read_choice(store: Store, campaign: str, round_: int) -> RoundChoice | None:
     """Return what is known of a round's choice; None where it has chosen nothing."""
-    row = store.get_selection(campaign, round_, SELECTED)
+    row = store.selections.get(campaign, round_, SELECTED)
     return None if row is None else _tell_choice(row)
 
 
@@ -161,7 +161,7 @@ def explain_pick(
 
 def read_map(store: Store, campaign: str, round_: int) -> CandidateMap | None:
     """Return the map of a round's candidates; None where none was kept."""
-    row = store.get_selection(campaign, round_, SELECTED)
+    row = store.selections.get(campaign, round_, SELECTED)
     meta = {} if row is None else json.loads(row.meta_json)
     if row is None or "map_blob" not in meta:
         return None
@@ -174,8 +174,8 @@ def read_map(store: Store, campaign: str, round_: int) -> CandidateMap | None:
         refused = json.loads(store.blobs.get_bytes(meta["refused_blob"]))
         late = {key for key, (kind, _) in refused.items() if kind != BY_FORCES}
     frames: list[FrameRow] = []
-    for run in store.find_runs(campaign, round_, EXPLORE):
-        kept = [frame for frame in store.get_frames(run) if frame.key not in late]
+    for run in store.runs.find(campaign, round_, EXPLORE):
+        kept = [frame for frame in store.runs.frames(run) if frame.key not in late]
         if _is_run(kept, temperatures, picked, row.keys):
             frames = kept
     return CandidateMap(

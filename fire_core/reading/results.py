@@ -35,7 +35,7 @@ def read_judgements(store: Store, campaign: str, round_: int) -> dict[str, JsonD
     """
     found = {
         row.model: json.loads(row.result_json)
-        for row in store.list_evaluations(campaign)
+        for row in store.evaluations.list(campaign)
         if row.dataset == f"{TEST}-{round_}"
     }
     return {kind: found[kind] for kind in MODEL_NAMES if kind in found}
@@ -83,7 +83,7 @@ def stability_of(arrays: Arrays, judgement: JsonDict) -> StabilityCurve:
 
 def read_learning_curve(store: Store, campaign: str, name: str) -> LearningCurve | None:
     """Return a training epoch by epoch; None before its first epoch."""
-    records = [json.loads(r.record_json) for r in store.get_epochs(campaign, name)]
+    records = [json.loads(r.record_json) for r in store.models.epochs(campaign, name)]
     if not records:
         return None
     return LearningCurve(
@@ -100,11 +100,11 @@ def test_elements(
 
     None where the labels of the test structures have changed since.
     """
-    row = store.get_selection(campaign, round_, TEST)
+    row = store.selections.get(campaign, round_, TEST)
     if row is None:
         return None
-    done = store.get_labels(row.keys, theory)
-    frames = store.get_structures([key for key in row.keys if key in done])
+    done = store.labels.get(row.keys, theory)
+    frames = store.structures.get([key for key in row.keys if key in done])
     if not frames:
         return None
     symbols = [atoms.get_chemical_symbols() for atoms in frames]

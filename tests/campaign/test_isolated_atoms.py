@@ -44,11 +44,11 @@ def test_what_nobody_gave_is_labelled_once(tmp_path: Path) -> None:
     )
     ref = CampaignRef(name="atoms", db=config.store.url, blobs=config.store.blobs)
     with Store.open(ref.db, ref.blobs) as store:
-        store.open_campaign("atoms", config_to_json(config))
+        store.campaigns.open("atoms", config_to_json(config))
         perturb_flow(ref)
-        chosen = store.get_selection("atoms", 0, ATOMS)
+        chosen = store.selections.get("atoms", 0, ATOMS)
         assert chosen is not None
-        assert store.get_structures(chosen.keys) == [isolated_atom("Li")]
+        assert store.structures.get(chosen.keys) == [isolated_atom("Li")]
         assert not is_labelled(ref, 0, ATOMS)
         assert label_flow(ref, 0, ATOMS).done == 1
         assert is_labelled(ref, 0, ATOMS)

@@ -22,7 +22,7 @@ from fire_core.labelling.theory import theory_from_config
 from fire_core.reading.gates import gates_basis
 from fire_core.reading.results import read_arrays
 from fire_core.records import Gate, GateResult
-from fire_core.storage.models import EvaluationRow
+from fire_core.storage.evaluations import EvaluationRow
 from tests.dashboard.lab import EVIL, Lab, build, enter
 from tests.dashboard.test_labels import words
 
@@ -53,7 +53,7 @@ def check(
     with lab.store() as store:
         config = read_config(store)
         theory = theory_from_config(config.theory).fingerprint
-        sha = store.need_model("salt", name).blob_sha
+        sha = store.models.need("salt", name).blob_sha
         results = [
             GateResult(g, g not in failed, 1.25, 1.5, "eV", f"{g} is 1.25 eV {EVIL}")
             for g in gates
@@ -62,11 +62,11 @@ def check(
             "basis": gates_basis(store, config, theory, sha),
             "results": [asdict(result) for result in results],
         }
-        store.save_evaluation("salt", name, GATES, json.dumps(kept))
+        store.evaluations.save("salt", name, GATES, json.dumps(kept))
 
 
 def read_config(store: Store) -> CampaignConfig:
-    row = store.get_campaign("salt")
+    row = store.campaigns.get("salt")
     assert row is not None
     return CampaignConfig.model_validate_json(row.config_json)
 
@@ -75,13 +75,13 @@ def add(lab: Lab, name: str, *, parent: str | None = None) -> str:
     with lab.store() as store:
         sha = store.blobs.put_bytes(f"weights of {name}".encode())
         text = json.dumps(TRAINING)
-        store.add_model("salt", name, sha, parent_sha=parent, config_json=text)
+        store.models.add("salt", name, sha, parent_sha=parent, config_json=text)
     return sha
 
 
 def state(lab: Lab, name: str) -> str:
     with lab.store() as store:
-        return store.need_model("salt", name).state
+        return store.models.need("salt", name).state
 
 
 def test_the_registry_has_errors_forgetting_and_gates(lab: Lab) -> None:
@@ -121,7 +121,7 @@ def test_the_page_shows_parity_learning_and_the_foundation_model(lab: Lab) -> No
 
 def test_a_missing_curve_leaves_the_rest(lab: Lab) -> None:
     with lab.store() as store:
-        row = store.get_evaluation("salt", "fire", "test-1")
+        row = store.evaluations.get("salt", "fire", "test-1")
         assert row is not None
         store.blobs.delete(json.loads(row.result_json)["curves_blob"])
     page = enter(lab, Role.VIEWER).get(MODEL)
@@ -131,9 +131,9 @@ def test_a_missing_curve_leaves_the_rest(lab: Lab) -> None:
 
 def test_a_campaign_of_another_version_gets_a_sentence(lab: Lab) -> None:
     with lab.store() as store:
-        store.open_campaign("old", '{"knob_of_yore": 1}')
+        store.campaigns.open("old", '{"knob_of_yore": 1}')
         sha = lab.facts["sha"]
-        store.add_model("old", "fire", sha, parent_sha=None, config_json="{}")
+        store.models.add("old", "fire", sha, parent_sha=None, config_json="{}")
     operator = enter(lab, Role.OPERATOR)
     for path in ("/models", "/models/old/fire"):
         page = operator.get(path)
@@ -160,8 +160,8 @@ def test_an_operator_promotes_through_gates_and_rolls_back(lab: Lab) -> None:
     assert answer.headers["location"] == "/models/salt/fire"
     assert (state(lab, "fire"), state(lab, "fire-2")) == ("production", "retired")
     with lab.store() as store:
-        rolled, second, first = [r.action for r in store.list_actions(3)]
-        *_, last = store.list_promotions("salt")
+        rolled, second, first = [r.action for r in store.actions.list(3)]
+        *_, last = store.models.promotions("salt")
     assert (rolled.action, rolled.actor) == ("roll back", "olga")
     assert second.subject == "salt/fire-2 to production"
     assert first.outcome == "done"
@@ -179,7 +179,7 @@ def test_without_its_gates_a_model_stays(lab: Lab) -> None:
     assert EVIL not in answer.text
     assert state(lab, "fire") == "candidate"
     with lab.store() as store:
-        last = store.list_actions(1)[0].action
+        last = store.actions.list(1)[0].action
     assert (last.action, last.outcome) == ("promote", "refused")
     assert "9 of 10 required gates are not passed" in last.detail
 
@@ -199,7 +199,7 @@ def test_only_an_operator_promotes_or_rolls_back(lab: Lab, role: Role) -> None:
         answer = browser.post(path, to="staging")
         assert answer.status_code == httpx.codes.FORBIDDEN
         with lab.store() as store:
-            last = store.list_actions(1)[0].action
+            last = store.actions.list(1)[0].action
         assert (last.role, last.outcome) == (role.value, "refused")
     assert state(lab, "fire") == "candidate"
 
@@ -210,7 +210,7 @@ def test_a_download_is_the_file_and_is_recorded(lab: Lab) -> None:
     name = answer.headers["content-disposition"]
     assert name == 'attachment; filename="salt-fire.model"'
     with lab.store() as store:
-        last = store.list_actions(1)[0].action
+        last = store.actions.list(1)[0].action
         place = store.blobs.path(lab.facts["sha"])
     assert (last.actor, last.action, last.subject) == ("vera", "download", "salt/fire")
     place.write_bytes(b"something else")
@@ -245,7 +245,7 @@ def test_parents_lead_to_the_foundation_model(lab: Lab) -> None:
     second = add(lab, "b", parent=first)
     add(lab, "c", parent=second)
     with lab.store() as store:
-        chain = read_parents(store, store.need_model("salt", "c"))
+        chain = read_parents(store, store.models.need("salt", "c"))
     assert [(p.campaign, p.name) for p in chain] == [
         ("salt", "b"), ("salt", "a"), ("", ""),
     ]  # fmt: skip
@@ -284,8 +284,8 @@ def test_settings_are_flat() -> None:
 
 def test_forces_are_shown_by_element_with_the_worst_structures(lab: Lab) -> None:
     with lab.store() as store:
-        row = store.get_selection("salt", 1, "test")
-        stored = store.get_evaluation("salt", "fire", "test-1")
+        row = store.selections.get("salt", 1, "test")
+        stored = store.evaluations.get("salt", "fire", "test-1")
         assert row is not None
         assert stored is not None
         judgement = json.loads(stored.result_json)
@@ -294,7 +294,7 @@ def test_forces_are_shown_by_element_with_the_worst_structures(lab: Lab) -> None
         buffer = io.BytesIO()
         np.savez(buffer, **numbers, keys=np.array(row.keys))
         judgement["curves_blob"] = store.blobs.put_bytes(buffer.getvalue())
-        store.save_evaluation("salt", "fire", "test-1", json.dumps(judgement))
+        store.evaluations.save("salt", "fire", "test-1", json.dumps(judgement))
     page = enter(lab, Role.VIEWER).get(MODEL)
     assert "Forces by element" in words(page)
     places = [page.text.index(f'/structures/{key}">') for key in row.keys]
