@@ -11,7 +11,7 @@ import pytest
 
 from dashboard.access.roles import Role
 from fire_core.campaign.views.overview import describe_progress
-from fire_core.storage.browsing.campaigns import RunningStep
+from fire_core.storage.steps import RunningStep
 from tests.dashboard.lab import EVIL, Browser, Lab, build, enter, words
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def test_nothing_new_is_said_in_no_bytes(viewer: Browser) -> None:
 def test_a_configuration_of_another_version_is_shown(tmp_path: Path) -> None:
     other = build(tmp_path)
     with other.store() as store:
-        store.open_campaign("old", json.dumps({"name": "old", "gone": 1}))
+        store.campaigns.open("old", json.dumps({"name": "old", "gone": 1}))
     page = enter(other, Role.VIEWER).get("/campaigns/old")
     assert page.status_code == httpx.codes.OK
     assert "written by another version" in page.text
