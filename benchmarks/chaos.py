@@ -31,6 +31,7 @@ import psutil
 import yaml
 
 from benchmarks.service import ROOT, Service
+from fire_core.reading.kinds import JUDGEMENT
 from fire_core.records import LabelState
 from fire_core.storage.store import Store
 
@@ -230,15 +231,17 @@ def _other_errors(
 ) -> list[str]:
     """Compare the errors of the models; a resumed training agrees to rounding."""
     different = []
-    for row in two.evaluations.list(name):
-        found = one.evaluations.get(name, row.model, row.dataset)
+    for row in two.evaluations.list(JUDGEMENT, name):
+        found = one.evaluations.get(
+            JUDGEMENT, name, round_=row.round, subject=row.subject
+        )
         if found is None:
-            different.append(f"{name}: {row.model} was not judged")
+            different.append(f"{name}: {row.subject} was not judged")
             continue
-        a = json.loads(found.result_json)["test"]["force_rmse"]
-        b = json.loads(row.result_json)["test"]["force_rmse"]
+        a = found["test"]["force_rmse"]
+        b = row.value["test"]["force_rmse"]
         if abs(a - b) > tolerance * b:
-            different.append(f"{name}: {row.model} has {a:.2f} meV/Å, alone {b:.2f}")
+            different.append(f"{name}: {row.subject} has {a:.2f} meV/Å, alone {b:.2f}")
     return different
 
 

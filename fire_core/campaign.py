@@ -30,10 +30,8 @@ SELECTED = "selected"
 EXPLORE = "explore"
 TEST = "test"
 """What a choice of structures, or a run, is for."""
-DECISION = ("campaign", "decision")
-"""Where a campaign's end is kept among its evaluations: model, data set."""
 GATES = "gates"
-"""Name under which gate results are kept among a model's evaluations."""
+"""Name of the step that measures gate results."""
 
 
 class Action(StrEnum):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -26,6 +25,7 @@ from fire_core.evaluation.errors import summarise_errors
 from fire_core.evaluation.forgetting import measure_forgetting
 from fire_core.evaluation.references import fit_references, shift_energies
 from fire_core.evaluation.stability import run_nve
+from fire_core.reading.kinds import JUDGEMENT
 from fire_core.records import JsonDict
 from tasks.context import CampaignRef, count_model_usage, hold_step, open_campaign
 from tasks.label import chosen_keys, theory_fingerprint
@@ -64,14 +64,14 @@ def evaluate_model(ref: CampaignRef, round_: int, kind: str) -> JsonDict:
         open_campaign(ref) as (store, config),
         hold_step(store, ref, f"evaluate-{round_}-{kind}", get_run_logger().info),
     ):
-        known = store.evaluations.get(ref.name, kind, f"{TEST}-{round_}")
+        known = store.evaluations.get(JUDGEMENT, ref.name, round_=round_, subject=kind)
         if known is not None:
-            return dict(json.loads(known.result_json))
+            return known
         stored = judged_models(config, round_)[kind]
         with count_model_usage(store, config, ref, round_, "evaluate"):
             backbone = _load(store, config, ref, stored)
             result = _judge(store, config, ref, (round_, kind), backbone)
-        store.evaluations.save(ref.name, kind, f"{TEST}-{round_}", json.dumps(result))
+        store.evaluations.save(JUDGEMENT, ref.name, result, round_=round_, subject=kind)
         return result
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from fire_core.errors import BackboneError, StoreError
 from fire_core.evaluation.gates.run import GateData, run_gates
 from fire_core.reading.gates import gates_basis, test_keys
 from fire_core.reading.gates import known_gates as gates_of
+from fire_core.reading.kinds import GATE_RESULTS
 from fire_core.records import Gate, GateResult
 from tasks.context import CampaignRef, count_usage, open_campaign
 from tasks.label import chosen_keys, theory_fingerprint
@@ -72,7 +72,7 @@ def check_gates(
                     say=say or (lambda _: None),
                 )
             kept = {"basis": basis, "results": [asdict(r) for r in results]}
-            store.evaluations.save(ref.name, name, GATES, json.dumps(kept))
+            store.evaluations.save(GATE_RESULTS, ref.name, kept, subject=name)
     order = list(Gate)
     return sorted(results, key=lambda result: order.index(result.name))
 

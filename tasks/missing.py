@@ -6,23 +6,21 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from fire_core.campaign import (
-    DECISION,
-    FIRE,
-    PERTURB,
-    SELECTED,
-    TEST,
-    Decision,
-    RoundSummary,
-)
+from fire_core.campaign import FIRE, PERTURB, SELECTED, Decision, RoundSummary
 from fire_core.config.campaign import STUDY_PREFIX
 from fire_core.config.environment import default_blobs, default_database
+from fire_core.reading.kinds import (
+    CANDIDATE_UNCERTAINTY,
+    DECISION,
+    JUDGEMENT,
+    LABEL_UNCERTAINTY,
+)
 from fire_core.records import LabelState
 from fire_core.storage.store import Store
 from tasks.context import PATIENCE_S, CampaignRef, default_ref, open_campaign
 from tasks.label import paid_choice, theory_fingerprint
 from tasks.naming import model_name
-from tasks.uncertainty import CANDIDATES, NEW_LABELS, read_result
+from tasks.uncertainty import read_result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,8 +63,8 @@ def summarise_round(
         row = store.selections.get(ref.name, round_, purpose)
         choice = paid_choice(store, ref, round_, purpose)
         counts = store.labels.counts(theory_fingerprint(store, config), choice)
-        scored = read_result(store, ref, CANDIDATES, round_)
-        new = read_result(store, ref, NEW_LABELS, round_)
+        scored = read_result(store, ref, CANDIDATE_UNCERTAINTY, round_)
+        new = read_result(store, ref, LABEL_UNCERTAINTY, round_)
         last = store.models.last_epoch(ref.name, model_name(FIRE, round_))
     return RoundSummary(
         round_,
@@ -92,7 +90,7 @@ def _error(last: EpochRow | None) -> float | None:
 def keep_decision(ref: CampaignRef, decision: Decision) -> None:
     """Keep why a campaign ended, for its report."""
     with open_campaign(ref) as (store, _):
-        store.evaluations.save(ref.name, *DECISION, json.dumps(asdict(decision)))
+        store.evaluations.save(DECISION, ref.name, asdict(decision))
 
 
 def unfinished_campaigns() -> list[str]:
@@ -105,8 +103,8 @@ def unfinished_campaigns() -> list[str]:
             for campaign in store.campaigns.list()
             if not campaign.name.startswith(STUDY_PREFIX)
             and not any(
-                row.model == FIRE and row.dataset.startswith(TEST)
-                for row in store.evaluations.list(campaign.name)
+                row.subject == FIRE
+                for row in store.evaluations.list(JUDGEMENT, campaign.name)
             )
         ]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from fire_core.backbones.registry import load_configured
 from fire_core.campaign import START
 from fire_core.config.environment import default_blobs, default_database
 from fire_core.evaluation.errors import summarise_errors
+from fire_core.reading.kinds import REGRESSION
 from fire_core.storage.store import Store
 from tasks.context import (
     PATIENCE_S,
@@ -74,7 +74,7 @@ def check_production_model(name: str, most: int) -> str | None:
             errors = summarise_errors(predicted, fresh)
         day = time.strftime("%Y-%m-%d", time.gmtime(store.now()))
         store.evaluations.save(
-            name, model.name, f"regression-{day}", json.dumps({"test": asdict(errors)})
+            REGRESSION, name, {"test": asdict(errors)}, subject=f"{model.name}/{day}"
         )
         limit = config.evaluate.gates.force_rmse
     _show(name, model.name, errors, limit)

@@ -16,6 +16,7 @@ from prefect.artifacts import create_markdown_artifact
 from fire_core.campaign import PERTURB, SELECTED, START, TEST
 from fire_core.config.environment import results_folder
 from fire_core.labelling.theory import theory_from_config
+from fire_core.reading.kinds import JUDGEMENT
 from fire_core.reading.results import (
     parity_of,
     read_arrays,
@@ -81,9 +82,13 @@ def _gather(
     store: Store, config: CampaignConfig, ref: CampaignRef, round_: int
 ) -> ReportData:
     results = {
-        kind: json.loads(row.result_json)
+        kind: found
         for kind in judged_models(config, round_)
-        if (row := store.evaluations.get(ref.name, kind, f"{TEST}-{round_}"))
+        if (
+            found := store.evaluations.get(
+                JUDGEMENT, ref.name, round_=round_, subject=kind
+            )
+        )
     }
     curves = {kind: read_arrays(store, r["curves_blob"]) for kind, r in results.items()}
     rows = _label_rows(store, config, ref, round_)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
-from fire_core.campaign import DECISION, forecast_round
+from fire_core.campaign import forecast_round
+from fire_core.reading.kinds import CANDIDATE_UNCERTAINTY, DECISION, LABEL_UNCERTAINTY
 from fire_core.report.loop_data import (
     LearningForecast,
     LoopData,
@@ -13,7 +13,7 @@ from fire_core.report.loop_data import (
     RoundRow,
 )
 from tasks.missing import summarise_round
-from tasks.uncertainty import CANDIDATES, NEW_LABELS, read_result
+from tasks.uncertainty import read_result
 
 if TYPE_CHECKING:
     from fire_core.campaign import RoundSummary
@@ -33,15 +33,15 @@ def gather_rounds(
     rows, reliability, n_labels = [], {}, 0
     for summary in history:
         n_labels += summary.labels_done
-        scored = read_result(store, ref, CANDIDATES, summary.round)
-        new = read_result(store, ref, NEW_LABELS, summary.round)
+        scored = read_result(store, ref, CANDIDATE_UNCERTAINTY, summary.round)
+        new = read_result(store, ref, LABEL_UNCERTAINTY, summary.round)
         rows.append(_row(summary, n_labels, scored, new))
         if new is not None:
             reliability[f"new labels of round {summary.round}"] = reliability_curve(new)
-    decision = store.evaluations.get(ref.name, *DECISION)
+    decision = store.evaluations.get(DECISION, ref.name)
     return LoopData(
         rows,
-        "" if decision is None else _sentence(json.loads(decision.result_json)),
+        "" if decision is None else _sentence(decision),
         reliability,
         _forecast(history, config),
     )

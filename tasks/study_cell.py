@@ -17,6 +17,7 @@ from fire_core.errors import StoreError
 from fire_core.evaluation.errors import summarise_errors
 from fire_core.evaluation.forgetting import measure_forgetting
 from fire_core.evaluation.references import fit_references, shift_energies
+from fire_core.storage.evaluation_kinds import json_kind
 from fire_core.study.cells import (
     ALL,
     Cell,
@@ -40,9 +41,15 @@ if TYPE_CHECKING:
     from fire_core.records import EpochRecord, JsonDict
     from fire_core.storage.store import Store
 
-PLAN: Final = "plan"
-TEST: Final = "test"
-FAILURE: Final = "failure"
+PLAN: Final = json_kind("study_plan")
+CELL: Final = json_kind("study_cell")
+"""What a cell gave; the subject is its identity."""
+FAILURE: Final = json_kind("study_failure")
+"""Why a cell failed; the subject is its identity."""
+SPACE: Final = json_kind("study_space")
+"""The pool in a space of selection; the subject is a digest of both."""
+BASELINE: Final = json_kind("study_baseline")
+"""The foundation model's errors; the subject is a digest of what they depend on."""
 REFERENCE_FRAMES: Final = 64  # of the pool, for the foundation's energy constants
 
 
@@ -91,17 +98,16 @@ def prepare(store: Store, config: StudyConfig) -> Plan:
         inputs.frames.leaks,
         inputs.left_out,
     )
-    store.evaluations.save(config.key, PLAN, PLAN, json.dumps(asdict(plan)))
+    store.evaluations.save(PLAN, config.key, asdict(plan))
     return plan
 
 
 def read_plan(store: Store, config: StudyConfig) -> Plan:
     """Return the plan that `prepare` left."""
-    row = store.evaluations.get(config.key, PLAN, PLAN)
-    if row is None:
+    raw = store.evaluations.get(PLAN, config.key)
+    if raw is None:
         msg = f"study {config.name!r} was never started; use `fire study run FILE`"
         raise StoreError(msg)
-    raw = json.loads(row.result_json)
     cells = tuple(PlannedCell(c["id"], Cell(**c["cell"])) for c in raw["cells"])
     return Plan(**(raw | {"cells": cells, "baseline": Baseline(**raw["baseline"])}))
 
@@ -110,24 +116,23 @@ def finished_cells(
     store: Store, config: StudyConfig, cells: Sequence[PlannedCell]
 ) -> list[CellResult]:
     """Return what the finished ones among the cells gave, in their order."""
-    rows = {
-        row.model: row.result_json
-        for row in store.evaluations.list(config.key)
-        if row.dataset == TEST
-    }
-    return [CellResult(**json.loads(rows[c.id])) for c in cells if c.id in rows]
+    found = {row.subject: row.value for row in store.evaluations.list(CELL, config.key)}
+    return [CellResult(**found[c.id]) for c in cells if c.id in found]
 
 
 def failed_cells(
     store: Store, config: StudyConfig, cells: Sequence[PlannedCell]
 ) -> dict[str, str]:
     """Return why cells failed that have not succeeded since, by their names."""
-    evaluations = store.evaluations.list(config.key)
-    rows = {(row.model, row.dataset): row.result_json for row in evaluations}
+    done = {row.subject for row in store.evaluations.list(CELL, config.key)}
+    reasons = {
+        row.subject: str(row.value["reason"])
+        for row in store.evaluations.list(FAILURE, config.key)
+    }
     return {
-        c.cell.name: str(json.loads(rows[c.id, FAILURE])["reason"])
+        c.cell.name: reasons[c.id]
         for c in cells
-        if (c.id, FAILURE) in rows and (c.id, TEST) not in rows
+        if c.id in reasons and c.id not in done
     }
 
 
@@ -155,7 +160,7 @@ def run_cell(
     seconds += time.monotonic() - start
     model = _train(store, config, inputs, planned, (picked, on_epoch))
     result = _judge(store, config, inputs, planned, seconds, model)
-    store.evaluations.save(config.key, planned.id, TEST, json.dumps(asdict(result)))
+    store.evaluations.save(CELL, config.key, asdict(result), subject=planned.id)
     store.models.release_checkpoints(config.key, planned.id)
     return result
 
@@ -164,9 +169,7 @@ def note_failure(
     store: Store, config: StudyConfig, planned: PlannedCell, reason: str
 ) -> None:
     """Keep why a cell failed; the next run tries it again."""
-    store.evaluations.save(
-        config.key, planned.id, FAILURE, json.dumps({"reason": reason})
-    )
+    store.evaluations.save(FAILURE, config.key, {"reason": reason}, subject=planned.id)
 
 
 def _train(
@@ -289,9 +292,9 @@ def _space(
     if cell.selection in {ALL, "random"}:
         return None, 0.0
     words = json.dumps([inputs.shared.pool, describe_space(config)], sort_keys=True)
-    key = f"space-{_short(words)}"
-    row = store.evaluations.get(config.key, "pool", key)
-    if row is None:
+    key = _short(words)
+    facts = store.evaluations.get(SPACE, config.key, subject=key)
+    if facts is None:
         start = time.monotonic()
         space = map_pool(inputs.frames.pool, config)
         facts = {
@@ -299,9 +302,8 @@ def _space(
             "shape": space.shape,
             "seconds": time.monotonic() - start,
         }
-        store.evaluations.save(config.key, "pool", key, json.dumps(facts))
+        store.evaluations.save(SPACE, config.key, facts, subject=key)
         return space, 0.0  # the caller's clock ran
-    facts = json.loads(row.result_json)
     data = store.blobs.get_bytes(str(facts["blob"]))
     space = np.frombuffer(data, "<f8").reshape(facts["shape"])
     return space, float(facts["seconds"])
@@ -311,10 +313,10 @@ def _baseline(store: Store, config: StudyConfig, inputs: Inputs) -> Baseline:
     """Judge the foundation model, once for the same frames."""
     shared = inputs.shared
     words = [shared.backbone, shared.dtype, shared.pool, shared.test, shared.heldout]
-    key = f"baseline-{_short('|'.join(words))}"
-    row = store.evaluations.get(config.key, "foundation", key)
-    if row is not None:
-        return Baseline(**json.loads(row.result_json))
+    key = _short("|".join(words))
+    known = store.evaluations.get(BASELINE, config.key, subject=key)
+    if known is not None:
+        return Baseline(**known)
     model, test = inputs.foundation, inputs.frames.test
     fitted = sample_evenly(inputs.frames.pool, REFERENCE_FRAMES)
     shift = fit_references(fitted, model.predict([i.atoms for i in fitted])).shift
@@ -327,7 +329,7 @@ def _baseline(store: Store, config: StudyConfig, inputs: Inputs) -> Baseline:
     result = Baseline(
         errors.energy_rmse, errors.force_rmse, forgetting, len(inputs.heldout)
     )
-    store.evaluations.save(config.key, "foundation", key, json.dumps(asdict(result)))
+    store.evaluations.save(BASELINE, config.key, asdict(result), subject=key)
     return result
 
 

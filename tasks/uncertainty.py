@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final, Self
 
@@ -12,6 +11,7 @@ from prefect import get_run_logger, task
 
 from fire_core.campaign import EXPLORE, SELECTED, sub_seed
 from fire_core.exploration.harvest import spread
+from fire_core.reading.kinds import CANDIDATE_UNCERTAINTY, LABEL_UNCERTAINTY
 from fire_core.records import Split
 from fire_core.uncertainty.calibration import Calibration, assess
 from fire_core.uncertainty.estimate import (
@@ -32,11 +32,10 @@ if TYPE_CHECKING:
 
     from fire_core.config.campaign import CampaignConfig
     from fire_core.records import JsonDict, LabelledStructure
+    from fire_core.storage.evaluation_kinds import EvaluationKind
     from fire_core.storage.store import Store
     from fire_core.uncertainty.estimate import Estimator
 
-CANDIDATES: Final = "uncertainty-of-candidates"
-NEW_LABELS: Final = "uncertainty-of-new-labels"
 CHUNK: Final = 64
 """Frames whose features or predictions are held at once."""
 
@@ -73,12 +72,12 @@ def score_candidates(ref: CampaignRef, plan: RunPlan) -> int:
     ):
         if not is_led_by_uncertainty(config, plan.round):
             return 0
-        if known := read_result(store, ref, CANDIDATES, plan.round):
+        if known := read_result(store, ref, CANDIDATE_UNCERTAINTY, plan.round):
             return int(known["n_scored"])
         with count_model_usage(store, config, ref, plan.round, "score"):
             result = _score(store, config, ref, plan)
         store.evaluations.save(
-            ref.name, CANDIDATES, _dataset(plan.round), json.dumps(result)
+            CANDIDATE_UNCERTAINTY, ref.name, result, round_=plan.round
         )
         get_run_logger().info(
             "of %d candidates %d are trusted (below %.0f meV/Å), %d wait, %d are worth "
@@ -101,8 +100,8 @@ def assess_new_labels(ref: CampaignRef, round_: int) -> float | None:
         open_campaign(ref) as (store, config),
         hold_step(store, ref, f"assess-{round_}", get_run_logger().info),
     ):
-        result = read_result(store, ref, NEW_LABELS, round_)
-        scored = read_result(store, ref, CANDIDATES, round_)
+        result = read_result(store, ref, LABEL_UNCERTAINTY, round_)
+        scored = read_result(store, ref, CANDIDATE_UNCERTAINTY, round_)
         if scored is None:
             return None
         if result is None:
@@ -114,9 +113,7 @@ def assess_new_labels(ref: CampaignRef, round_: int) -> float | None:
                 result = _assess(
                     build_estimator(store, config, ref, round_), scored, items
                 )
-            store.evaluations.save(
-                ref.name, NEW_LABELS, _dataset(round_), json.dumps(result)
-            )
+            store.evaluations.save(LABEL_UNCERTAINTY, ref.name, result, round_=round_)
         ratio = float(result["rmse"] / result["rms_sigma"])
         get_run_logger().info(
             "new labels: force RMSE %.0f meV/Å where %.0f was expected; miscalibration "
@@ -128,16 +125,15 @@ def assess_new_labels(ref: CampaignRef, round_: int) -> float | None:
 
 
 def read_result(
-    store: Store, ref: CampaignRef, what: str, round_: int
+    store: Store, ref: CampaignRef, kind: EvaluationKind[JsonDict], round_: int
 ) -> JsonDict | None:
-    """Return what was kept of `CANDIDATES` or `NEW_LABELS` in a round."""
-    row = store.evaluations.get(ref.name, what, _dataset(round_))
-    return None if row is None else dict(json.loads(row.result_json))
+    """Return what was kept of the uncertainties of a round."""
+    return store.evaluations.get(kind, ref.name, round_=round_)
 
 
 def read_scores(store: Store, ref: CampaignRef, round_: int) -> Scores | None:
     """Return the candidates' uncertainties of a round; None where there are none."""
-    result = read_result(store, ref, CANDIDATES, round_)
+    result = read_result(store, ref, CANDIDATE_UNCERTAINTY, round_)
     if result is None:
         return None
     with np.load(io.BytesIO(store.blobs.get_bytes(result["blob"]))) as arrays:
@@ -199,10 +195,6 @@ class Narrowing:
             return None
         known = dict(zip(self.scores.keys, self.scores.worst.tolist(), strict=True))
         return np.array([known.get(key, 0.0) for key in keys])
-
-
-def _dataset(round_: int) -> str:
-    return f"round-{round_}"
 
 
 def _score(

@@ -24,6 +24,7 @@ from fire_core.config.campaign import CampaignConfig
 from fire_core.config.environment import results_folder
 from fire_core.labelling.theory import theory_from_config
 from fire_core.reading import results
+from fire_core.reading.kinds import CANDIDATE_UNCERTAINTY, LABEL_UNCERTAINTY
 from fire_core.records import LabelState
 from fire_core.report.data import MODEL_NAMES
 
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
     from fire_core.records import JsonDict
     from fire_core.storage.campaigns import CampaignRow
-    from fire_core.storage.evaluations import EvaluationRow
     from fire_core.storage.store import Store
     from fire_core.storage.usage import UsageRow
 
@@ -180,18 +180,13 @@ def read_rounds(store: Store, name: str, last: int) -> list[dict[str, Any]]:
     """Return what uncertainty said of each round; empty where it did not lead."""
     rows = []
     for number in range(1, last + 1):
-        parts = {
-            what: store.evaluations.get(name, what, f"round-{number}")
-            for what in ("uncertainty-of-candidates", "uncertainty-of-new-labels")
-        }
-        if any(parts.values()):
-            seen, came = (_facts(part) for part in parts.values())
+        seen, came = (
+            store.evaluations.get(kind, name, round_=number) or {}
+            for kind in (CANDIDATE_UNCERTAINTY, LABEL_UNCERTAINTY)
+        )
+        if seen or came:
             rows.append({"round": number, "seen": seen, "came": came})
     return rows
-
-
-def _facts(row: EvaluationRow | None) -> JsonDict:
-    return {} if row is None else dict(json.loads(row.result_json))
 
 
 def draw(

@@ -11,8 +11,9 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from dashboard.access.guard import need
 from dashboard.access.roles import Right, Visitor
 from dashboard.rendering import render
-from fire_core.campaign import DECISION, PERTURB, SELECTED, TEST
+from fire_core.campaign import PERTURB, SELECTED, TEST
 from fire_core.config.campaign import STUDY_PREFIX
+from fire_core.reading.kinds import DECISION
 from fire_core.records import LabelState
 from fire_core.storage.approvals import ApprovalState
 
@@ -88,7 +89,7 @@ def read_lines(store: Store, rows: Sequence[CampaignRow]) -> list[Line]:
     sizes: dict[str, dict[tuple[int, str], int]] = {}
     for size in store.selections.sizes():
         sizes.setdefault(size.campaign, {})[size.round, size.purpose] = size.size
-    evaluated = store.evaluations.keys()
+    decided = store.evaluations.campaigns(DECISION)
     pending = {
         row.campaign
         for row in store.approvals.list()
@@ -101,7 +102,7 @@ def read_lines(store: Store, rows: Sequence[CampaignRow]) -> list[Line]:
         progress = tell_progress(
             running.get(row.name),
             is_pending=row.name in pending,
-            is_decided=DECISION in evaluated.get(row.name, set()),
+            is_decided=row.name in decided,
             chosen=chosen,
         )
         lines.append(
@@ -144,8 +145,7 @@ def tell_progress(
 
 def read_decision(store: Store, name: str) -> str:
     """Return why a campaign ended, in words; empty while it has not."""
-    row = store.evaluations.get(name, *DECISION)
-    if row is None:
+    found = store.evaluations.get(DECISION, name)
+    if found is None:
         return ""
-    found = json.loads(row.result_json)
     return f"{found['action'].replace('_', ' ')}: {found['reason']}"

@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Any, Final
 from fastapi import HTTPException, status
 from pydantic import ValidationError
 
-from fire_core.campaign import GATES, PRE_FINE_TUNED, TEST, ZERO_SHOT
+from fire_core.campaign import PRE_FINE_TUNED, ZERO_SHOT
 from fire_core.config.campaign import STUDY_PREFIX, CampaignConfig
 from fire_core.errors import StoreError, StoreUnavailableError
 from fire_core.labelling.theory import theory_from_config
 from fire_core.reading.gates import known_gates
+from fire_core.reading.kinds import GATE_RESULTS, JUDGEMENT
 from fire_core.records import Gate, GateResult, JsonDict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fire_core.storage.campaigns import CampaignRow
-    from fire_core.storage.evaluations import EvaluationRow
+    from fire_core.storage.evaluations import Evaluated
     from fire_core.storage.models import ModelRow
     from fire_core.storage.store import Store
 
@@ -155,15 +156,15 @@ class Parent:
 def read_models(store: Store, campaign: str, names: Sequence[str]) -> list[ModelFacts]:
     """Return models of one campaign, oldest first."""
     rows = [row for row in store.models.list(campaign) if row.name in set(names)]
-    evaluations = store.evaluations.list(campaign)
+    judgements = store.evaluations.list(JUDGEMENT, campaign)
     terms = read_terms(store.campaigns.get(campaign))
-    checked = {row.model for row in evaluations if row.dataset == GATES}
+    checked = {row.subject for row in store.evaluations.list(GATE_RESULTS, campaign)}
     return [
         ModelFacts(
             campaign=campaign,
             row=row,
             training=_read_training(row.config_json),
-            judged=find_judged(evaluations, row.name),
+            judged=find_judged(judgements, row.name),
             gates=read_gates(store, terms, row.name, is_known=row.name in checked),
         )
         for row in rows
@@ -185,37 +186,25 @@ def _read_training(config_json: str) -> JsonDict:
     return found if isinstance(found, dict) else {}
 
 
-def find_judged(evaluations: Sequence[EvaluationRow], name: str) -> Judged | None:
+def find_judged(judgements: Sequence[Evaluated[JsonDict]], name: str) -> Judged | None:
     """Return a model's latest measurement on an independent trajectory.
 
-    They are kept by kind and round: that of `fire-2` under `fire` and `test-2`.
+    They are kept by round and kind: that of `fire-2` under round 2 and `fire`.
     """
-    found = {
-        (row.model, round_): row.result_json
-        for row in evaluations
-        if (round_ := _round_of(row.dataset)) is not None
-    }
+    found = {(row.subject, row.round): row.value for row in judgements}
     mine = [
-        (round_, text)
-        for (kind, round_), text in found.items()
+        (round_, kind)
+        for kind, round_ in found
         if name == (kind if kind == PRE_FINE_TUNED else _stored_name(kind, round_))
     ]
     if not mine:
         return None
-    round_, text = max(mine)
-    foundation = found.get((ZERO_SHOT, round_))
-    return Judged(
-        round_, json.loads(text), None if foundation is None else json.loads(foundation)
-    )
+    round_, kind = max(mine)
+    return Judged(round_, found[kind, round_], found.get((ZERO_SHOT, round_)))
 
 
 def _stored_name(kind: str, round_: int) -> str:
     return kind if round_ <= 1 else f"{kind}-{round_}"
-
-
-def _round_of(dataset: str) -> int | None:
-    head, _, tail = dataset.rpartition("-")
-    return int(tail) if head == TEST and tail.isdigit() else None
 
 
 def read_terms(stored: CampaignRow | None) -> Terms:

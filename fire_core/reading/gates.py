@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from fire_core.campaign import GATES, TEST, sub_seed
 from fire_core.errors import StoreError
+from fire_core.reading.kinds import GATE_RESULTS
 from fire_core.records import Gate, GateResult
 
 if TYPE_CHECKING:
@@ -31,10 +32,9 @@ def known_gates(
     name
         The model.
     """
-    row = store.evaluations.get(config.name, name, GATES)
-    if row is None:
+    kept = store.evaluations.get(GATE_RESULTS, config.name, subject=name)
+    if kept is None:
         return []
-    kept = json.loads(row.result_json)
     sha = store.models.need(config.name, name).blob_sha
     if kept.get("basis") != gates_basis(store, config, theory, sha):
         return []

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fire_core.campaign import TEST
+from fire_core.reading.kinds import JUDGEMENT
 from fire_core.report.data import (
     MODEL_NAMES,
     LearningCurve,
@@ -34,9 +35,8 @@ def read_judgements(store: Store, campaign: str, round_: int) -> dict[str, JsonD
     By key of `MODEL_NAMES`, in its order; empty before the first is judged.
     """
     found = {
-        row.model: json.loads(row.result_json)
-        for row in store.evaluations.list(campaign)
-        if row.dataset == f"{TEST}-{round_}"
+        row.subject: row.value
+        for row in store.evaluations.list(JUDGEMENT, campaign, round_=round_)
     }
     return {kind: found[kind] for kind in MODEL_NAMES if kind in found}
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fire_core.campaign import TEST
+from fire_core.reading.kinds import JUDGEMENT
 from fire_core.reading.results import read_arrays
 
 if TYPE_CHECKING:
@@ -65,9 +65,9 @@ def errors_on(
     found = []
     for campaign, round_ in tests:
         keys: list[str] | None = None
-        for row in store.evaluations.list(campaign):
-            sha = json.loads(row.result_json).get("curves_blob")
-            if row.dataset != f"{TEST}-{round_}" or sha is None:
+        for row in store.evaluations.list(JUDGEMENT, campaign, round_=round_):
+            sha = row.value.get("curves_blob")
+            if sha is None:
                 continue
             arrays = read_arrays(store, sha)
             if "keys" in arrays:
@@ -78,7 +78,7 @@ def errors_on(
                 order, sizes = _order(store, arrays, keys, theories)
             if key in order:
                 error = _error(arrays, order.index(key), sizes)
-                found.append(JudgedError(campaign, round_, row.model, *error))
+                found.append(JudgedError(campaign, round_, row.subject, *error))
     return sorted(found, key=lambda e: (e.campaign, e.round, -e.force_rmse))
 
 

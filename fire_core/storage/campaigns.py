@@ -19,6 +19,7 @@ from fire_core.storage.transaction import reading, writing
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from fire_core.records import ModelHash, TheoryId
     from fire_core.storage.transaction import Database
 
 RUN_SETTINGS: Final = (
@@ -32,17 +33,41 @@ RUN_SETTINGS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class CampaignRow:
-    """A campaign; `config_json` is its resolved configuration."""
+    """A campaign, and the identities of what it is made with.
+
+    Attributes
+    ----------
+    name
+        Of the campaign.
+    config_json
+        Its resolved configuration.
+    created_at
+        Seconds since 1970.
+    theory, atom_theory
+        Fingerprints of the theory levels of its structures' labels and of those of
+        isolated atoms; None before the first was recorded.
+    foundation_sha
+        sha256 of the model that its first training began from; None before that.
+    """
 
     name: str
     config_json: str
     created_at: float
+    theory: TheoryId | None = None
+    atom_theory: TheoryId | None = None
+    foundation_sha: ModelHash | None = None
 
 
+IDENTITY: Final = (
+    CampaignTable.theory,
+    CampaignTable.atom_theory,
+    CampaignTable.foundation_sha,
+)
 CAMPAIGN: Final = (
     CampaignTable.name,
     CampaignTable.config_json,
     CampaignTable.created_at,
+    *IDENTITY,
 )
 """Columns of a campaign in the order of `CampaignRow`."""
 
@@ -51,7 +76,8 @@ def open_campaign(connection: Connection, name: str, config_json: str) -> Campai
     """Enter a campaign, or find it with the same scientific configuration.
 
     Settings that only change how it runs (`RUN_SETTINGS`) are updated; a campaign
-    that has not chosen a structure yet takes any configuration.
+    that has not chosen a structure yet takes any configuration, and then forgets the
+    identities that were recorded for another one.
 
     Raises
     ------
@@ -71,15 +97,15 @@ def open_campaign(connection: Connection, name: str, config_json: str) -> Campai
         )
     else:
         chosen = select(SelectionTable.campaign).where(SelectionTable.campaign == name)
+        values: dict[str, Any] = {"config_json": config_json}
         if connection.scalar(chosen.limit(1)) is not None:
             _refuse_difference(name, stored, config_json)
+        elif _differing(stored, config_json):
+            values |= {column.key: None for column in IDENTITY}
         connection.execute(
-            update(CampaignTable)
-            .where(CampaignTable.name == name)
-            .values(config_json=config_json)
+            update(CampaignTable).where(CampaignTable.name == name).values(values)
         )
-    query = select(*CAMPAIGN).where(CampaignTable.name == name)
-    return CampaignRow(*connection.execute(query).one())
+    return _need(connection, name)
 
 
 def get_campaign(connection: Connection, name: str) -> CampaignRow | None:
@@ -95,29 +121,78 @@ def list_campaigns(connection: Connection) -> list[CampaignRow]:
     return [CampaignRow(*row) for row in connection.execute(query)]
 
 
+def record_identity(
+    connection: Connection,
+    name: str,
+    *,
+    theory: TheoryId | None = None,
+    atom_theory: TheoryId | None = None,
+    foundation_sha: ModelHash | None = None,
+) -> CampaignRow:
+    """Record what a campaign is made with, as far as it was not; return the campaign.
+
+    None leaves as it is what was recorded.
+
+    Raises
+    ------
+    StoreError
+        There is no such campaign, or another identity was recorded before.
+    """
+    lock(connection, campaign_lock(name))
+    row = _need(connection, name)
+    given = {
+        "theory": theory,
+        "atom_theory": atom_theory,
+        "foundation_sha": foundation_sha,
+    }
+    fresh = {k: v for k, v in given.items() if v not in {None, getattr(row, k)}}
+    for key, value in fresh.items():
+        if getattr(row, key) is not None:
+            msg = (
+                f"campaign {name!r} was begun with {key} {getattr(row, key)}, now it "
+                f"is {value}: what it is made with never changes; install what it was "
+                "begun with, or begin a campaign of another name"
+            )
+            raise StoreError(msg)
+    if fresh:
+        changed = update(CampaignTable).where(CampaignTable.name == name)
+        connection.execute(changed.values(fresh))
+    return _need(connection, name)
+
+
 def campaign_lock(name: str) -> str:
     """Return the name of the lock of those who write to one campaign."""
     return f"campaign {name}"
 
 
+def _need(connection: Connection, name: str) -> CampaignRow:
+    row = get_campaign(connection, name)
+    if row is None:
+        msg = f"there is no campaign {name!r}; `fire campaign list` shows those there"
+        raise StoreError(msg)
+    return row
+
+
 def _refuse_difference(name: str, stored: str, given: str) -> None:
+    differing = _differing(stored, given)
+    if differing:
+        msg = (
+            f"campaign {name!r} exists with another configuration:\n"
+            + "\n".join(differing)
+            + "\ngive this one another name, or the old values"
+        )
+        raise StoreError(msg)
+
+
+def _differing(stored: str, given: str) -> list[str]:
+    """Return the settings that change what a campaign finds, with their values."""
     before, after = (_flat(json.loads(text)) for text in (_completed(stored), given))
-    differing = [
-        key
+    return [
+        f"  - {key}: {before.get(key)} there, {after.get(key)} now"
         for key in sorted(before.keys() | after.keys())
         if before.get(key) != after.get(key)
         and not any(key == s or key.startswith(f"{s}.") for s in RUN_SETTINGS)
     ]
-    if differing:
-        lines = [
-            f"  - {k}: {before.get(k)} there, {after.get(k)} now" for k in differing
-        ]
-        msg = (
-            f"campaign {name!r} exists with another configuration:\n"
-            + "\n".join(lines)
-            + "\ngive this one another name, or the old values"
-        )
-        raise StoreError(msg)
 
 
 def _completed(stored: str) -> str:
@@ -146,4 +221,5 @@ class Campaigns:
 
     open = writing(open_campaign)
     get = reading(get_campaign)
+    record_identity = writing(record_identity)
     list = reading(list_campaigns)

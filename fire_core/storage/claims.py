@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from fire_core.records import Failure
+    from fire_core.records import Failure, StructureKey
     from fire_core.storage.selections import Choice
 
 
@@ -33,7 +33,7 @@ class Claim:
     """A label that a worker may compute until its lease ends."""
 
     label_id: int
-    key: str
+    key: StructureKey
     attempt: int
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from fire_core.records import StructureKey, TheoryId
     from fire_core.storage.selections import Choice
 
 
@@ -47,8 +48,8 @@ class LabelRow:
     folder that a failed calculation left on the machine that computed it.
     """
 
-    key: str
-    theory: str
+    key: StructureKey
+    theory: TheoryId
     state: LabelState
     attempts: int
     owner: str | None

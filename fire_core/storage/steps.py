@@ -57,9 +57,7 @@ def hold_step(
     return None
 
 
-def release_step(
-    connection: Connection, campaign: str, step: str, owner: str
-) -> None:
+def release_step(connection: Connection, campaign: str, step: str, owner: str) -> None:
     """End a hold; nothing happens where another holds the step by now."""
     connection.execute(
         delete(StepTable).where(

@@ -27,12 +27,14 @@ from fire_core.storage.tables import (
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from fire_core.records import StructureKey
+
 
 @dataclass(frozen=True, slots=True)
 class StructureLine:
     """A structure without its arrays; the time is since 1970, s."""
 
-    key: str
+    key: StructureKey
     formula: str
     elements: str
     n_atoms: int

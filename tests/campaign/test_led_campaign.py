@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from fire_core.backbones.mace import load_mace
-from fire_core.campaign import DECISION, EXPLORE, SELECTED, TEST
+from fire_core.campaign import EXPLORE, SELECTED, TEST
 from fire_core.config.campaign import CampaignConfig
 from fire_core.exploration.batch import ReplicaBatch
 from fire_core.exploration.dynamics import DoubtingDriver, start_states
 from fire_core.exploration.parts import PartLimit
+from fire_core.reading.kinds import CANDIDATE_UNCERTAINTY, DECISION, LABEL_UNCERTAINTY
 from fire_core.records import Split
 from fire_core.storage.store import Store
 from fire_core.uncertainty.committee import force_spread
@@ -24,7 +25,7 @@ from tasks.context import CampaignRef
 from tasks.estimators import let_doubt
 from tasks.explore import plan_run
 from tasks.label import theory_fingerprint
-from tasks.uncertainty import CANDIDATES, NEW_LABELS, read_result, read_scores
+from tasks.uncertainty import read_result, read_scores
 from tests.campaign.conftest import TINY
 
 if TYPE_CHECKING:
@@ -104,12 +105,12 @@ def errors_of(
 
 def test_what_is_bought_is_worth_a_label(done: Done) -> None:
     # no committee before round 1's labels
-    assert read_result(done.store, done.ref, CANDIDATES, 1) is None
+    assert read_result(done.store, done.ref, CANDIDATE_UNCERTAINTY, 1) is None
     scores = read_scores(done.store, done.ref, 2)
     chosen = done.store.selections.get("led", 2, SELECTED)
     assert scores is not None
     assert chosen is not None
-    assert done.result(CANDIDATES)["n_scored"] == len(scores.worst) == 20
+    assert done.result(CANDIDATE_UNCERTAINTY)["n_scored"] == len(scores.worst) == 20
     run_id = plan_run.fn(done.ref, 2, EXPLORE).run_id
     frames = {row.key for row in done.store.runs.frames(run_id)}
     assert set(scores.keys) <= frames
@@ -148,7 +149,7 @@ def test_the_calibration_is_that_of_unlearnt_labels(done: Done) -> None:
     held = done.labelled([key for key, part in parts.items() if part is Split.VALID])
     predicted = [model.predict([item.atoms for item in held]) for model in models]
     errors = errors_of(predicted[0], held)
-    fitted = done.result(CANDIDATES)["calibration"]
+    fitted = done.result(CANDIDATE_UNCERTAINTY)["calibration"]
     raw = np.maximum(np.concatenate(force_spread(predicted)), fitted["floor"])
     ratio = (errors**2).mean(axis=1) / raw ** (2 * fitted["exponent"])
     assert fitted["n_atoms"] == len(errors)
@@ -161,19 +162,19 @@ def test_new_labels_are_judged_before_they_are_learnt(done: Done) -> None:
     new = done.labelled(list(chosen.keys))
     errors = errors_of(done.model("fire").predict([i.atoms for i in new]), new)
     rmse = float(np.sqrt(np.mean(errors**2)))
-    assert done.result(NEW_LABELS)["rmse"] == pytest.approx(rmse, rel=1e-3)
+    assert done.result(LABEL_UNCERTAINTY)["rmse"] == pytest.approx(rmse, rel=1e-3)
     after = errors_of(done.model("fire-2").predict([i.atoms for i in new]), new)
     assert not np.allclose(after, errors)
 
 
 def test_the_report_shows_rounds_and_the_reason(done: Done) -> None:
-    row = done.store.evaluations.get("led", *DECISION)
+    row = done.store.evaluations.get(DECISION, "led")
     assert row is not None
     folder = done.folder / "results"
     rounds = json.loads((folder / "results.json").read_text())["rounds"]
-    assert json.loads(row.result_json)["reason"] in rounds["decision"]
+    assert row["reason"] in rounds["decision"]
     assert [r["n_labels"] for r in rounds["rows"]][:2] == [6, 12]
-    observed = 1e3 * done.result(NEW_LABELS)["rmse"]
+    observed = 1e3 * done.result(LABEL_UNCERTAINTY)["rmse"]
     assert rounds["rows"][2]["observed"] == pytest.approx(observed)
     assert rounds["forecast"]["n_labels"] == rounds["rows"][2]["n_labels"] + 6
     pictures = {path.stem for path in (folder / "figures").glob("*.png")}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +15,7 @@ from fire_core.config.theory import LennardJonesTheory
 from fire_core.errors import GateError
 from fire_core.labelling.codes import lennard_jones
 from fire_core.labelling.theory import theory_from_config
+from fire_core.reading.kinds import JUDGEMENT, REGRESSION
 from fire_core.storage.selections import SelectionRow
 from fire_core.storage.store import Store
 from flows.regression import regression_flow
@@ -68,14 +68,14 @@ def test_a_production_model_that_fails_on_new_labels_fails_the_night(
     produced: Store,
 ) -> None:
     regression_flow()  # no label is newer: nothing to say
-    assert produced.evaluations.list("tiny") == []
+    assert produced.evaluations.list(REGRESSION, "tiny") == []
     label(produced, [cell(n) for n in range(1, 4)])
     label(produced, [cell(9, "NaCl")])  # another system's, not its business
     with pytest.raises(GateError, match=r"fire of tiny: force RMSE \d+ meV.* 3 new"):
         regression_flow()
-    (row,) = produced.evaluations.list("tiny")
-    errors = json.loads(row.result_json)["test"]
-    assert row.dataset.startswith("regression-20")
+    (row,) = produced.evaluations.list(REGRESSION, "tiny")
+    errors = row.value["test"]
+    assert row.subject.startswith("fire/20")
     assert errors["n_structures"] == 3
     assert np.isfinite(errors["force_rmse"])
     produced.close()
@@ -83,6 +83,6 @@ def test_a_production_model_that_fails_on_new_labels_fails_the_night(
 
 def test_a_campaign_without_a_judged_model_is_unfinished(produced: Store) -> None:
     assert unfinished_campaigns() == ["tiny"]
-    produced.evaluations.save("tiny", "fire", "test-1", "{}")
+    produced.evaluations.save(JUDGEMENT, "tiny", {}, round_=1, subject="fire")
     assert unfinished_campaigns() == []
     produced.close()

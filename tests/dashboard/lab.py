@@ -18,6 +18,7 @@ from dashboard.access.roles import Role
 from dashboard.app import create_app
 from dashboard.settings import DashboardSettings
 from fire_core.config.campaign import CampaignConfig
+from fire_core.reading.kinds import JUDGEMENT
 from fire_core.records import (
     Failure,
     FailureKind,
@@ -183,7 +184,7 @@ def _fill(store: Store, facts: dict[str, str]) -> None:
             )
     for kind, error in (("zero_shot", 600.0), ("fire", 100.0)):
         found = _judgement(store, error, rng)
-        store.evaluations.save("salt", kind, "test-1", json.dumps(found))
+        store.evaluations.save(JUDGEMENT, "salt", found, round_=1, subject=kind)
     store.usage.add("salt", 0, "label", wall_s=20.0, core_s=1800.0)
     store.usage.add("salt", 1, "train_fire", wall_s=60.0, core_s=1800.0, gpu_s=60.0)
     store.approvals.ask("salt", 2, "selected", 96, json.dumps({"core_hours": 12.5}))

@@ -18,6 +18,7 @@ from ase.io import read
 from dashboard.access.roles import Role
 from dashboard.pages.structure_map import points_to_view, shown_points
 from fire_core.reading.geometry import describe_geometry
+from fire_core.reading.kinds import DECISION, JUDGEMENT
 from fire_core.reading.picks import CandidateMap, explain_pick, read_choice, read_map
 from fire_core.reading.structure_errors import errors_on
 from fire_core.records import Frame, FrameTag, Label, Pick
@@ -67,8 +68,8 @@ def judge(
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     result = {"curves_blob": store.blobs.put_bytes(buffer.getvalue())}
-    store.evaluations.save("salt", "fire", "test-1", json.dumps(result))
-    store.evaluations.save("salt", "campaign", "decision", "{}")
+    store.evaluations.save(JUDGEMENT, "salt", result, round_=1, subject="fire")
+    store.evaluations.save(DECISION, "salt", {})
     rmse = np.array([1000 * np.sqrt(np.mean(e**2)) for e in errors])
     return rmse, 1000 * shifts, sizes
 

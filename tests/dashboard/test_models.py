@@ -16,13 +16,13 @@ from dashboard.access.roles import Role
 from dashboard.pages.model_facts import find_judged, flatten, need_facts, read_parents
 from dashboard.pages.model_parity import judged_keys
 from dashboard.pages.models import list_names
-from fire_core.campaign import GATES
 from fire_core.config.campaign import CampaignConfig
 from fire_core.labelling.theory import theory_from_config
 from fire_core.reading.gates import gates_basis
+from fire_core.reading.kinds import GATE_RESULTS, JUDGEMENT
 from fire_core.reading.results import read_arrays
 from fire_core.records import Gate, GateResult
-from fire_core.storage.evaluations import EvaluationRow
+from fire_core.storage.evaluations import Evaluated
 from tests.dashboard.lab import EVIL, Lab, build, enter
 from tests.dashboard.test_labels import words
 
@@ -62,7 +62,7 @@ def check(
             "basis": gates_basis(store, config, theory, sha),
             "results": [asdict(result) for result in results],
         }
-        store.evaluations.save("salt", name, GATES, json.dumps(kept))
+        store.evaluations.save(GATE_RESULTS, "salt", kept, subject=name)
 
 
 def read_config(store: Store) -> CampaignConfig:
@@ -121,9 +121,9 @@ def test_the_page_shows_parity_learning_and_the_foundation_model(lab: Lab) -> No
 
 def test_a_missing_curve_leaves_the_rest(lab: Lab) -> None:
     with lab.store() as store:
-        row = store.evaluations.get("salt", "fire", "test-1")
+        row = store.evaluations.get(JUDGEMENT, "salt", round_=1, subject="fire")
         assert row is not None
-        store.blobs.delete(json.loads(row.result_json)["curves_blob"])
+        store.blobs.delete(row["curves_blob"])
     page = enter(lab, Role.VIEWER).get(MODEL)
     assert page.status_code == httpx.codes.OK
     assert "is missing" in page.text
@@ -254,7 +254,7 @@ def test_parents_lead_to_the_foundation_model(lab: Lab) -> None:
 
 def test_a_judgement_is_found_by_kind_and_round() -> None:
     rows = [
-        EvaluationRow(kind, f"test-{round_}", json.dumps({"of": f"{kind} {round_}"}))
+        Evaluated(round_, kind, {"of": f"{kind} {round_}"})
         for kind in ("zero_shot", "pre_fine_tuned", "fire", "committee-1")
         for round_ in (1, 2)
     ]
@@ -285,16 +285,16 @@ def test_settings_are_flat() -> None:
 def test_forces_are_shown_by_element_with_the_worst_structures(lab: Lab) -> None:
     with lab.store() as store:
         row = store.selections.get("salt", 1, "test")
-        stored = store.evaluations.get("salt", "fire", "test-1")
+        stored = store.evaluations.get(JUDGEMENT, "salt", round_=1, subject="fire")
         assert row is not None
         assert stored is not None
-        judgement = json.loads(stored.result_json)
+        judgement = dict(stored)
         numbers = read_arrays(store, judgement["curves_blob"])
         numbers["forces"][30] = numbers["forces_reference"][30] + 5.0  # of the second
         buffer = io.BytesIO()
         np.savez(buffer, **numbers, keys=np.array(row.keys))
         judgement["curves_blob"] = store.blobs.put_bytes(buffer.getvalue())
-        store.evaluations.save("salt", "fire", "test-1", json.dumps(judgement))
+        store.evaluations.save(JUDGEMENT, "salt", judgement, round_=1, subject="fire")
     page = enter(lab, Role.VIEWER).get(MODEL)
     assert "Forces by element" in words(page)
     places = [page.text.index(f'/structures/{key}">') for key in row.keys]

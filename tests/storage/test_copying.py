@@ -24,6 +24,7 @@ from fire_core.storage.actions import Action
 from fire_core.storage.blobs import BlobStore
 from fire_core.storage.claims import LeaseTerms
 from fire_core.storage.copying import CopiedBlobs, copy_blobs, copy_store
+from fire_core.storage.evaluation_kinds import json_kind
 from fire_core.storage.properties import PropertyAsked
 from fire_core.storage.selections import SelectionRow
 from fire_core.storage.store import Store
@@ -55,7 +56,7 @@ def fill(store: Store) -> None:
     store.models.add("c", "fire", sha, parent_sha=None, config_json="{}")
     store.models.promote("c", "fire", "staging", [], required=())
     store.models.save_epoch("c", "fire", 0, "{}", b"checkpoint")
-    store.evaluations.save("c", "fire", "test-1", "{}")
+    store.evaluations.save(json_kind("k"), "c", {}, round_=1, subject="fire")
     store.usage.add("c", 0, "label", wall_s=0.1, core_s=0.2)
     store.steps.hold("c", "train", "w", 60)
     store.approvals.ask("c", 1, "selected", 3, "{}")

@@ -174,9 +174,6 @@ def test_datasets_usage_models_and_evaluations_come_back(store: Store) -> None:
     assert store.models.need("c", "fire").state == "candidate"
     with pytest.raises(StoreError, match=r"no model 'vanilla' \(it has: fire\)"):
         store.models.need("c", "vanilla")
-    store.evaluations.save("c", "fire", "test-1", '{"rmse": 1}')
-    assert store.evaluations.get("c", "fire", "test-1") is not None
-    assert store.evaluations.get("c", "fire", "test-2") is None
 
 
 def test_only_the_last_two_checkpoints_of_a_training_are_kept(store: Store) -> None:

@@ -19,7 +19,7 @@ from fire_core.errors import StoreError, StructureError, TrainingError
 from fire_core.storage.store import Store
 from fire_core.study.data import divide_by_time, read_trajectory
 from tasks.study import write_report_of
-from tasks.study_cell import finished_cells, prepare, read_plan, run_cell
+from tasks.study_cell import SPACE, finished_cells, prepare, read_plan, run_cell
 from tasks.study_check import check_study
 from tasks.study_inputs import enter_study, find_study
 from tests.study.conftest import write_study
@@ -161,9 +161,8 @@ def test_the_space_of_selection_is_made_once_and_checkpoints_are_let_go(
     path, cells = whole
     config = load_study(path)
     with open_store(config) as store:
-        rows = [r for r in store.evaluations.list(config.key) if r.model == "pool"]
-        (row,) = rows
-        seconds = json.loads(row.result_json)["seconds"]
+        (row,) = store.evaluations.list(SPACE, config.key)
+        seconds = row.value["seconds"]
         for cell in cells:
             chosen = cell.selection == "kmeans"
             assert (cell.selection_seconds >= seconds) == chosen
