@@ -29,7 +29,7 @@ GPA: Final = 1.0 / 160.21766208  # eV/Å³ in a GPa
 
 
 class ChgnetBackbone:
-    """CHGNet 0.3.0 (Deng et al., Nat. Mach. Intell. 5 (2023) 1031); not trainable.
+    """CHGNet 0.3.0 (Deng et al., Nat. Mach. Intell. 5 (2023) 1031).
 
     Parameters
     ----------
@@ -37,7 +37,6 @@ class ChgnetBackbone:
         `cpu` or `cuda`.
     """
 
-    trainable = False
     name = "chgnet"
 
     def __init__(self, *, device: str) -> None:
@@ -89,11 +88,6 @@ class ChgnetBackbone:
                 for i, out in zip(part, outputs, strict=True)
             ]
         return labels
-
-    def torch_sim_model(self, *, stress: bool = False) -> Any:  # noqa: ARG002
-        """Refuse: torch-sim 0.3 has no CHGNet."""
-        msg = "chgnet cannot drive batched dynamics; use fire-mini or a MACE model"
-        raise BackboneError(msg)
 
 
 def _label(output: dict[str, Any], n_atoms: int) -> Label:
