@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from ase import Atoms
 
-from fire_core.backbones.mace import MaceBackbone
+from fire_core.backbones.base import Backbone, need_features
 from fire_core.backbones.registry import load_configured
 from fire_core.campaign import EXPLORE, member_kind
-from fire_core.errors import UncertaintyError
 from fire_core.exploration.dynamics import DoubtingDriver
 from fire_core.records import Split
 from fire_core.training.data import sample_evenly
@@ -99,6 +98,7 @@ def build_estimator(
         return CommitteeEstimator(
             model, [_load(store, config, ref, name) for name in names]
         )
+    model = need_features(model, "uncertainty.method: last_layer")
     learnt = read_part(store, config, ref, driver, Split.TRAIN)
     replay = read_replay(store, config.fine_tune.replay, model).data.train
     rehearsed = sample_evenly(replay, REHEARSED)
@@ -111,13 +111,9 @@ def build_estimator(
 
 def _load(
     store: Store, config: CampaignConfig, ref: CampaignRef, name: str
-) -> MaceBackbone:
+) -> Backbone:
     path = store.blobs.path(store.need_model(ref.name, name).blob_sha)
-    found = load_configured(config.backbone, config.threads, str(path))
-    if not isinstance(found, MaceBackbone):
-        msg = f"{name} is no MACE model, whose uncertainty could be computed"
-        raise UncertaintyError(msg)
-    return found
+    return load_configured(config.backbone, config.threads, path)
 
 
 def read_part(

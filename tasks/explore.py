@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from prefect import get_run_logger, task
 
+from fire_core.backbones.base import need_dynamics
 from fire_core.backbones.registry import load_configured
 from fire_core.campaign import START, sub_seed
 from fire_core.exploration.dynamics import (
@@ -65,9 +66,9 @@ def advance_run(ref: CampaignRef, plan: RunPlan, index: int) -> int:
         if not states:
             return 0
         model = store.need_model(ref.name, plan.model)
-        backbone = load_configured(
-            config.backbone, config.threads, store.blobs.path(model.blob_sha)
-        )
+        path = store.blobs.path(model.blob_sha)
+        loaded = load_configured(config.backbone, config.threads, path)
+        backbone = need_dynamics(loaded)
         with count_model_usage(store, config, ref, plan.round, plan.purpose):
             driver, dynamics = let_doubt(store, config, ref, plan, backbone)
             result = run_segment(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fire_core.backbones.assets import BUNDLED, bundled_model
 from fire_core.backbones.export import ExportFormat, ExportResult, export_model
-from fire_core.backbones.registry import load_backbone
+from fire_core.backbones.registry import load_backbone, same_family
 from fire_core.campaign import START, TEST
 from tasks.context import CampaignRef, open_campaign
 from tasks.label import chosen_keys
@@ -27,7 +27,8 @@ def export_campaign_model(
         source = store.blobs.path(store.need_model(ref.name, name).blob_sha)
         keys = _compared_keys(store, config, ref)
         frames = store.get_structures(keys)
-    backbone = load_backbone(str(source), device="cpu", dtype=dtype)
+    model = same_family(config.backbone.name, source)
+    backbone = load_backbone(model, device="cpu", dtype=dtype)
     backbone.name = f"{name} of {ref.name}"
     return export_model(backbone, format_, path, frames=frames, source=source)
 

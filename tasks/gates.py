@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from prefect import task
 
-from fire_core.backbones.mace import MaceBackbone
 from fire_core.backbones.registry import load_configured
+from fire_core.backbones.trainable import Trainable, need_trainable
 from fire_core.campaign import GATES, START, sub_seed
-from fire_core.errors import BackboneError, StoreError
+from fire_core.errors import StoreError
 from fire_core.evaluation.gates.run import GateData, run_gates
 from fire_core.reading.gates import gates_basis, test_keys
 from fire_core.reading.gates import known_gates as gates_of
@@ -23,6 +23,7 @@ from tasks.replay import read_replay
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from fire_core.config.campaign import CampaignConfig
     from fire_core.storage.promotions import Signature
@@ -111,7 +112,7 @@ def promote(
 
 def _prepare(
     store: Store, config: CampaignConfig, ref: CampaignRef, name: str
-) -> tuple[MaceBackbone, GateData]:
+) -> tuple[Trainable, GateData]:
     theory = theory_fingerprint(store, config)
     test = store.get_labelled(test_keys(store, config), theory)
     if not test:
@@ -121,8 +122,8 @@ def _prepare(
         )
         raise StoreError(msg)
     model = store.need_model(ref.name, name)
-    backbone = _load(config, str(store.blobs.path(model.blob_sha)))
-    parent = _load(config, config.backbone.name)
+    backbone = _load(config, store.blobs.path(model.blob_sha))
+    parent = _load(config, None)
     if model.parent_sha not in {None, parent.sha256}:
         msg = (
             f"{name!r} was fine-tuned from a model of sha256 {model.parent_sha}, but "
@@ -142,9 +143,5 @@ def _prepare(
     return backbone, data
 
 
-def _load(config: CampaignConfig, name: str) -> MaceBackbone:
-    backbone = load_configured(config.backbone, config.threads, name)
-    if not isinstance(backbone, MaceBackbone):
-        msg = f"expected a MACE model, got {name}, which is none"
-        raise BackboneError(msg)
-    return backbone
+def _load(config: CampaignConfig, path: Path | None) -> Trainable:
+    return need_trainable(load_configured(config.backbone, config.threads, path))

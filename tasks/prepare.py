@@ -10,7 +10,8 @@ import numpy as np
 from prefect import get_run_logger, task
 from prefect.runtime import deployment
 
-from fire_core.backbones.registry import load_backbone
+from fire_core.backbones.registry import check_campaign
+from fire_core.backbones.registry import known_elements as elements_of
 from fire_core.campaign import PERTURB, START, sub_seed
 from fire_core.config.campaign import CampaignConfig
 from fire_core.config.load import config_to_json
@@ -102,9 +103,9 @@ def refuse_unknown_elements(start: list[Atoms], config: CampaignConfig) -> None:
         Names the element, who does not know it, and the remedy.
     """
     present = {symbol for atoms in start for symbol in atoms.get_chemical_symbols()}
-    backbone = load_backbone(config.backbone.name, device="cpu")
+    backbone = config.backbone.name
     for who, known, remedy in (
-        (f"backbone {config.backbone.name}", backbone.elements, "backbone.name"),
+        (f"backbone {backbone}", elements_of(backbone), "backbone.name"),
         (f"labeller {config.theory.kind}", known_elements(config.theory), "theory"),
     ):
         unknown = sorted(present - known)
@@ -115,6 +116,7 @@ def refuse_unknown_elements(start: list[Atoms], config: CampaignConfig) -> None:
                 "campaign file"
             )
             raise UnknownElementError(msg)
+    check_campaign(backbone)
 
 
 def _meta(start: list[Atoms]) -> str:

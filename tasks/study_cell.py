@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from fire_core.backbones.device import describe_device
-from fire_core.backbones.mace import load_mace
 from fire_core.campaign import derive_seed
 from fire_core.errors import StoreError
 from fire_core.evaluation.errors import summarise_errors
@@ -238,12 +237,7 @@ def _judge(
     facts: JsonDict,
 ) -> CellResult:
     sha = store.need_model(config.key, planned.id).blob_sha
-    model = load_mace(
-        store.blobs.path(sha),
-        name=planned.cell.name,
-        device=str(inputs.foundation.device),
-        dtype=config.backbone.dtype,
-    )
+    model = inputs.foundation.reload(store.blobs.path(sha))
     test = inputs.frames.test
     errors = summarise_errors(model.predict([item.atoms for item in test]), test)
     baseline = _baseline(store, config, inputs)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from prefect import get_run_logger, task
 
-from fire_core.backbones.mace import MaceBackbone
 from fire_core.backbones.registry import load_configured
+from fire_core.backbones.trainable import Trainable, need_trainable
 from fire_core.campaign import (
     FIRE,
     PERTURB,
@@ -177,7 +177,7 @@ def _train(
 
 def _start(
     store: Store, config: CampaignConfig, ref: CampaignRef, round_: int, kind: str
-) -> MaceBackbone | None:
+) -> Trainable | None:
     """Return the model that a warm start goes on from: the same kind, a round before.
 
     Round 1 goes on from the pre-fine-tuned model; members of a committee, which are to
@@ -191,9 +191,8 @@ def _start(
     row = store.get_model(ref.name, before)
     if not training_of(config, kind).warm_start or row is None:
         return None
-    path = str(store.blobs.path(row.blob_sha))
-    found = load_configured(config.backbone, config.threads, path)
-    return found if isinstance(found, MaceBackbone) else None
+    path = store.blobs.path(row.blob_sha)
+    return need_trainable(load_configured(config.backbone, config.threads, path))
 
 
 def describe_epoch(name: str, record: EpochRecord) -> str:

@@ -27,8 +27,8 @@ VOCABULARY = {"config", "records", "errors", "files", "progress", "extensions"}
 # Who may import which vendor (a room of fire_core, or a package).
 DOORS = {
     "torch": {"backbones", "training", "exploration"},
-    "mace": {"backbones", "training"},
-    "e3nn": {"backbones", "training"},
+    "mace": {"backbones"},
+    "e3nn": {"backbones"},
     "torch_sim": {"backbones", "exploration"},
     "chgnet": {"backbones"},
     "dscribe": {"selection"},

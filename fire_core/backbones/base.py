@@ -95,6 +95,33 @@ class DrivesDynamics(Backbone, Protocol):
         """
 
 
+class Loader(Protocol):
+    """A family of models: what makes a backbone of a name or a file.
+
+    A function, or the class of the backbone. Where it has an attribute `elements`, a
+    frozenset, these are known without loading the model that the bare name stands for.
+    """
+
+    def __call__(self, model: str, *, device: str, dtype: str) -> Backbone:
+        """Return a backbone.
+
+        Parameters
+        ----------
+        model
+            What stands behind the family's name and a colon: a variant, or the path of
+            a file that `Trainable.save` or a training wrote. Empty: the family's model.
+        device
+            `cpu` or `cuda`.
+        dtype
+            `float32` or `float64`.
+
+        Raises
+        ------
+        BackboneError
+            There is no such model.
+        """
+
+
 def has_features(backbone: Backbone) -> TypeGuard[HasFeatures]:
     """Return whether a backbone gives features of atoms."""
     return hasattr(backbone, "atom_features")

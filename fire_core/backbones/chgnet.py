@@ -33,19 +33,37 @@ class ChgnetBackbone:
 
     Parameters
     ----------
+    model
+        Empty: there is this one model.
     device
         `cpu` or `cuda`.
+    dtype
+        Not looked at: it computes in single precision.
+
+    Raises
+    ------
+    BackboneError
+        Another model was asked for.
     """
 
     name = "chgnet"
+    elements = frozenset(chemical_symbols[1:95])
 
-    def __init__(self, *, device: str) -> None:
+    def __init__(
+        self,
+        model: str = "",
+        *,
+        device: str,
+        dtype: str = "float32",  # noqa: ARG002 - what every family is given
+    ) -> None:
+        if model:
+            msg = f"chgnet has one model, its own, not {model!r}; ask for chgnet"
+            raise BackboneError(msg)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             from chgnet.model import CHGNet
 
             self.model = CHGNet.load(use_device=device, verbose=False)
-        self.elements = frozenset(chemical_symbols[1:95])
         self.cutoff = float(self.model.graph_converter.atom_graph_cutoff)
         digest = hashlib.sha256()
         for key, value in sorted(self.model.state_dict().items()):

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from ase import Atoms
     import numpy as np
+    from ase import Atoms
     from ase.calculators.calculator import Calculator
     from numpy.typing import NDArray
 

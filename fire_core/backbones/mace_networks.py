@@ -156,9 +156,7 @@ def _is_frozen(name: str, config: TrainConfig) -> bool:
     return any(name.startswith(f"{p}.") for part in config.freeze for p in PARTS[part])
 
 
-def _with_new_weights(
-    backbone: LoadedMace, train: Sequence[LabelledStructure]
-) -> Any:
+def _with_new_weights(backbone: LoadedMace, train: Sequence[LabelledStructure]) -> Any:
     """Return the architecture with random weights, scaled to the target's forces.
 
     The atomic energies are kept: the fitted references already bring the target's
@@ -174,9 +172,7 @@ def _with_new_weights(
     return _rebuild(backbone.model, changes)
 
 
-def _mean_neighbours(
-    backbone: LoadedMace, train: Sequence[LabelledStructure]
-) -> float:
+def _mean_neighbours(backbone: LoadedMace, train: Sequence[LabelledStructure]) -> float:
     graphs = [backbone.graph(item.atoms) for item in train[:20]]
     edges = sum(int(graph.edge_index.shape[1]) for graph in graphs)
     return max(edges / sum(int(graph.num_nodes) for graph in graphs), 1.0)

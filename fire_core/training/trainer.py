@@ -301,9 +301,7 @@ def rate_factor(progress: float) -> float:
     return 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * after))
 
 
-def _force_mae(
-    backbone: Trainable, items: Sequence[LabelledStructure]
-) -> float | None:
+def _force_mae(backbone: Trainable, items: Sequence[LabelledStructure]) -> float | None:
     if not items:
         return None
     return summarise_errors(backbone.predict([i.atoms for i in items]), items).force_mae

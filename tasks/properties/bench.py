@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from fire_core.backbones.registry import CHGNET, load_configured
+from fire_core.backbones.registry import has_file, load_configured
 from fire_core.config.properties.request import PropertyRequest
 from fire_core.errors import StoreError
 from fire_core.storage.store import Store
@@ -93,7 +93,7 @@ class Bench:
     def backbone(self) -> Backbone:
         """Load the model that the measurement was asked for, by its sha256."""
         settings, threads = self.request.need_backbone(), self.request.threads
-        if settings.name == CHGNET:  # its weights are in its package
+        if not has_file(settings.name):  # its weights are in its package
             return load_configured(settings, threads)
         path = self._store.blobs.path(self.asked.subject_sha)
         return load_configured(settings, threads, path)
