@@ -32,7 +32,7 @@ MACE_NAMES: Final = (
     *("medium-omat-0", "mace-matpes-pbe-0", "mace-matpes-r2scan-0"),
 )
 """Names that mace-torch 0.3.16 resolves for models of materials."""
-FAMILIES: Final = Registry["Loader"](
+FAMILIES: Final[Registry[Loader]] = Registry(
     "fire.backbones",
     "backbone",
     {"chgnet": "fire_core.backbones.chgnet:ChgnetBackbone"},
