@@ -68,6 +68,8 @@ ALLOWED = {
     "importing": {"importing", "labelling", "structures"},
     "study": {"study", "structures", "selection", "campaign"},
     "uncertainty": {"uncertainty"},
+    # what an addition inherits is tried with the steps that use it
+    "testing": {"testing", *STEPS},
     # long dynamics are those of explorations
     "properties": {"properties", "exploration", "structures", "backbones"},
     "report": {"report", "study"},  # a study's points, plain numbers

@@ -91,7 +91,7 @@ class MaceBackbone:
 
         self.name = name
         self.kernels = kernels
-        self.layout = "" if kernels == "fire" else kernels
+        self.layout: str = "" if kernels == "fire" else kernels
         self.sha256 = sha256
         self.device = torch.device(device)
         self.dtype = getattr(torch, dtype)

@@ -23,7 +23,7 @@ from fire_core.errors import BackboneError
 from fire_core.extensions import Registry
 
 if TYPE_CHECKING:
-    from fire_core.backbones.base import Backbone
+    from fire_core.backbones.base import Backbone, Loader
     from fire_core.config.steps import BackboneConfig, Kernels
 
 MACE_NAMES: Final = (

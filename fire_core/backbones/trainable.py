@@ -1,6 +1,6 @@
 """What a backbone offers that FIRE can fine-tune.
 
-The trainer (`fire_core.training`) knows labels, loss, optimiser, replay and checkpoints.
+The trainer (`fire_core.training`) knows labels, loss, optimiser, replay, checkpoints.
 A `Trainable` gives it the rest: reference energies, and a `Network` that turns frames
 into graphs, predicts them so that torch can differentiate, and becomes a file.
 """

@@ -42,7 +42,7 @@ PREDICTED = "the backbone's own labels, scaled"
 
 
 def turn(atoms: Atoms) -> tuple[Atoms, np.ndarray]:
-    """Return a copy turned and shifted, and its rotation: vectors are `v @ rotation`."""
+    """Return a copy turned and shifted; vectors `v` of it become `v @ rotation`."""
     turned = atoms.copy()
     turned.rotate(37.0, (1, 2, 3), rotate_cell=True)
     turned.positions += [0.3, -1.7, 2.2]
@@ -297,7 +297,7 @@ class TrainableContract:
         assert weights
         prediction = network.forward([network.graph(atoms)], stress=False)
         assert prediction.stress is None
-        prediction.forces.square().sum().backward()  # type: ignore[no-untyped-call]
+        prediction.forces.square().sum().backward()
         assert any(
             weight.grad is not None and float(weight.grad.abs().max()) > 0
             for weight in weights
@@ -333,11 +333,11 @@ class TrainableContract:
     def test_fine_tuned_its_error_falls_and_it_resumes_exactly(
         self, backbone: Trainable, atoms: Atoms
     ) -> None:
-        parts = [
+        train, valid, replay, heldout = (
             self.scaled(backbone, self.rattled(atoms, 4, seed), 1.1)
             for seed in range(4)
-        ]
-        data = TrainingData(*parts)
+        )
+        data = TrainingData(train, valid, replay, heldout)
         config = TrainConfig(
             epochs=8, batch_atoms=2 * len(atoms), learning_rate=self.rate, ema_decay=0.5
         )

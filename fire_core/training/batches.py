@@ -131,7 +131,7 @@ def interleave(first: Sequence[T], second: Sequence[T]) -> list[T]:
 def pack_examples(
     examples: Sequence[Example], config: TrainConfig
 ) -> list[list[Example]]:
-    """Return consecutive examples in batches of at most `batch_atoms`, `batch_edges`."""
+    """Return consecutive examples in batches within the limits of a configuration."""
     costs = [(example.n_atoms, example.n_edges) for example in examples]
     limits = (config.batch_atoms, config.batch_edges)
     return [[examples[i] for i in part] for part in pack(costs, limits)]

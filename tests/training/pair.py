@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from ase.data import atomic_numbers
+import torch  # noqa: TID253 - a module of torch, as an outsider writes it
 from ase.neighborlist import neighbor_list
 
 from fire_core.backbones.base import BATCH_ATOMS, pack_by_atoms, refuse_unknown_elements

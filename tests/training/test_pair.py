@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fire_core.backbones.base import Backbone
 from fire_core.backbones.registry import (
     check_campaign,
     has_file,
@@ -32,6 +31,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ase import Atoms
+
+    from fire_core.backbones.base import Backbone
 
 
 @pytest.fixture(autouse=True)
@@ -86,8 +87,8 @@ def test_what_only_some_models_have_is_refused_by_name() -> None:
     config = TrainConfig(epochs=1, replay=ReplayConfig(draw="diverse", pool=3))
     with pytest.raises(BackboneError, match=r"replay\.draw: diverse needs features"):
         fine_tune(foundation, make_data(), config, seed=1)
+    settings = TrainConfig.model_validate({"epochs": 1, "lora": {}})
     with pytest.raises(TrainingError, match=r"pair cannot be trained with lora"):
-        settings = TrainConfig.model_validate({"epochs": 1, "lora": {}})
         fine_tune(foundation, make_data(), settings, seed=1)
     with pytest.raises(BackboneError, match="pair cannot drive batched dynamics"):
         check_campaign("pair")

@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 from fire_core.backbones.chgnet import ChgnetBackbone
-from fire_core.backbones.mace import MaceBackbone, predict_graphs
+from fire_core.backbones.mace import MaceBackbone
+from fire_core.backbones.mace_graphs import predict_graphs
 from fire_core.config.training import ReplayConfig, TrainConfig
 from fire_core.errors import BackboneError, TrainingError, UnknownElementError
 from fire_core.evaluation.errors import summarise_errors
