@@ -29,7 +29,7 @@ DOORS = {
     "torch": {"backbones", "training", "exploration"},
     "mace": {"backbones"},
     "e3nn": {"backbones"},
-    "torch_sim": {"backbones", "exploration"},
+    "torch_sim": {"backbones", "exploration", "testing"},
     "chgnet": {"backbones"},
     "dscribe": {"selection"},
     "sklearn": {"selection"},

@@ -28,16 +28,15 @@ OPTIONAL: Final = ("scratch", "multihead_replay", "freeze", "lora", "warm_start"
 
 
 class Graph(Protocol):
-    """A structure as a network takes it; the names are PyTorch Geometric's.
+    """A structure as a network takes it; the names are PyTorch Geometric's."""
 
-    Attributes
-    ----------
-    num_nodes, num_edges
-        Atoms, and neighbour pairs within the cutoff; batches are packed by them.
-    """
+    @property
+    def num_nodes(self) -> Any:
+        """Number of atoms; batches are packed by it."""
 
-    num_nodes: Any
-    num_edges: Any
+    @property
+    def num_edges(self) -> Any:
+        """Number of neighbour pairs within the cutoff; batches are packed by it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -22,7 +22,6 @@ from fire_core.backbones.registry import (
     load_backbone,
     package_of,
 )
-from fire_core.backbones.trainable import is_trainable
 from fire_core.errors import BackboneError, StructureError, UnknownElementError
 from fire_core.testing.backbones import (
     BackboneContract,
@@ -70,8 +69,11 @@ class TestFireMini(
         return fire_mini
 
 
-class TestChgnet(BackboneContract):
+class TestChgnet(BackboneContract, TrainableContract):
     """It computes in single precision."""
+
+    supported = ("warm_start",)
+    rounding, rate = 1e-3, 1e-4
 
     energy, force, stress = 6e-4, 6e-3, 3e-4
     step, slope = 1e-2, 3e-2
@@ -82,7 +84,6 @@ class TestChgnet(BackboneContract):
 
 
 def test_what_chgnet_has_not_got_is_said_with_a_remedy(chgnet: Backbone) -> None:
-    assert not is_trainable(chgnet)
     assert not has_features(chgnet)
     assert not drives_dynamics(chgnet)
     with pytest.raises(BackboneError, match=r"select\.descriptor: mace needs features"):
@@ -91,9 +92,9 @@ def test_what_chgnet_has_not_got_is_said_with_a_remedy(chgnet: Backbone) -> None
         BackboneError, match="chgnet cannot drive batched dynamics; use"
     ):
         need_dynamics(chgnet)
-    with pytest.raises(BackboneError, match="chgnet cannot be fine-tuned by FIRE yet"):
+    with pytest.raises(BackboneError, match="chgnet cannot drive batched dynamics"):
         check_campaign("chgnet")
-    with pytest.raises(BackboneError, match="chgnet has one model, its own"):
+    with pytest.raises(BackboneError, match=r"or chgnet: and the path.*got 0\.2\.0"):
         load_backbone("chgnet:0.2.0")
     check_campaign("fire-mini")
 
