@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from fire_core.backbones.assets import BUNDLED, bundled_model, manifest
-from fire_core.backbones.base import need_dynamics
-from fire_core.backbones.trainable import need_trainable
 from fire_core.errors import BackboneError
 from fire_core.extensions import Registry
 
@@ -124,17 +122,6 @@ def known_elements(name: str) -> frozenset[str]:
         if isinstance(told, frozenset):
             return told
     return load_backbone(name, device="cpu").elements
-
-
-def check_campaign(name: str) -> None:
-    """Raise BackboneError unless a campaign can train a model and explore with it.
-
-    A model of MACE is not loaded for it: they all can.
-    """
-    if _divide(name)[0] is not None:
-        backbone = load_backbone(name, device="cpu")
-        need_trainable(backbone)
-        need_dynamics(backbone)
 
 
 def package_of(name: str) -> str:

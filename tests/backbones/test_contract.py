@@ -17,7 +17,6 @@ from fire_core.backbones.base import (
     pack_by_atoms,
 )
 from fire_core.backbones.registry import (
-    check_campaign,
     known_elements,
     load_backbone,
     package_of,
@@ -92,11 +91,8 @@ def test_what_chgnet_has_not_got_is_said_with_a_remedy(chgnet: Backbone) -> None
         BackboneError, match="chgnet cannot drive batched dynamics; use"
     ):
         need_dynamics(chgnet)
-    with pytest.raises(BackboneError, match="chgnet cannot drive batched dynamics"):
-        check_campaign("chgnet")
     with pytest.raises(BackboneError, match=r"or chgnet: and the path.*got 0\.2\.0"):
         load_backbone("chgnet:0.2.0")
-    check_campaign("fire-mini")
 
 
 def test_elements_and_packages_are_known_without_loading(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fire_core.backbones.base import need_dynamics
 from fire_core.backbones.registry import (
-    check_campaign,
     has_file,
     is_published,
     known_elements,
@@ -91,7 +91,7 @@ def test_what_only_some_models_have_is_refused_by_name() -> None:
     with pytest.raises(TrainingError, match=r"pair cannot be trained with lora"):
         fine_tune(foundation, make_data(), settings, seed=1)
     with pytest.raises(BackboneError, match="pair cannot drive batched dynamics"):
-        check_campaign("pair")
+        need_dynamics(foundation)
 
 
 def test_its_name_and_its_files_are_the_familys(tmp_path: Path) -> None:
