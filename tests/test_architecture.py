@@ -30,9 +30,9 @@ VOCABULARY = {
 # Who may import which vendor (a room of fire_core, or a package).
 DOORS = {
     "torch": {"backbones", "training", "exploration"},
-    "mace": {"backbones", "training"},
-    "e3nn": {"backbones", "training"},
-    "torch_sim": {"backbones", "exploration"},
+    "mace": {"backbones"},
+    "e3nn": {"backbones"},
+    "torch_sim": {"backbones", "exploration", "testing"},
     "chgnet": {"backbones"},
     "dscribe": {"selection"},
     "sklearn": {"selection"},
@@ -71,6 +71,8 @@ ALLOWED = {
     "importing": {"importing", "labelling", "structures"},
     "study": {"study", "structures", "selection"},
     "uncertainty": {"uncertainty"},
+    # what an addition inherits is tried with the steps that use it
+    "testing": {"testing", *STEPS},
     # long dynamics are those of explorations
     "properties": {"properties", "exploration", "structures", "backbones"},
     "report": {"report", "study"},  # a study's points, plain numbers

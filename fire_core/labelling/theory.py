@@ -65,13 +65,15 @@ def theory_from_config(config: TheoryConfig) -> Theory:
     if config.kind == "lennard_jones":
         settings = config.model_dump(mode="json", exclude={"kind"})
         return Theory("ase/lj", version("ase"), _canonical(settings))
+    from fire_core.backbones.registry import package_of
+
     path = Path(config.backbone)
     name = (
         f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
         if path.is_file()
         else config.backbone
     )
-    code = "chgnet" if name == "chgnet" else "mace-torch"
+    code = package_of(config.backbone)
     return Theory(f"teacher/{code}", version(code), _canonical({"model": name}))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from fire_core.backbones.registry import CHGNET, load_configured
+from fire_core.backbones.registry import has_file, load_configured
 from fire_core.campaign.leases import LEASE_S, Lease, hold
 from fire_core.campaign.state import PATIENCE_S
 from fire_core.config.properties.request import PropertyRequest
@@ -94,7 +94,7 @@ class Bench:
     def backbone(self) -> Backbone:
         """Load the model that the measurement was asked for, by its sha256."""
         settings, threads = self.request.need_backbone(), self.request.threads
-        if settings.name == CHGNET:  # its weights are in its package
+        if not has_file(settings.name):  # its weights are in its package
             return load_configured(settings, threads)
         path = self._store.blobs.path(self.asked.subject_sha)
         return load_configured(settings, threads, path)

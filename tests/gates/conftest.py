@@ -13,7 +13,7 @@ from ase.build import bulk
 from fire_core.backbones.assets import load_replay
 from fire_core.backbones.calculator import BackboneCalculator
 from fire_core.backbones.mace import MaceBackbone
-from fire_core.backbones.registry import load_backbone
+from tests.models import load_mini
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ class Spoilt:
     ) -> None:
         self.backbone = backbone
         self.spoil = spoil
-        self.name, self.sha256, self.trainable = "spoilt", "0" * 64, False
+        self.name, self.sha256 = "spoilt", "0" * 64
         self.elements, self.cutoff = backbone.elements, backbone.cutoff
 
     def calculator(self) -> BackboneCalculator:
@@ -67,9 +67,7 @@ def changed(backbone: MaceBackbone, change: Callable[[Any], None]) -> MaceBackbo
 
 @pytest.fixture(scope="session")
 def fire_mini() -> MaceBackbone:
-    backbone = load_backbone("fire-mini", device="cpu", threads=1)
-    assert isinstance(backbone, MaceBackbone)
-    return backbone
+    return load_mini("float32")
 
 
 @pytest.fixture(scope="session")

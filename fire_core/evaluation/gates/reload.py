@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from fire_core.backbones.export import largest_differences, reload, save_model
+from fire_core.backbones.export import largest_differences
 from fire_core.records import Gate, GateResult
 
 if TYPE_CHECKING:
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
     from ase import Atoms
 
-    from fire_core.backbones.mace import MaceBackbone
+    from fire_core.backbones.trainable import Trainable
 
 RELOAD_ENERGY: Final = 1e-5  # eV/atom: single precision of a few hundred eV
 RELOAD_FORCE: Final = 1e-3  # eV/Å
 
 
-def gate_reload(backbone: MaceBackbone, frames: Sequence[Atoms]) -> GateResult:
+def gate_reload(backbone: Trainable, frames: Sequence[Atoms]) -> GateResult:
     """Save the model, load the bytes again, compare energies and forces."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "again.model"
-        save_model(backbone, path)
-        again = reload(backbone, path)
+        backbone.save(path)
+        again = backbone.reload(path)
     energy, force = largest_differences(again.predict(frames), backbone.predict(frames))
     passed = energy <= RELOAD_ENERGY and force <= RELOAD_FORCE
     text = (

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ase import Atoms
 
     from fire_core.backbones.base import Backbone
-    from fire_core.backbones.mace import MaceBackbone
+    from fire_core.backbones.trainable import Trainable
     from fire_core.config.steps import EvaluateConfig
     from fire_core.records import GateResult, LabelledStructure
 
@@ -61,7 +61,7 @@ class GateData:
 
 
 def run_gates(
-    backbone: MaceBackbone,
+    backbone: Trainable,
     data: GateData,
     config: EvaluateConfig,
     *,
@@ -100,7 +100,7 @@ def run_gates(
 
 
 def _measurements(
-    backbone: MaceBackbone, data: GateData, config: EvaluateConfig
+    backbone: Trainable, data: GateData, config: EvaluateConfig
 ) -> list[tuple[set[Gate], str, Callable[[], list[GateResult]]]]:
     limits, start, seed = config.gates, data.start, data.seed
     survival, hot = limits.survival, data.temperature

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fire_core.backbones.base import need_dynamics
 from fire_core.config.steps import DynamicsConfig
 from fire_core.exploration.dynamics import run_segment, start_states
 from fire_core.records import Gate, GateResult, StopReason
@@ -79,7 +80,7 @@ def _survive(
         ),
     )
     ended = run_segment(
-        backbone,
+        need_dynamics(backbone),
         start_states([atoms], config, seed),
         config,
         segment_index=0,

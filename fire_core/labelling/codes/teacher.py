@@ -20,7 +20,9 @@ def compute(theory: TeacherTheory, atoms: Atoms) -> Label:
 
 def elements(theory: TeacherTheory) -> frozenset[str]:
     """Return the elements that the teacher knows."""
-    return _load(theory).elements
+    from fire_core.backbones.registry import known_elements
+
+    return known_elements(theory.backbone)
 
 
 @lru_cache(maxsize=1)

@@ -7,19 +7,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from fire_core.backbones.mace import MaceBackbone, predict_graphs
-from fire_core.backbones.registry import load_backbone
-from fire_core.config.training import LoraConfig, TrainConfig
-from fire_core.training.networks import (
+from fire_core.backbones.mace_graphs import predict_graphs
+from fire_core.backbones.mace_networks import (
     PRETRAINING_HEAD,
     TARGET_HEAD,
     build_network,
     finish_network,
     trainable_parameters,
 )
+from fire_core.config.training import LoraConfig, TrainConfig
+from tests.models import load_mini
 from tests.training.conftest import labelled, make_backbone, rattled
 
 if TYPE_CHECKING:
+    from fire_core.backbones.mace import MaceBackbone
     from fire_core.records import Label
 
 TRAIN = labelled(rattled("LiF", 4, 1))
@@ -28,9 +29,7 @@ ROUNDING = 1e-10  # double precision
 
 @pytest.fixture(scope="module")
 def mini() -> MaceBackbone:
-    backbone = load_backbone("fire-mini", dtype="float64")
-    assert isinstance(backbone, MaceBackbone)
-    return backbone
+    return load_mini()
 
 
 def build(backbone: MaceBackbone, **settings: Any) -> tuple[Any, TrainConfig]:

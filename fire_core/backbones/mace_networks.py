@@ -1,4 +1,4 @@
-"""The network that a strategy trains, and the single-headed model it leaves.
+"""The MACE network that a strategy trains, and the single-headed model it leaves.
 
 Scratch draws new weights for the foundation's architecture; multi-head replay gives it
 a second readout head; frozen parts and low-rank adapters limit what may change.
@@ -17,13 +17,14 @@ from fire_core.backbones.kernels.cuequivariance import (
     from_cuequivariance,
     to_cuequivariance,
 )
-from fire_core.backbones.mace import default_dtype
+from fire_core.backbones.torch_types import default_dtype
 from fire_core.errors import TrainingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from fire_core.backbones.mace import MaceBackbone
+    from fire_core.backbones.mace_graphs import LoadedMace
+    from fire_core.backbones.trainable import Trainable
     from fire_core.config.steps import Kernels
     from fire_core.config.training import TrainConfig
     from fire_core.records import LabelledStructure
@@ -41,11 +42,11 @@ OF_HEADS: Final = ("readouts.", "scale_shift.", "atomic_energies_fn.")
 
 
 def build_network(
-    backbone: MaceBackbone,
+    backbone: LoadedMace,
     config: TrainConfig,
     train: Sequence[LabelledStructure],
     seed: int,
-    start: MaceBackbone | None = None,
+    start: Trainable | None = None,
 ) -> Any:
     """Return the network to optimise; what may change asks for gradients.
 
@@ -92,15 +93,15 @@ def build_network(
     return model
 
 
-def _with_weights_of(start: MaceBackbone | None, backbone: MaceBackbone) -> Any:
+def _with_weights_of(start: Trainable | None, backbone: LoadedMace) -> Any:
     """Return the foundation model, its weights replaced by those of `start`."""
     model = copy.deepcopy(backbone.model)
     if start is None:
         return model
     energies = model.atomic_energies_fn.atomic_energies.clone()
     try:
-        model.load_state_dict(start.model.state_dict())
-    except RuntimeError as error:
+        model.load_state_dict(start.model.state_dict())  # type: ignore[attr-defined]
+    except (AttributeError, RuntimeError) as error:  # no MACE model, or another one
         msg = (
             f"the model of the round before cannot be gone on from: {start.name} has "
             f"not the architecture of {backbone.name}; leave out warm_start"
@@ -110,7 +111,7 @@ def _with_weights_of(start: MaceBackbone | None, backbone: MaceBackbone) -> Any:
     return model
 
 
-def kernels_of(backbone: MaceBackbone, config: TrainConfig) -> Kernels:
+def kernels_of(backbone: LoadedMace, config: TrainConfig) -> Kernels:
     """Return whose layers are trained; adapters go into MACE's own."""
     return "fire" if config.lora is not None else backbone.kernels
 
@@ -127,7 +128,7 @@ def trainable_parameters(model: Any) -> list[Any]:
     return [p for p in model.parameters() if p.requires_grad]
 
 
-def finish_network(model: Any, config: TrainConfig, backbone: MaceBackbone) -> Any:
+def finish_network(model: Any, config: TrainConfig, backbone: LoadedMace) -> Any:
     """Return a copy in MACE's layers, adapters merged, with the target's head alone."""
     finished = copy.deepcopy(model)
     with _seeded(backbone, 0):
@@ -155,9 +156,7 @@ def _is_frozen(name: str, config: TrainConfig) -> bool:
     return any(name.startswith(f"{p}.") for part in config.freeze for p in PARTS[part])
 
 
-def _with_new_weights(
-    backbone: MaceBackbone, train: Sequence[LabelledStructure]
-) -> Any:
+def _with_new_weights(backbone: LoadedMace, train: Sequence[LabelledStructure]) -> Any:
     """Return the architecture with random weights, scaled to the target's forces.
 
     The atomic energies are kept: the fitted references already bring the target's
@@ -173,15 +172,13 @@ def _with_new_weights(
     return _rebuild(backbone.model, changes)
 
 
-def _mean_neighbours(
-    backbone: MaceBackbone, train: Sequence[LabelledStructure]
-) -> float:
+def _mean_neighbours(backbone: LoadedMace, train: Sequence[LabelledStructure]) -> float:
     graphs = [backbone.graph(item.atoms) for item in train[:20]]
     edges = sum(int(graph.edge_index.shape[1]) for graph in graphs)
     return max(edges / sum(int(graph.num_nodes) for graph in graphs), 1.0)
 
 
-def _with_two_heads(backbone: MaceBackbone) -> Any:
+def _with_two_heads(backbone: LoadedMace) -> Any:
     """Return the model with two readout heads, both equal to the foundation's one."""
     from mace.tools import AtomicNumberTable
     from mace.tools.finetuning_utils import load_foundations_elements
@@ -229,7 +226,7 @@ def _rebuild(model: Any, changes: dict[str, Any]) -> Any:
 
 
 @contextmanager
-def _seeded(backbone: MaceBackbone, seed: int) -> Iterator[None]:
+def _seeded(backbone: LoadedMace, seed: int) -> Iterator[None]:
     """Draw weights from `seed` in the backbone's type, leaving torch's state alone."""
     import torch
 

@@ -1,4 +1,4 @@
-"""The files of each export format."""
+"""The files of each format that a MACE model is exported as."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from fire_core.backbones.export import ExportFormat, dtype_name, save_model
+from fire_core.backbones.export import ExportFormat
+from fire_core.backbones.torch_types import dtype_name
 
 if TYPE_CHECKING:
-    from fire_core.backbones.mace import MaceBackbone
+    from fire_core.backbones.mace_graphs import LoadedMace
 
 MODEL_FILE: Final = "model.mace"
 ENTRY: Final = {
@@ -75,12 +76,12 @@ USAGE: Final = {
 
 
 def write_format(
-    backbone: MaceBackbone, format_: ExportFormat, path: Path, source: Path | None
+    backbone: LoadedMace, format_: ExportFormat, path: Path, source: Path | None
 ) -> None:
     """Write a model as one of the formats, without checking it."""
     if format_ is ExportFormat.MACE:
         if source is None:
-            save_model(backbone, path)
+            backbone.save(path)
         else:
             shutil.copyfile(source, path)
     elif format_ is ExportFormat.LAMMPS:
@@ -92,20 +93,20 @@ def write_format(
         _write_folder(backbone, path, ENTRY[format_], text)
 
 
-def _write_folder(backbone: MaceBackbone, path: Path, entry: str, text: str) -> None:
+def _write_folder(backbone: LoadedMace, path: Path, entry: str, text: str) -> None:
     path.mkdir()
-    save_model(backbone, path / MODEL_FILE)
+    backbone.save(path / MODEL_FILE)
     filled = text.format(
         name=Path(backbone.name).name,
         sha=backbone.sha256,
         file=MODEL_FILE,
-        dtype=dtype_name(backbone),
+        dtype=dtype_name(backbone.dtype),
         head=first_head(backbone.model),
     )
     (path / entry).write_text(filled, encoding="utf-8")
 
 
-def _write_torchscript(backbone: MaceBackbone, path: Path) -> None:
+def _write_torchscript(backbone: LoadedMace, path: Path) -> None:
     """Compile mace-torch's wrapper for LAMMPS' ML-MACE package."""
     from e3nn.util import jit
     from mace.calculators import LAMMPS_MACE
@@ -114,7 +115,7 @@ def _write_torchscript(backbone: MaceBackbone, path: Path) -> None:
     jit.compile(LAMMPS_MACE(network, head=first_head(network))).save(str(path))
 
 
-def _write_mliap(backbone: MaceBackbone, path: Path) -> None:
+def _write_mliap(backbone: LoadedMace, path: Path) -> None:
     """Pickle mace-torch's object for LAMMPS' ML-IAP package."""
     import torch
     from mace.calculators.lammps_mliap_mace import LAMMPS_MLIAP_MACE

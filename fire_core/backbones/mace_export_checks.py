@@ -1,22 +1,21 @@
-"""Load an exported model as its users will, and predict with it."""
+"""Load an exported MACE model as its users will, and predict with it."""
 
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fire_core.backbones.export import ExportFormat, reload
-from fire_core.backbones.export_files import ENTRY
+from fire_core.backbones.export import ExportCheck, ExportFormat
 from fire_core.backbones.ghosts import (
     LammpsPairs,
     copy_ghosts,
     fold_forces,
     surround,
 )
-from fire_core.backbones.mace import default_dtype
+from fire_core.backbones.mace_export_files import ENTRY
+from fire_core.backbones.torch_types import default_dtype
 from fire_core.errors import BackboneError
 from fire_core.records import Label
 
@@ -26,23 +25,13 @@ if TYPE_CHECKING:
 
     from ase import Atoms
 
-    from fire_core.backbones.mace import MaceBackbone
+    from fire_core.backbones.mace_graphs import LoadedMace
 
 NOT_IN_LAMMPS = "not run inside LAMMPS, which is not installed here"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ExportCheck:
-    """What an exported model predicts, and what the original does."""
-
-    predicted: list[Label]
-    expected: list[Label]
-    how: str
-    unchecked: str = ""
-
-
 def check_export(
-    backbone: MaceBackbone, format_: ExportFormat, path: Path, frames: Sequence[Atoms]
+    backbone: LoadedMace, format_: ExportFormat, path: Path, frames: Sequence[Atoms]
 ) -> ExportCheck:
     """Predict structures with the written file and with the original."""
     if format_ is ExportFormat.LAMMPS:
@@ -50,7 +39,7 @@ def check_export(
     expected = backbone.predict(frames)
     if format_ is ExportFormat.MACE:
         how = "loaded as a MACE model"
-        return ExportCheck(reload(backbone, path).predict(frames), expected, how)
+        return ExportCheck(backbone.reload(path).predict(frames), expected, how)
     if format_ is ExportFormat.LAMMPS_MLIAP:
         return ExportCheck(
             _predict_mliap(path, frames),
@@ -104,7 +93,7 @@ def _predict_torch_sim(
 
 
 def _check_torchscript(
-    backbone: MaceBackbone, path: Path, frames: Sequence[Atoms]
+    backbone: LoadedMace, path: Path, frames: Sequence[Atoms]
 ) -> ExportCheck:
     """Run the compiled model as both modes of LAMMPS' pair_style mace do.
 
@@ -137,7 +126,7 @@ def _check_torchscript(
 
 
 def _call_torchscript(
-    model: Any, backbone: MaceBackbone, atoms: Atoms, local: np.ndarray[Any, Any]
+    model: Any, backbone: LoadedMace, atoms: Atoms, local: np.ndarray[Any, Any]
 ) -> Label:
     import torch
     from mace.tools.torch_geometric import Batch

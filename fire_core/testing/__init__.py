@@ -1,0 +1,1 @@
+"""Contracts that an addition inherits: test classes to subclass."""
