@@ -13,10 +13,11 @@ from fire_core.backbones.mace import MaceBackbone
 from fire_core.backbones.registry import load_configured
 from fire_core.campaign import GATES, START, sub_seed
 from fire_core.errors import BackboneError, StoreError
-from fire_core.evaluation.gates.run import GateData, run_gates
+from fire_core.evaluation.gates.gate import GateData
+from fire_core.evaluation.gates.run import run_gates, sort_results
 from fire_core.reading.gates import gates_basis, test_keys
 from fire_core.reading.gates import known_gates as gates_of
-from fire_core.records import Gate, GateResult
+from fire_core.records import GateResult
 from tasks.context import CampaignRef, count_usage, open_campaign
 from tasks.label import chosen_keys, theory_fingerprint
 from tasks.replay import read_replay
@@ -73,8 +74,7 @@ def check_gates(
                 )
             kept = {"basis": basis, "results": [asdict(r) for r in results]}
             store.save_evaluation(ref.name, name, GATES, json.dumps(kept))
-    order = list(Gate)
-    return sorted(results, key=lambda result: order.index(result.name))
+    return sort_results(results)
 
 
 def known_gates(ref: CampaignRef, name: str) -> list[GateResult]:
@@ -84,7 +84,7 @@ def known_gates(ref: CampaignRef, name: str) -> list[GateResult]:
         return gates_of(store, config, theory_fingerprint(store, config), name)
 
 
-def required_gates(ref: CampaignRef) -> tuple[Gate, ...]:
+def required_gates(ref: CampaignRef) -> tuple[str, ...]:
     """Return the gates that a campaign requires for a promotion."""
     with open_campaign(ref) as (_, config):
         return config.evaluate.gates.required

@@ -16,7 +16,7 @@ from fire_core.config.campaign import STUDY_PREFIX, CampaignConfig
 from fire_core.errors import StoreError, StoreUnavailableError
 from fire_core.labelling.theory import theory_from_config
 from fire_core.reading.gates import known_gates
-from fire_core.records import Gate, GateResult, JsonDict
+from fire_core.records import GateResult, JsonDict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +49,7 @@ class Gates:
         Why nothing can be told, one sentence; empty where it can.
     """
 
-    required: tuple[Gate, ...] = ()
+    required: tuple[str, ...] = ()
     results: list[GateResult] = field(default_factory=list)
     theory: str = ""
     problem: str = ""
@@ -60,7 +60,7 @@ class Gates:
         return sum(r.passed and r.name in self.required for r in self.results)
 
     @property
-    def missing(self) -> list[Gate]:
+    def missing(self) -> list[str]:
         """Required gates that are not measured."""
         known = {result.name for result in self.results}
         return [gate for gate in self.required if gate not in known]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fire_core.campaign import GATES, TEST, sub_seed
 from fire_core.errors import StoreError
-from fire_core.records import Gate, GateResult
+from fire_core.records import GateResult
 
 if TYPE_CHECKING:
     from fire_core.config.campaign import CampaignConfig
@@ -38,12 +38,7 @@ def known_gates(
     sha = store.need_model(config.name, name).blob_sha
     if kept.get("basis") != gates_basis(store, config, theory, sha):
         return []
-    known = {gate.value for gate in Gate}
-    return [
-        GateResult(**entry | {"name": Gate(entry["name"])})
-        for entry in kept["results"]
-        if entry["name"] in known
-    ]
+    return [GateResult(**entry) for entry in kept["results"]]
 
 
 def gates_basis(

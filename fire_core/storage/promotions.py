@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import insert, select, update
 
+from fire_core.config.open_sets import GATES
 from fire_core.errors import GateError, StoreError
-from fire_core.records import Gate, GateResult
 from fire_core.storage.engine import reading, writing
 from fire_core.storage.models import STATES, ModelTables
 from fire_core.storage.tables import CampaignTable, ModelTable, PromotionTable
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from sqlalchemy import Connection
+
+    from fire_core.records import GateResult
 
 CANDIDATE, STAGING, PRODUCTION, RETIRED = STATES
 FROM: Final = {
@@ -83,7 +85,7 @@ class PromotionTables(ModelTables):
         to: str,
         gate_results: Sequence[GateResult],
         *,
-        required: Iterable[Gate] = tuple(Gate),
+        required: Iterable[str] = tuple(GATES.builtin),
         signed: Signature = UNSIGNED,
     ) -> None:
         """Move a model to staging or production, if every required gate let it pass.
@@ -172,7 +174,7 @@ class PromotionTables(ModelTables):
 
 
 def _refuse_ungated(
-    name: str, to: str, results: Sequence[GateResult], required: Sequence[Gate]
+    name: str, to: str, results: Sequence[GateResult], required: Sequence[str]
 ) -> None:
     counts = Counter(result.name for result in results)
     doubled = [gate for gate, number in counts.items() if number > 1]
