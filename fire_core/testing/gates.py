@@ -15,6 +15,7 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import pytest
 from ase.build import bulk, molecule
 
@@ -76,15 +77,19 @@ def with_forces(change: Callable[[Any], Any]) -> Callable[..., Label]:
 
 @cache
 def sound_data() -> tuple[Backbone, GateData]:
-    """Return a model with structures whose labels are its own, and a rock salt."""
+    """Return a model with test structures whose labels are its own, and a rock salt."""
     backbone = load_backbone("fire-mini", device="cpu", threads=1)
     heldout = load_replay().heldout[:8]
-    labels = backbone.predict([item.atoms for item in heldout])
-    own = [replace(i, label=x) for i, x in zip(heldout, labels, strict=True)]
     salt = bulk("LiCl", "rocksalt", a=5.15, cubic=True)
-    test = [item for item in own if set(item.atoms.symbols) <= {"Li", "Cl"}]
-    data = GateData(test or own[:2], heldout, backbone, salt, 600.0, 1)
-    return backbone, data
+    rng = np.random.default_rng(0)
+    frames = [salt.copy() for _ in range(4)]
+    for frame in frames:
+        frame.positions += rng.normal(0, 0.05, frame.positions.shape)
+    test = [
+        replace(heldout[0], atoms=frame, label=label)
+        for frame, label in zip(frames, backbone.predict(frames), strict=True)
+    ]
+    return backbone, GateData(test, heldout, backbone, salt, 600.0, 1)
 
 
 class GateContract:
