@@ -77,6 +77,8 @@ ALLOWED = {
         *("reading", "storage", "campaign", "labelling", "report", "structures"),
         "properties",
     },
+    # contracts that an addition inherits: they hold any of the science to its word
+    "testing": STEPS | {"testing"},
     "config": set(),
     "records": set(),
     "errors": set(),
