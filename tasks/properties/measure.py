@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from prefect import get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 
+from fire_core.campaign.state import PATIENCE_S
 from fire_core.properties.values import format_conditions, format_value
 from fire_core.report.properties.draw import draw_property
 from fire_core.storage.store import Store
-from tasks.context import PATIENCE_S
 from tasks.properties.bench import PropertyRef, open_bench
 from tasks.properties.kinds import find_measure
 
@@ -44,7 +44,7 @@ def measure_property(ref: PropertyRef) -> None:
 def publish_property(ref: PropertyRef, folder: str) -> None:
     """Write figures and numbers to the results folder; show them in Prefect."""
     with Store.open(ref.db, ref.blobs, patience_s=PATIENCE_S) as store:
-        row = store.need_property(ref.key)
+        row = store.properties.need(ref.key)
     figures = write_property(row, Path(folder))
     create_markdown_artifact(
         _markdown(row, figures),
