@@ -6,20 +6,20 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
-from fire_core.backbones.trainable import need_trainable
 from fire_core.campaign.kinds import GATE_RECORD, GateRecord
 from fire_core.campaign.names import GATES
 from fire_core.campaign.replay import read_replay
 from fire_core.campaign.usage import count_usage
 from fire_core.errors import StoreError
-from fire_core.evaluation.gates.run import GateData, run_gates
-from fire_core.records import Gate, GateResult
+from fire_core.evaluation.gates.gate import GateData
+from fire_core.evaluation.gates.run import run_gates, sort_results
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from fire_core.backbones.trainable import Trainable
+    from fire_core.backbones.base import Backbone
     from fire_core.campaign.state import CampaignState
+    from fire_core.records import GateResult
     from fire_core.storage.promotions import Signature
 
 
@@ -59,8 +59,7 @@ def check_gates(
         campaign.store.evaluations.save(
             GATE_RECORD, campaign.name, record, subject=name
         )
-    order = list(Gate)
-    return sorted(results, key=lambda result: order.index(result.name))
+    return sort_results(results)
 
 
 def known_gates(campaign: CampaignState, name: str) -> list[GateResult]:
@@ -104,7 +103,7 @@ def promote(
     )
 
 
-def _prepare(campaign: CampaignState, name: str) -> tuple[Trainable, GateData]:
+def _prepare(campaign: CampaignState, name: str) -> tuple[Backbone, GateData]:
     store, config = campaign.store, campaign.config
     test = store.labels.labelled(campaign.test_keys(), campaign.theory())
     if not test:
@@ -114,7 +113,7 @@ def _prepare(campaign: CampaignState, name: str) -> tuple[Trainable, GateData]:
         )
         raise StoreError(msg)
     model = store.models.need(campaign.name, name)
-    backbone, parent = need_trainable(campaign.load(name)), campaign.load()
+    backbone, parent = campaign.load(name), campaign.load(None)
     if model.parent_sha not in {None, parent.sha256}:
         msg = (
             f"{name!r} was fine-tuned from a model of sha256 {model.parent_sha}, but "
