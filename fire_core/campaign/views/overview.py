@@ -83,11 +83,7 @@ def read_lines(store: Store, rows: Sequence[CampaignRow]) -> list[Line]:
     sizes: dict[str, dict[tuple[int, str], int]] = {}
     for size in store.selections.sizes():
         sizes.setdefault(size.campaign, {})[size.round, size.purpose] = size.size
-    decided = {
-        row.name
-        for row in rows
-        if store.evaluations.get(DECISION, row.name) is not None
-    }
+    decided = store.evaluations.campaigns(DECISION)
     pending = {
         row.campaign
         for row in store.approvals.list()
