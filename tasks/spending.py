@@ -119,15 +119,19 @@ def terms_of(row: ApprovalRow) -> Terms:
 
 def read_terms(ref: CampaignRef, round_: int, purpose: str) -> Terms:
     """Return how a request stands now."""
-    with open_campaign(ref) as (store, _):
-        row = store.get_approval(ref.name, round_, purpose)
+    row = read_approval(ref, round_, purpose)
     return Terms(ApprovalState.APPROVED, None, None) if row is None else terms_of(row)
+
+
+def read_approval(ref: CampaignRef, round_: int, purpose: str) -> ApprovalRow | None:
+    """Return a request as it is stored; None where nobody was asked."""
+    with open_campaign(ref) as (store, _):
+        return store.get_approval(ref.name, round_, purpose)
 
 
 def count_asked(ref: CampaignRef, round_: int, purpose: str) -> int:
     """Return how many structures a request is about."""
-    with open_campaign(ref) as (store, _):
-        row = store.get_approval(ref.name, round_, purpose)
+    row = read_approval(ref, round_, purpose)
     return 0 if row is None else row.n_asked
 
 
