@@ -13,7 +13,7 @@ from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 
 from dashboard.access.guard import need
 from dashboard.access.roles import Right, Visitor
-from dashboard.pages.campaigns import read_decision, read_lines
+from dashboard.pages.campaigns import ask_runs, read_decision, read_lines
 from dashboard.rendering import render
 from fire_core.config.campaign import STUDY_PREFIX
 from fire_core.errors import StoreError
@@ -86,7 +86,10 @@ def campaigns(
         for row in reversed(store.list_campaigns())
         if not row.name.startswith(STUDY_PREFIX)
     ]
-    return [asdict(line) for line in read_lines(store, rows[offset : offset + limit])]
+    return [
+        asdict(line)
+        for line in read_lines(store, rows[offset : offset + limit], ask_runs())
+    ]
 
 
 def campaign(request: Request, name: str) -> Json:
@@ -95,7 +98,7 @@ def campaign(request: Request, name: str) -> Json:
     row = store.get_campaign(name)
     if row is None:
         raise HTTPException(404, f"no campaign {name!r} in this store")
-    line = read_lines(store, [row])[0]
+    line = read_lines(store, [row], ask_runs())[0]
     return asdict(line) | {
         "decision": read_decision(store, name),
         "errors": read_judgements(store, name, line.round),

@@ -185,9 +185,9 @@ def _learning_curves(
 
 def _pca(store: Store, ref: CampaignRef, round_: int) -> PcaPoints | None:
     row = store.get_selection(ref.name, round_, SELECTED)
-    if row is None:
+    meta = {} if row is None else json.loads(row.meta_json)
+    if "map_blob" not in meta:  # nothing was chosen
         return None
-    meta = json.loads(row.meta_json)
     arrays = read_arrays(store, meta["map_blob"])
     ratio = [*meta["explained_variance"], 0.0, 0.0]
     return PcaPoints(

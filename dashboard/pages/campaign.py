@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from dashboard import figures
 from dashboard.access.guard import need
 from dashboard.access.roles import Right, Visitor
-from dashboard.pages.campaigns import read_decision, read_lines
+from dashboard.pages.campaigns import ask_runs, read_decision, read_lines
 from dashboard.prefect_api import find_runs
 from dashboard.rendering import render
 from fire_core.campaign import PRE_FINE_TUNED
@@ -70,7 +70,7 @@ def show(request: Request, visitor: Seeing, name: str) -> Response:
     store: Store = request.app.state.store()
     row = need_campaign(store, name)
     config = read_config(row)
-    line = read_lines(store, [row])[0]
+    line = read_lines(store, [row], ask_runs())[0]
     api = os.environ.get("PREFECT_API_URL", "")
     usage = store.get_usage(name)
     judged = results.read_judgements(store, name, line.round)

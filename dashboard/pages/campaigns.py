@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -10,8 +11,9 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from dashboard.access.guard import need
 from dashboard.access.roles import Right, Visitor
+from dashboard.prefect_api import ENDED_BADLY, latest_campaign_runs
 from dashboard.rendering import render
-from fire_core.campaign import DECISION, PERTURB, SELECTED, TEST
+from fire_core.campaign import DECISION, FIRE, PERTURB, SELECTED, TEST
 from fire_core.config.campaign import STUDY_PREFIX
 from fire_core.records import LabelState
 from fire_core.storage.approvals import ApprovalState
@@ -19,12 +21,15 @@ from fire_core.storage.approvals import ApprovalState
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from dashboard.prefect_api import Run
     from fire_core.storage.browsing.campaigns import RunningStep
     from fire_core.storage.campaigns import CampaignRow
     from fire_core.storage.store import Store
 
 router = APIRouter()
 PAGE: Final = 50
+MOST_SAID: Final = 300
+"""Characters of an error that are shown."""
 PAID: Final = (PERTURB, SELECTED, TEST)
 """Choices whose structures are labelled."""
 
@@ -72,7 +77,7 @@ def show(
         request,
         "campaigns",
         visitor=visitor,
-        lines=read_lines(store, rows[first : first + PAGE]),
+        lines=read_lines(store, rows[first : first + PAGE], ask_runs()),
         page=page,
         more=len(rows) > first + PAGE,
         total=len(rows),
@@ -81,7 +86,15 @@ def show(
     )
 
 
-def read_lines(store: Store, rows: Sequence[CampaignRow]) -> list[Line]:
+def ask_runs() -> dict[str, Run]:
+    """Return each campaign's last run; empty where no server is known or answers."""
+    api = os.environ.get("PREFECT_API_URL", "")
+    return latest_campaign_runs(api) if api else {}
+
+
+def read_lines(
+    store: Store, rows: Sequence[CampaignRow], runs: Mapping[str, Run]
+) -> list[Line]:
     """Return the campaigns of a page, in a number of queries that does not grow."""
     usage, models = store.usage_totals(), store.model_states()
     running = {step.campaign: step for step in store.running_steps()}
@@ -101,8 +114,9 @@ def read_lines(store: Store, rows: Sequence[CampaignRow]) -> list[Line]:
         progress = tell_progress(
             running.get(row.name),
             is_pending=row.name in pending,
-            is_decided=DECISION in evaluated.get(row.name, set()),
+            is_over=_is_over(evaluated.get(row.name, set())),
             chosen=chosen,
+            run=runs.get(row.name),
         )
         lines.append(
             Line(
@@ -125,21 +139,53 @@ def tell_progress(
     step: RunningStep | None,
     *,
     is_pending: bool,
-    is_decided: bool,
+    is_over: bool,
     chosen: Mapping[tuple[int, str], int],
+    run: Run | None = None,
 ) -> Progress:
-    """Say where a campaign stands."""
+    """Say where a campaign stands: what its run says, where there is one.
+
+    Parameters
+    ----------
+    step
+        The step of it that somebody holds, or has left.
+    is_pending
+        Whether its labels wait for approval.
+    is_over
+        Whether the rounds have ended and the last model is judged.
+    chosen
+        Sizes of its choices.
+    run
+        Its last run; None where no server knows one.
+    """
+    is_held = step is not None and step.late_s <= 0
+    if run is not None and run.kind in ENDED_BADLY and not is_held:
+        why = f": {run.message[:MOST_SAID]}" if run.message else ""
+        return Progress(run.kind, f"its last run {run.kind}{why}")
     if is_pending:
         return Progress("approval", "waits for somebody to approve its labels")
-    if step is not None and step.late_s <= 0:
+    if step is not None and is_held:
         return Progress("running", f"{step.step} on {step.owner}")
-    if is_decided:
+    if run is not None and not run.is_over:
+        return Progress(run.kind, f"its run is {run.state}, between two steps")
+    if is_over:
         return Progress("finished", "came to its end")
+    return _stopped(step, has_begun=bool(chosen))
+
+
+def _stopped(step: RunningStep | None, *, has_begun: bool) -> Progress:
+    """Say where a campaign stands that nobody works on, and that is not finished."""
     if step is not None:
         return Progress("gone", f"{step.step} was left by {step.owner}")
-    if not chosen:
+    if not has_begun:
         return Progress("new", "has not begun")
     return Progress("waiting", "no step of it is held; between steps, or stopped")
+
+
+def _is_over(measured: set[tuple[str, str]]) -> bool:
+    """Say whether the rounds have ended and the test set has judged the last model."""
+    judged = any(model == FIRE and data.startswith(TEST) for model, data in measured)
+    return judged and DECISION in measured
 
 
 def read_decision(store: Store, name: str) -> str:

@@ -14,7 +14,12 @@ from typer.testing import CliRunner
 
 from cli.main import app
 from cli.service.watch import look
-from dashboard.prefect_api import ask_prefect, find_runs
+from dashboard.prefect_api import (
+    PREFECT_SAYS,
+    ask_prefect,
+    find_runs,
+    latest_campaign_runs,
+)
 from fire_core.config.campaign import CampaignConfig
 from fire_core.config.environment import BLOBS, DATABASE
 from fire_core.config.load import config_to_json
@@ -270,17 +275,22 @@ def test_the_dashboard_finds_a_campaigns_runs_and_the_pools(
     client: SyncPrefectClient,
 ) -> None:
     from prefect.client.schemas.actions import WorkPoolCreate
+    from prefect.states import Failed
 
     api = str(client.api_url)
     run = suspend(client, "shown", "approve-selected-1")
     (found,) = find_runs(api, "campaign:shown")
     assert found.path == f"/runs/flow-run/{run}"
-    assert found.state == "suspended"
+    assert (found.state, found.kind, found.is_over) == ("suspended", "paused", False)
+    assert latest_campaign_runs(api)["shown"] == found
+    client.set_flow_run_state(run, Failed(message=f"{PREFECT_SAYS}no figure"))
+    last = latest_campaign_runs(api)["shown"]
+    assert (last.kind, last.message, last.is_over) == ("failed", "no figure", True)
     pool = WorkPoolCreate(name="cpu-pool", type="process", concurrency_limit=3)
     client.create_work_pool(pool, overwrite=True)
     said = ask_prefect(api)
     assert said.problem == ""
-    assert said.runs["paused"] >= 1
+    assert said.runs["failed"] >= 1
     assert [(p.name, p.limit, list(p.workers)) for p in said.pools] == [
         ("cpu-pool", 3, [])
     ]
@@ -289,3 +299,4 @@ def test_the_dashboard_finds_a_campaigns_runs_and_the_pools(
 def test_a_server_that_is_away_is_told() -> None:
     assert "Connect" in ask_prefect("http://127.0.0.1:9/api").problem
     assert find_runs("http://127.0.0.1:9/api", "campaign:salt") == []
+    assert latest_campaign_runs("http://127.0.0.1:9/api") == {}
