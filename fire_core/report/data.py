@@ -98,7 +98,7 @@ class PcaPoints:
     @property
     def is_plane(self) -> bool:
         """Whether there is a second component."""
-        return self.scores.shape[1] > 1
+        return bool(self.scores.shape[1] > 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
