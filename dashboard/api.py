@@ -13,11 +13,13 @@ from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 
 from dashboard.access.guard import need
 from dashboard.access.roles import Right, Visitor
-from dashboard.pages.campaigns import ask_runs, read_decision, read_lines
+from dashboard.prefect_api import last_campaign_runs, prefect_address
 from dashboard.rendering import render
+from fire_core.campaign.choices import choice_to_dict, read_choice
+from fire_core.campaign.views.overview import read_decision, read_lines
+from fire_core.campaign.views.results import read_judgements
 from fire_core.config.campaign import STUDY_PREFIX
 from fire_core.errors import StoreError
-from fire_core.reading.results import read_judgements
 from fire_core.records import LabelState
 from fire_core.storage.browsing.structures import StructureFilter
 
@@ -86,10 +88,9 @@ def campaigns(
         for row in reversed(store.list_campaigns())
         if not row.name.startswith(STUDY_PREFIX)
     ]
-    return [
-        asdict(line)
-        for line in read_lines(store, rows[offset : offset + limit], ask_runs())
-    ]
+    runs = last_campaign_runs(prefect_address())
+    lines = read_lines(store, rows[offset : offset + limit], runs)
+    return [asdict(line) for line in lines]
 
 
 def campaign(request: Request, name: str) -> Json:
@@ -98,10 +99,13 @@ def campaign(request: Request, name: str) -> Json:
     row = store.get_campaign(name)
     if row is None:
         raise HTTPException(404, f"no campaign {name!r} in this store")
-    line = read_lines(store, [row], ask_runs())[0]
+    line = read_lines(store, [row], last_campaign_runs(prefect_address()))[0]
     return asdict(line) | {
         "decision": read_decision(store, name),
-        "errors": read_judgements(store, name, line.round),
+        "errors": {
+            kind: asdict(found)
+            for kind, found in read_judgements(store, name, line.round).items()
+        },
         "usage": [asdict(used) for used in store.get_usage(name)],
         "choices": [asdict(c) for c in store.choice_sizes() if c.campaign == name],
         "config": json.loads(row.config_json),
@@ -110,12 +114,14 @@ def campaign(request: Request, name: str) -> Json:
 
 def picks(request: Request, name: str, number: int) -> Json:
     """Return the structures that a round chose, in order, and why each was."""
-    row = _store(request).get_selection(name, number, "selected")
-    if row is None:
+    found = read_choice(_store(request), name, number)
+    if found is None:
         raise HTTPException(404, f"{name!r} has chosen nothing in round {number}")
-    meta = json.loads(row.meta_json)
-    why = meta.get("explanation") or {}
-    return {"method": row.method, "keys": row.keys, "picks": why.get("picks", [])}
+    return {
+        "method": found.method,
+        "keys": [pick.key for pick in found.picks],
+        "picks": choice_to_dict(found)["picks"] if found.is_explained else [],
+    }
 
 
 def _wanted(

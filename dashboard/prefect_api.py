@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
+from fire_core.campaign.views.overview import LastRun
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PATIENCE_S: Final = 3.0
 CAMPAIGN_FLOW: Final = "fire-campaign"
-ENDED_BADLY: Final = ("failed", "crashed", "cancelled")
 PREFECT_SAYS: Final = "Flow run encountered an exception: "
 STATES: Final = ("RUNNING", "PENDING", "SCHEDULED", "PAUSED", "FAILED", "CRASHED")
 
@@ -69,10 +70,10 @@ class Run:
     kind: str = ""
     message: str = ""
 
-    @property
-    def is_over(self) -> bool:
-        """Whether it will do nothing more."""
-        return self.kind in {"completed", *ENDED_BADLY}
+
+def prefect_address() -> str:
+    """Return the address of the server's API; empty where none is known."""
+    return os.environ.get("PREFECT_API_URL", "")
 
 
 def find_runs(api: str, tag: str, most: int = 20) -> list[Run]:
@@ -80,14 +81,16 @@ def find_runs(api: str, tag: str, most: int = 20) -> list[Run]:
     return _find(api, {"flow_runs": {"tags": {"all_": [tag]}}, "limit": most})
 
 
-def latest_campaign_runs(api: str) -> dict[str, Run]:
+def last_campaign_runs(api: str) -> dict[str, LastRun]:
     """Return the last run of each campaign that the server still knows.
 
     A campaign's run bears its name, on pools and where somebody started it by hand.
+    Nothing where no server is known (`api` is empty) or it does not answer.
     """
-    runs: dict[str, Run] = {}
-    for run in _find(api, {"flows": {"name": {"any_": [CAMPAIGN_FLOW]}}}):
-        runs.setdefault(run.name, run)
+    runs: dict[str, LastRun] = {}
+    if api:
+        for run in _find(api, {"flows": {"name": {"any_": [CAMPAIGN_FLOW]}}}):
+            runs.setdefault(run.name, LastRun(run.kind, run.state, run.message))
     return runs
 
 

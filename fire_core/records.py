@@ -8,12 +8,12 @@ the field's name says otherwise; stress is in eV/Å³ in ASE's sign and Voigt or
 
 from __future__ import annotations
 
+from collections.abc import Mapping  # noqa: TC003 - codecs read annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     import numpy as np

@@ -14,14 +14,19 @@ from prefect.input import RunInput
 from prefect.runtime import flow_run
 from pydantic import Field
 
+from fire_core.campaign.spending import (
+    count_asked,
+    decide_labels,
+    read_decision,
+    read_terms,
+)
 from fire_core.records import Decided
 from flows.dispatch import on_pools
-from tasks.runs import approval_key, resume_decided_run
-from tasks.spending import count_asked, decide_labels, read_approval, read_terms
+from flows.runs import approval_key, resume_decided_run
 
 if TYPE_CHECKING:
-    from tasks.context import CampaignRef
-    from tasks.spending import Terms
+    from fire_core.campaign.campaign import Campaign
+    from fire_core.campaign.spending import Terms
 
 POLL_S: Final = 2.0
 
@@ -50,7 +55,7 @@ def approval_form(n_asked: int, text: str) -> type[RunInput]:
     return ApproveLabels
 
 
-def wait_for_approval(ref: CampaignRef, round_: int, purpose: str) -> Terms:
+def wait_for_approval(campaign: Campaign, round_: int, purpose: str) -> Terms:
     """Return what was decided.
 
     On a pool the run is suspended, which frees its process, and starts from the top
@@ -58,26 +63,27 @@ def wait_for_approval(ref: CampaignRef, round_: int, purpose: str) -> Terms:
     are not run again. Elsewhere the store is looked at until there is a decision.
     """
     if on_pools():
-        return _suspend(ref, round_, purpose)
+        return _suspend(campaign, round_, purpose)
     get_run_logger().warning(
-        "waiting for approval: `fire campaign approve %s` in another terminal", ref.name
+        "waiting for approval: `fire campaign approve %s` in another terminal",
+        campaign.name,
     )
-    while (terms := read_terms(ref, round_, purpose)).state == "pending":
+    while (terms := read_terms(campaign, round_, purpose)).state == "pending":
         time.sleep(POLL_S)
     return terms
 
 
-def _suspend(ref: CampaignRef, round_: int, purpose: str) -> Terms:
+def _suspend(campaign: Campaign, round_: int, purpose: str) -> Terms:
     """Suspend this run until the labels are decided.
 
     Whoever decides writes to the store first and then looks for a suspended run; here
     the run is suspended first and then the store is looked at. So one of the two sees
     the other, however close they are.
     """
-    n_asked = count_asked(ref, round_, purpose)
+    n_asked = count_asked(campaign, round_, purpose)
     text = (
         f"{n_asked} labels of {purpose}, round {round_}; what they cost is in the "
-        f"artifact approval-{ref.name}."
+        f"artifact approval-{campaign.name}."
     )
     try:
         given: Any = suspend_flow_run(
@@ -86,19 +92,19 @@ def _suspend(ref: CampaignRef, round_: int, purpose: str) -> Terms:
             key=approval_key(round_, purpose),
         )
     except Pause:
-        _resume_if_decided(ref, round_, purpose)
+        _resume_if_decided(campaign, round_, purpose)
         raise
     word = Decided(given.labels, given.who, given.reason)
-    return decide_labels(ref, round_, purpose, word)
+    return decide_labels(campaign, round_, purpose, word)
 
 
-def _resume_if_decided(ref: CampaignRef, round_: int, purpose: str) -> None:
+def _resume_if_decided(campaign: Campaign, round_: int, purpose: str) -> None:
     """Schedule this suspended run again when its labels were decided meanwhile."""
-    row = read_approval(ref, round_, purpose)
-    if row is None or row.state == "pending" or flow_run.id is None:
+    decided = read_decision(campaign, round_, purpose)
+    if decided is None or flow_run.id is None:
         return
     try:
         with get_client(sync_client=True) as client:
-            resume_decided_run(client, UUID(flow_run.id), row)
+            resume_decided_run(client, UUID(flow_run.id), decided)
     except httpx.HTTPError as error:
         get_run_logger().warning("left suspended for `fire watch`: %r", error)

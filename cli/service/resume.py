@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Final
 import httpx
 from prefect.client.schemas.objects import StateType
 
+from fire_core.campaign.spending import decided_of
 from fire_core.config.environment import default_blobs, default_database
 from fire_core.errors import FireError
 from fire_core.storage.approvals import ApprovalState
 from fire_core.storage.store import Store
-from tasks.runs import ALIVE, approval_key, find_runs, resume_decided_run
+from flows.runs import ALIVE, approval_key, find_runs, resume_decided_run
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 TAG: Final = "fire-campaign"
 OF_CAMPAIGN: Final = "campaign:"
 KEY: Final = re.compile(r"approve-(.+)-(\d+)")
-"""Key of a suspension: purpose and round; see `tasks.runs.approval_key`."""
+"""Key of a suspension: purpose and round; see `flows.runs.approval_key`."""
 
 
 class Outcome(StrEnum):
@@ -53,7 +54,7 @@ def resume_campaign(client: SyncPrefectClient, row: ApprovalRow) -> Outcome:
     for run in runs:
         if pause_key(run) != key:
             continue
-        refusal = resume_decided_run(client, run.id, row)
+        refusal = resume_decided_run(client, run.id, decided_of(row))
         if refusal is None:
             outcome = Outcome.RESUMED
         elif pause_key(client.read_flow_run(run.id)) == key:
@@ -82,13 +83,13 @@ def resume_decided(client: SyncPrefectClient) -> list[str]:
         with Store.open(default_database(), default_blobs()) as store:
             waiting = [(run, find_decision(store, run)) for run in runs]
     except FireError as error:
-        return [f"the store is away, suspended campaigns stay so: {error}"]
+        return [f"the store does not answer, campaigns stay suspended: {error}"]
     lines = []
     for run, row in waiting:
         if row is None:
             continue
         try:
-            refusal = resume_decided_run(client, run.id, row)
+            refusal = resume_decided_run(client, run.id, decided_of(row))
         except httpx.HTTPStatusError as error:
             refusal = str(error)
         if refusal is not None:

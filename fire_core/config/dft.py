@@ -39,7 +39,8 @@ class DftTheory(Part):
     Monkhorst–Pack mesh."""
     electronic_temperature: NonNegative = 580.0
     """Fermi–Dirac smearing, K; 580 K are 0.05 eV. 0 fixes the occupations, for
-    insulators only. Energies are free energies, which the forces belong to."""
+    insulators only. Energies are the free energies of which the forces are
+    the derivatives."""
     spin_polarised: bool = False
     """Separate densities for the two spins."""
     initial_moments: dict[str, float] = Field(default_factory=dict)

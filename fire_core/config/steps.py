@@ -194,6 +194,7 @@ class StabilityConfig(Part):
     temperature: Positive = 600.0
     """Start, K."""
     steps: Count = 500
+    """MD steps of the run."""
     timestep: Timestep = 1.0
     """fs."""
     max_drift: Positive = 2.0

@@ -66,6 +66,9 @@ class Store(
         self.engine = engine
         self.blobs = blobs
         self.patience_s = patience_s
+        from fire_core.storage.evaluations import Evaluations
+
+        self.evaluations = Evaluations(self)
 
     @classmethod
     def open(

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from fire_core.backbones.registry import CHGNET, load_configured
+from fire_core.campaign.leases import LEASE_S, Lease, hold
+from fire_core.campaign.state import PATIENCE_S
 from fire_core.config.properties.request import PropertyRequest
 from fire_core.errors import StoreError
 from fire_core.storage.store import Store
-from tasks.context import PATIENCE_S, STEP_LEASE_S, Hold, keep_hold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,14 +56,14 @@ class Bench:
         self,
         store: Store,
         asked: PropertyAsked,
-        hold: Hold,
+        lease: Lease,
         say: Callable[[str], None],
     ) -> None:
         self.request = PropertyRequest.model_validate_json(asked.request_json)
         self.asked = asked
         self.say = say
         self._store = store
-        self.hold = hold
+        self.hold = lease
         shared = store.list_shared_parts(asked.work)
         self._parts = shared | store.list_parts(asked.key)
 
@@ -143,10 +144,10 @@ def open_bench(ref: PropertyRef, say: Callable[[str], None]) -> Iterator[Bench]:
         if row is None:
             msg = f"no measurement {ref.key} in {ref.db}; ask for it again"
             raise StoreError(msg)
-        hold = Hold(
+        lease = Lease(
             f"measurement {ref.name!r}",
-            lambda owner: store.hold_property(ref.key, owner, STEP_LEASE_S),
+            lambda owner: store.hold_property(ref.key, owner, LEASE_S),
             lambda owner: store.let_go_of_property(ref.key, owner),
         )
-        with keep_hold(hold, say):
-            yield Bench(store, row.asked, hold, say)
+        with hold(lease, say):
+            yield Bench(store, row.asked, lease, say)

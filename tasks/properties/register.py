@@ -12,6 +12,7 @@ from prefect import task
 
 from fire_core.backbones.base import refuse_unknown_elements
 from fire_core.backbones.registry import CHGNET, load_backbone, model_file
+from fire_core.campaign.state import PATIENCE_S
 from fire_core.config.properties.impedance import (
     ImpedanceConfig,
     TransportConductivity,
@@ -24,7 +25,6 @@ from fire_core.storage.properties import PropertyAsked
 from fire_core.storage.store import Store
 from fire_core.structures.crystals import build_bulk
 from fire_core.structures.interfaces import build_system
-from tasks.context import PATIENCE_S
 from tasks.properties.bench import PropertyRef, file_part
 
 if TYPE_CHECKING:

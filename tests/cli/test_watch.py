@@ -18,8 +18,9 @@ from dashboard.prefect_api import (
     PREFECT_SAYS,
     ask_prefect,
     find_runs,
-    latest_campaign_runs,
+    last_campaign_runs,
 )
+from fire_core.campaign.views.overview import LastRun
 from fire_core.config.campaign import CampaignConfig
 from fire_core.config.environment import BLOBS, DATABASE
 from fire_core.config.load import config_to_json
@@ -214,8 +215,9 @@ def test_a_run_suspended_after_the_decision_goes_on_by_itself(
     from prefect.exceptions import Pause
     from prefect.flow_engine import run_flow
 
+    from fire_core.campaign.reference import CampaignRef
     from flows import approval
-    from tasks.context import CampaignRef
+    from tasks.observer import observed
 
     name = moment.replace(" ", "-")
     config = CampaignConfig.model_validate(TINY | {"name": name})
@@ -228,7 +230,8 @@ def test_a_run_suspended_after_the_decision_goes_on_by_itself(
 
     @flow(name="fire-campaign")
     def campaign_run() -> None:
-        approval.wait_for_approval(ref, 1, "selected")
+        with observed(ref) as campaign:
+            approval.wait_for_approval(campaign, 1, "selected")
 
     suspend_now, make_form = approval.suspend_flow_run, approval.approval_form
 
@@ -267,7 +270,7 @@ def test_a_database_that_is_away_does_not_end_it(
     monkeypatch.setenv(DATABASE, nowhere)
     done = CliRunner().invoke(app, ["watch", "--once"])
     assert done.exit_code == 0, done.output
-    assert "the store is away, suspended campaigns stay so" in done.output
+    assert "the store does not answer, campaigns stay suspended" in done.output
     assert kind(client, run) == "PAUSED"
 
 
@@ -281,10 +284,10 @@ def test_the_dashboard_finds_a_campaigns_runs_and_the_pools(
     run = suspend(client, "shown", "approve-selected-1")
     (found,) = find_runs(api, "campaign:shown")
     assert found.path == f"/runs/flow-run/{run}"
-    assert (found.state, found.kind, found.is_over) == ("suspended", "paused", False)
-    assert latest_campaign_runs(api)["shown"] == found
+    assert (found.state, found.kind) == ("suspended", "paused")
+    assert last_campaign_runs(api)["shown"] == LastRun("paused", "suspended")
     client.set_flow_run_state(run, Failed(message=f"{PREFECT_SAYS}no figure"))
-    last = latest_campaign_runs(api)["shown"]
+    last = last_campaign_runs(api)["shown"]
     assert (last.kind, last.message, last.is_over) == ("failed", "no figure", True)
     pool = WorkPoolCreate(name="cpu-pool", type="process", concurrency_limit=3)
     client.create_work_pool(pool, overwrite=True)
@@ -299,4 +302,4 @@ def test_the_dashboard_finds_a_campaigns_runs_and_the_pools(
 def test_a_server_that_is_away_is_told() -> None:
     assert "Connect" in ask_prefect("http://127.0.0.1:9/api").problem
     assert find_runs("http://127.0.0.1:9/api", "campaign:salt") == []
-    assert latest_campaign_runs("http://127.0.0.1:9/api") == {}
+    assert last_campaign_runs("http://127.0.0.1:9/api") == {}

@@ -36,8 +36,8 @@ WAIT_MS = 60_000
 
 def prepare(folder: Path, campaign: str) -> str:
     """Leave something to decide, to try again and to promote; return the theory."""
-    from tasks.context import CampaignRef
-    from tasks.gates import check_gates
+    from fire_core.campaign.campaign import Campaign
+    from fire_core.campaign.reference import CampaignRef
 
     url, blobs = f"sqlite:///{folder}/.fire/fire.db", f"{folder}/.fire/blobs"
     with Store.open(url, blobs) as store:
@@ -58,7 +58,8 @@ def prepare(folder: Path, campaign: str) -> str:
             store.fail_label(claim.label_id, "worker", failure, 1.0)
         store.ask_approval(campaign, 2, "selected", 6, '{"core_hours": 1.5}')
     ref = CampaignRef(name=campaign, db=url, blobs=blobs)
-    assert all(result.passed for result in check_gates.fn(ref, "fire"))
+    with Campaign.find(ref) as opened:
+        assert all(result.passed for result in opened.check_gates("fire"))
     people = People(folder / "people")
     people.put("olga", Role.OPERATOR, PASSWORD)
     people.put("vera", Role.VIEWER, PASSWORD)

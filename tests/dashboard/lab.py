@@ -6,7 +6,7 @@ import asyncio
 import io
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import unescape
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,10 @@ from dashboard.access.people import People
 from dashboard.access.roles import Role
 from dashboard.app import create_app
 from dashboard.settings import DashboardSettings
+from fire_core.campaign.kinds import JUDGEMENT, EnergyConservation, Judgement
 from fire_core.config.campaign import CampaignConfig
 from fire_core.records import (
+    ErrorSummary,
     Failure,
     FailureKind,
     Frame,
@@ -181,7 +183,7 @@ def _fill(store: Store, facts: dict[str, str]) -> None:
             store.save_epoch("salt", name, epoch, json.dumps(record), b"checkpoint")
     for kind, error in (("zero_shot", 600.0), ("fire", 100.0)):
         found = _judgement(store, error, rng)
-        store.save_evaluation("salt", kind, "test-1", json.dumps(found))
+        store.evaluations.save(JUDGEMENT, "salt", found, round_=1, subject=kind)
     store.add_usage("salt", 0, "label", wall_s=20.0, core_s=1800.0)
     store.add_usage("salt", 1, "train_fire", wall_s=60.0, core_s=1800.0, gpu_s=60.0)
     store.ask_approval("salt", 2, "selected", 96, json.dumps({"core_hours": 12.5}))
@@ -213,7 +215,7 @@ def _meta(store: Store) -> dict[str, Any]:
     }
 
 
-def _judgement(store: Store, error: float, rng: np.random.Generator) -> dict[str, Any]:
+def _judgement(store: Store, error: float, rng: np.random.Generator) -> Judgement:
     label = rng.normal(size=3 * 24)
     buffer = io.BytesIO()
     np.savez(
@@ -226,11 +228,19 @@ def _judgement(store: Store, error: float, rng: np.random.Generator) -> dict[str
         total_energies=np.zeros(5),
         temperatures=np.full(5, 300.0),
     )
-    numbers = {"energy_rmse": 5.0, "energy_mae": 4.0, "force_rmse": error}
-    numbers |= {"force_mae": 0.8 * error, "force_rmse_by_element": {"Li": error}}
-    return {
-        "test": numbers,
-        "forgetting": numbers | {"force_mae": 200.0},
-        "stability": {"drift_mev_per_atom_per_ps": 0.1, "completed": True},
-        "curves_blob": store.blobs.put_bytes(buffer.getvalue()),
-    }
+    test = ErrorSummary(
+        n_structures=3,
+        n_atoms=24,
+        energy_rmse=5.0,
+        energy_mae=4.0,
+        force_rmse=error,
+        force_mae=0.8 * error,
+        force_max=3 * error,
+        force_rmse_by_element={"Li": error},
+    )
+    return Judgement(
+        test,
+        replace(test, force_mae=200.0),
+        EnergyConservation(0.1, completed=True),
+        store.blobs.put_bytes(buffer.getvalue()),
+    )

@@ -11,9 +11,9 @@ import pytest
 
 from dashboard.access.roles import Role
 from dashboard.pages import campaigns
-from dashboard.pages.campaigns import tell_progress
-from dashboard.prefect_api import Run
-from fire_core.campaign import DECISION
+from fire_core.campaign.kinds import DECISION, JUDGEMENT
+from fire_core.campaign.policy import Action, Decision
+from fire_core.campaign.views.overview import LastRun, describe_progress
 from fire_core.storage.browsing.campaigns import RunningStep
 from fire_core.storage.campaigns import SelectionRow
 from tests.dashboard.lab import EVIL, Browser, Lab, build, enter, words
@@ -21,7 +21,7 @@ from tests.dashboard.lab import EVIL, Browser, Lab, build, enter, words
 if TYPE_CHECKING:
     from pathlib import Path
 
-END = '{"action": "stop", "reason": "no label"}'
+END = Decision(Action.STOP, "no label")
 
 
 def test_the_list_says_where_each_campaign_stands(viewer: Browser) -> None:
@@ -31,8 +31,8 @@ def test_the_list_says_where_each_campaign_stands(viewer: Browser) -> None:
     assert "study-hidden" not in text
 
 
-def run_in(kind: str, message: str = "") -> Run:
-    return Run("salt", kind, "/runs/1", "", kind, message)
+def run_in(kind: str, message: str = "") -> LastRun:
+    return LastRun(kind, kind, message)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_a_campaign_is_in_one_state(
     word: str,
 ) -> None:
     step = None if late is None else RunningStep("salt", "train", "host", late)
-    found = tell_progress(
+    found = describe_progress(
         step,
         is_pending=pending,
         is_over=over,
@@ -83,17 +83,21 @@ def test_a_campaign_whose_run_failed_is_not_finished(
     viewer = enter(lab, Role.VIEWER)
     with lab.store() as store:
         store.open_campaign("ended", "{}")
-        store.save_evaluation("ended", *DECISION, END)
-        store.save_evaluation("ended", "fire", "test-1", "{}")
+        found = store.evaluations.list(JUDGEMENT, "salt")
+        judged = next(row for row in found if row.subject == "fire")
+        store.evaluations.save(DECISION, "ended", END)
+        store.evaluations.save(
+            JUDGEMENT, "ended", judged.value, round_=1, subject="fire"
+        )
     assert "finished came to its end" in words(viewer.get("/"))
     asked: list[str] = []
 
-    def answer(api: str) -> dict[str, Run]:
+    def answer(api: str) -> dict[str, LastRun]:
         asked.append(api)
         return {"ended": run_in("failed", "TypeError: scatter() missing 'y'")}
 
     monkeypatch.setenv("PREFECT_API_URL", "http://prefect:4200/api")
-    monkeypatch.setattr(campaigns, "latest_campaign_runs", answer)
+    monkeypatch.setattr(campaigns, "last_campaign_runs", answer)
     told = "its last run failed: TypeError: scatter() missing 'y'"
     assert f"failed {told}" in words(viewer.get("/"))
     assert asked == ["http://prefect:4200/api"]
@@ -107,7 +111,7 @@ def test_rounds_that_ended_without_a_judged_model_are_no_finished_campaign(
     with lab.store() as store:
         store.open_campaign("unjudged", "{}")
         store.save_selection("unjudged", 0, "start", SelectionRow("build", start))
-        store.save_evaluation("unjudged", *DECISION, END)
+        store.evaluations.save(DECISION, "unjudged", END)
     page = words(viewer.get("/campaigns/unjudged"))
     assert "unjudged waiting No step of it is held" in page
     assert "The rounds ended, stop: no label" in page

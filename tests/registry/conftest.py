@@ -16,12 +16,14 @@ from ase.io import write
 from fire_core.backbones.assets import bundled_model, load_replay
 from fire_core.backbones.mace import MaceBackbone, read_model
 from fire_core.backbones.registry import load_backbone
+from fire_core.campaign.labels import register_theory
+from fire_core.campaign.names import PERTURB
+from fire_core.campaign.reference import CampaignRef
+from fire_core.campaign.state import CampaignState
 from fire_core.config.campaign import CampaignConfig
 from fire_core.config.load import config_to_json
 from fire_core.storage.campaigns import SelectionRow
 from fire_core.storage.store import Store
-from tasks.context import CampaignRef
-from tasks.label import theory_fingerprint
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,7 +83,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         frame.positions += rng.normal(0, 0.05, frame.positions.shape)
     with Store.open(ref.db, ref.blobs) as store:
         store.open_campaign(NAME, config_to_json(config))
-        theory = theory_fingerprint(store, config)
+        theory = register_theory(CampaignState(store, config, ref), PERTURB)
         for round_, purpose, chosen in ((0, "start", [start]), (1, "test", frames)):
             keys = store.add_structures(chosen, source="test")
             row = SelectionRow("by hand", keys, [], '{"regions": null}')

@@ -16,7 +16,7 @@ from fire_core.records import Gate
 if TYPE_CHECKING:
     from click.testing import Result
 
-    from tasks.context import CampaignRef
+    from fire_core.campaign.reference import CampaignRef
 
 
 def fire(ref: CampaignRef, *words: str) -> Result:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fire_core.campaign.choices import _pack_map
 from fire_core.records import Pick
 from fire_core.report import campaign_report, figures
 from fire_core.report.campaign_report import write_report
@@ -20,7 +21,6 @@ from fire_core.report.study_report import StudyReport, write_study
 from fire_core.selection.reduce import fit_pca
 from fire_core.storage.runs import FrameRow
 from fire_core.study.results import aggregate
-from tasks.select import _map_bytes
 from tests.report.test_campaign_report import Page
 from tests.report.test_study_report import BASELINE, CELL
 
@@ -170,7 +170,7 @@ def test_the_map_of_a_plain_crystal_is_kept_and_drawn(tmp_path):
     scores = pca.project(features)
     assert scores.shape == (20, 1)
     rows = [FrameRow(f"{i:02}", 0, 300.0, i, -1.0, 0) for i in range(20)]
-    kept = np.load(io.BytesIO(_map_bytes(scores, rows, [Pick(3, 0, 0, 20, 0.1)])))
+    kept = np.load(io.BytesIO(_pack_map(scores, rows, [Pick(3, 0, 0, 20, 0.1)])))
     points = PcaPoints(
         kept["coordinates"].astype(float),
         kept["temperatures"],

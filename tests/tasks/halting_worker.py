@@ -1,9 +1,9 @@
 """The labelling process, which halts before each label until a test lets it go on.
 
 Started as ``python -m tests.tasks.halting_worker FOLDER SECONDS ...``, the rest being
-the options of `tasks.label_worker`. Before its n-th label it writes `FOLDER/label-n`
-and waits for `FOLDER/label-n-go`. SECONDS is the work that it claims at once, so that
-how many labels it holds does not depend on how long one takes.
+the options of `fire_core.campaign.label_worker`. Before its n-th label it writes
+`FOLDER/label-n` and waits for `FOLDER/label-n-go`. SECONDS is the work that it claims
+at once, so that how many labels it holds does not depend on how long one takes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tasks import label_worker
+from fire_core.campaign import label_worker
 from tests.events import halt
 
 
@@ -26,7 +26,7 @@ def main() -> int:
         return compute(*given, **options)
 
     setattr(label_worker, "run_label", halt_and_compute)  # noqa: B010 - not mypy's
-    setattr(label_worker, "BITE_S", seconds)  # noqa: B010
+    setattr(label_worker, "CLAIM_S", seconds)  # noqa: B010
     return label_worker.main()
 
 

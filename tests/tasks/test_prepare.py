@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from ase.build import bulk
 
+from fire_core.campaign.perturbing import refuse_unknown_elements
 from fire_core.config.campaign import CampaignConfig
 from fire_core.errors import UnknownElementError
-from tasks.prepare import refuse_unknown_elements
 
 BASE = {"name": "x", "system": {"kind": "file", "path": "x.xyz"}}
 
