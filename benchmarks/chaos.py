@@ -204,16 +204,16 @@ def _judge(
     found = Counter(key for log in logs for key in DONE.findall(log.read_text()))
     alone = run_alone(folder / name, config)
     with Store.open(service.db, service.blobs) as store, alone as other:
-        theory = store.list_theories()[0][0]
-        rows = store.label_rows(theory, _chosen(store, name))
+        theory = store.theories.list()[0][0]
+        rows = store.labels.rows(theory, _chosen(store, name))
         outcome.labels += len(rows)
         outcome.executions += sum(found.values())
         outcome.lost += [r.key for r in rows if r.state is not LabelState.DONE]
         outcome.twice += [key for key, number in found.items() if number > 1]
         outcome.lost += [r.key for r in rows if r.key[:12] not in found]
         for round_, purpose in ((0, "perturb"), (1, "selected")):
-            one = store.get_selection(name, round_, purpose)
-            two = other.get_selection(name, round_, purpose)
+            one = store.selections.get(name, round_, purpose)
+            two = other.selections.get(name, round_, purpose)
             if one is None or two is None or one.keys != two.keys:
                 outcome.different.append(f"{name}: other structures in {purpose}")
         outcome.different += _other_errors(store, other, name)
@@ -222,7 +222,7 @@ def _judge(
 def _chosen(store: Store, name: str) -> list[str]:
     keys: list[str] = []
     for round_, purpose in ((0, "perturb"), (1, "selected"), (1, "test")):
-        row = store.get_selection(name, round_, purpose)
+        row = store.selections.get(name, round_, purpose)
         keys += [] if row is None else row.keys
     return list(dict.fromkeys(keys))
 

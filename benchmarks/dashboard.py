@@ -109,7 +109,7 @@ def measure(url: str, folder: Path, structures: int, times: int) -> dict[str, An
     with Store.open(url, folder / "blobs") as store:
         is_large = store.engine.dialect.name == "postgresql"
         grow(store, filled, structures, by_copy=is_large)
-        counts = store.label_counts()
+        counts = store.labels.counts()
     with serving(url, folder) as address:
         pages = time_pages(address, filled, times)
     return {

@@ -77,16 +77,16 @@ def list_campaigns(
     """List campaigns: their round, labels, models and cost."""
     with Store.open(db, blobs) as store:
         found = {
-            c.name: [m.name for m in store.list_models(c.name)]
-            for c in store.list_campaigns()
+            c.name: [m.name for m in store.models.list(c.name)]
+            for c in store.campaigns.list()
             if not c.name.startswith(STUDY_PREFIX)
         }
         rounds = dict.fromkeys(found, 0)
-        for size in store.choice_sizes():
+        for size in store.selections.sizes():
             if size.campaign in rounds:
                 rounds[size.campaign] = max(rounds[size.campaign], size.round)
-        labels = {name: len(store.label_history(name)) for name in found}
-        spent = store.usage_totals()
+        labels = {name: len(store.labels.history(name)) for name in found}
+        spent = store.usage.totals()
     if as_json:
         typer.echo(json.dumps(found))
         return

@@ -70,7 +70,9 @@ def _given(store: Store, theory: str, code: str) -> Given:
     if found:
         return Given(only_theory(found, theory).fingerprint)
     level = Theory(code, "imported", json.dumps({"name": theory}))
-    store.add_theory(level.fingerprint, level.code, level.version, level.settings_json)
+    store.theories.add(
+        level.fingerprint, level.code, level.version, level.settings_json
+    )
     return Given(level.fingerprint)
 
 

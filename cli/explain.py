@@ -70,7 +70,7 @@ def _read(
 ) -> tuple[int, RoundChoice]:
     """Return the round and what is known of its choice."""
     with Store.open(db, blobs) as store:
-        if store.get_campaign(name) is None:
+        if store.campaigns.get(name) is None:
             msg = f"no campaign {name!r} in {db}; see `fire campaign list`"
             raise StoreError(msg)
         number = round_ or last_choice(store, name) or 1

@@ -60,7 +60,7 @@ def list_models(
 ) -> None:
     """List models with their states and files."""
     with Store.open(db, blobs) as store:
-        known = [c.name for c in store.list_campaigns()]
+        known = [c.name for c in store.campaigns.list()]
         if campaign is not None and campaign not in known:
             msg = f"no campaign {campaign!r} in {db}; there: {', '.join(known) or '-'}"
             raise StoreError(msg)
@@ -73,7 +73,7 @@ def list_models(
                 "sha256": model.blob_sha,
             }
             for name in ([campaign] if campaign else known)
-            for model in store.list_models(name)
+            for model in store.models.list(name)
         ]
     if as_json:
         typer.echo(json.dumps(rows))
@@ -94,9 +94,9 @@ def show(
 ) -> None:
     """Show a model: its file, how it was trained, its gates and its history."""
     with _open(campaign, db, blobs) as opened:
-        model = opened.store.need_model(campaign, name)
+        model = opened.store.models.need(campaign, name)
         path = opened.model_file(name)
-        promotions = opened.store.list_promotions(campaign)
+        promotions = opened.store.models.promotions(campaign)
         history = [row for row in promotions if row.model == name]
         gates = opened.known_gates(name)
     if as_json:
@@ -188,7 +188,7 @@ def rollback(
     """Put the previous production model back and retire the present one."""
     signed = Signature(getpass.getuser(), reason)
     with _open(campaign, db, blobs) as opened:
-        name = opened.store.rollback_model(campaign, signed=signed)
+        name = opened.store.models.rollback(campaign, signed=signed)
         path = opened.model_file(name)
     if as_json:
         facts = {"model": name, "state": "production", "path": str(path)}

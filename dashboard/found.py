@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def need_campaign(store: Store, name: str) -> CampaignRow:
     """Return a campaign, or answer that there is none."""
-    row = store.get_campaign(name)
+    row = store.campaigns.get(name)
     if row is None:
         raise HTTPException(
             status.HTTP_404_NOT_FOUND, f"no campaign {name!r} in this store"

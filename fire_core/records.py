@@ -8,10 +8,10 @@ the field's name says otherwise; stress is in eV/Å³ in ASE's sign and Voigt or
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003 - codecs read annotations
+from collections.abc import Mapping  # noqa: TC003 - of records that JSON is read into
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NewType
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     import numpy as np
     from ase import Atoms
     from numpy.typing import NDArray
+
+
+StructureKey = NewType("StructureKey", str)
+"""Content key of a structure; see `structures.content.structure_key`."""
+TheoryId = NewType("TheoryId", str)
+"""Fingerprint of a theory level: of all that changes a label."""
+ModelHash = NewType("ModelHash", str)
+"""sha256 of a model's file."""
 
 
 class LabelState(StrEnum):

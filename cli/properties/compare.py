@@ -44,7 +44,7 @@ def compare(  # noqa: PLR0913, PLR0917 - options of a table and of a figure
 ) -> None:
     """Hold finished measurements against each other and published numbers."""
     with Store.open(db, blobs) as store:
-        rows = [store.need_property(name) for name in names]
+        rows = [store.properties.need(name) for name in names]
     more = () if obelix is None else read_obelix(obelix)
     measured = label_measurements(rows)
     found = compare_measured(measured, more=more, names=value or (), against=against)

@@ -52,7 +52,7 @@ def list_properties(
 ) -> None:
     """List measurements, the newest first."""
     with Store.open(db, blobs) as store:
-        rows = store.list_properties(kind=kind)
+        rows = store.properties.list(kind=kind)
     if as_json:
         typer.echo(json.dumps([row_facts(row) for row in rows]))
         return
@@ -83,7 +83,7 @@ def show(
 ) -> None:
     """Show what a measurement gave; draw its figures again."""
     with Store.open(db, blobs) as store:
-        row = store.need_property(name)
+        row = store.properties.need(name)
     if folder is not None:
         from tasks.properties.measure import write_property
 

@@ -119,7 +119,7 @@ def trajectory(  # noqa: PLR0913, PLR0917 - options of one command
     name = name or _make_name("trajectory", *files)
     with Store.open(db, blobs) as store:
         key = analyse_trajectories(store, given, settings, name=name, theory=theory)
-        row = store.need_property(key)
+        row = store.properties.need(key)
     folder = results or Path(results_folder(name))
     write_property(row, folder)
     show_row(row, as_json=as_json)

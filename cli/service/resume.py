@@ -106,5 +106,5 @@ def find_decision(store: Store, run: FlowRun) -> ApprovalRow | None:
     found = KEY.fullmatch(pause_key(run) or "")
     if not names or found is None:
         return None
-    row = store.get_approval(names[0], int(found[2]), found[1])
+    row = store.approvals.get(names[0], int(found[2]), found[1])
     return None if row is None or row.state is ApprovalState.PENDING else row

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from fire_core.campaign.kinds import Judgement
     from fire_core.campaign.views.campaign import Labels
     from fire_core.config.campaign import CampaignConfig
-    from fire_core.storage.campaigns import CampaignRow, UsageRow
+    from fire_core.storage.campaigns import CampaignRow
     from fire_core.storage.store import Store
+    from fire_core.storage.usage import UsageRow
 
 router = APIRouter()
 OPEN: Final = (LabelState.WANTED, LabelState.CLAIMED)
@@ -48,7 +49,7 @@ def show(request: Request, visitor: Seeing, name: str) -> Response:
     config = None if campaign is None else campaign.config
     api = prefect_address()
     line = read_lines(store, [row], last_campaign_runs(api))[0]
-    usage = store.get_usage(name)
+    usage = store.usage.list(name)
     judged = results.read_judgements(store, name, line.round)
     labels = read_labels(store, name, config)
     return render(
@@ -64,8 +65,8 @@ def show(request: Request, visitor: Seeing, name: str) -> Response:
         judged=judged,
         titles=MODEL_NAMES,
         rounds=read_rounds(store, name, line.round),
-        choices=[c for c in store.choice_sizes() if c.campaign == name],
-        approvals=store.list_approvals(name),
+        choices=[c for c in store.selections.sizes() if c.campaign == name],
+        approvals=store.approvals.list(name),
         runs=find_runs(api, f"campaign:{name}") if api else [],
         plots=draw(store, campaign, (name, line.round), judged, usage, labels),
         config_json=json.dumps(json.loads(row.config_json), indent=2),
@@ -123,7 +124,7 @@ def draw(
         )
     if usage:
         plots["steps"] = figures.draw_timeline(usage)
-    stored = [m for m, _ in store.model_states().get(name, [])]
+    stored = [m for m, _ in store.models.states().get(name, [])]
     curves = {m: results.read_learning_curve(store, name, m) for m in stored}
     curves |= (
         {}

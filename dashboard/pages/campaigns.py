@@ -30,7 +30,7 @@ def show(
     store: Store = request.app.state.store()
     rows = list_campaigns(store)[::-1]
     first = PAGE * (page - 1)
-    counts = store.label_counts()
+    counts = store.labels.counts()
     runs = last_campaign_runs(prefect_address())
     return render(
         request,
@@ -40,6 +40,6 @@ def show(
         page=page,
         more=len(rows) > first + PAGE,
         total=len(rows),
-        structures=store.count_structures(),
+        structures=store.structures.count(),
         counts={state.value: counts.get(state, 0) for state in LabelState},
     )

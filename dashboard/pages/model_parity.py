@@ -51,7 +51,7 @@ def read_parity(store: Store, facts: ModelFacts) -> Parity | None:
         return None
     arrays = read_arrays(store, facts.judged.result.curves_blob)
     keys = judged_keys(store, facts, arrays)
-    frames = store.get_structures(keys)
+    frames = store.structures.get(keys)
     elements = None
     if frames:
         symbols = [atoms.get_chemical_symbols() for atoms in frames]
@@ -77,10 +77,10 @@ def judged_keys(store: Store, facts: ModelFacts, arrays: Arrays) -> list[str]:
     if "keys" in arrays:
         return [str(key) for key in arrays["keys"]]
     round_ = 0 if facts.judged is None else facts.judged.round
-    row = store.get_selection(facts.campaign, round_, TEST)
+    row = store.selections.get(facts.campaign, round_, TEST)
     if row is None or not facts.gates.theory:
         return []
-    labels = store.get_labels(row.keys, facts.gates.theory)
+    labels = store.labels.get(row.keys, facts.gates.theory)
     keys = [key for key in row.keys if key in labels]
     if not keys:
         return []

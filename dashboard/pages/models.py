@@ -14,7 +14,7 @@ from dashboard.pages import model, model_compare
 from dashboard.rendering import render
 from fire_core.campaign.views.models import read_models
 from fire_core.config.campaign import STUDY_PREFIX
-from fire_core.storage.models import STATES
+from fire_core.storage.promotions import STATES
 
 if TYPE_CHECKING:
     from fire_core.campaign.views.models import ModelFacts
@@ -34,7 +34,7 @@ def show(
 ) -> Response:
     """Show the registry, the newest campaign first."""
     store: Store = request.app.state.store()
-    states = store.model_states()
+    states = store.models.states()
     names = list_names(states, campaign, state)
     first = PAGE * (max(page, 1) - 1)
     return render(

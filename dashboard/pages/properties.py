@@ -48,7 +48,7 @@ def show(
 ) -> Response:
     """Show the measurements, newest first."""
     store: Store = request.app.state.store()
-    lines = store.browse_properties(
+    lines = store.properties.browse(
         kind=kind or None, subject=subject or None, before=before, most=PAGE + 1
     )
     return render(
@@ -58,7 +58,7 @@ def show(
         lines=lines[:PAGE],
         older=lines[PAGE - 1].created_at if len(lines) > PAGE else None,
         kinds=sorted(KINDS),
-        subjects=store.property_subjects(),
+        subjects=store.properties.subjects(),
         chosen={"kind": kind, "subject": subject},
     )
 
@@ -154,7 +154,7 @@ def download(
 def need_property(request: Request, key: str) -> PropertyRow:
     """Return a measurement, or answer that there is none."""
     store: Store = request.app.state.store()
-    row = store.get_property(key)
+    row = store.properties.get(key)
     if row is None:
         raise HTTPException(404, "no such measurement in this store")
     return row

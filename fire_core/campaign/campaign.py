@@ -36,7 +36,6 @@ from fire_core.campaign import (
     uncertainty,
 )
 from fire_core.campaign.names import (
-    ATOMS,
     EXPLORE,
     FIRE,
     PRE_FINE_TUNED,
@@ -77,10 +76,9 @@ def register_campaign(
     """
     ref = CampaignRef(name=config.name, db=config.store.url, blobs=config.store.blobs)
     with Store.open(ref.db, ref.blobs, patience_s=PATIENCE_S) as store:
-        store.open_campaign(config.name, config_to_json(config))
+        store.campaigns.open(config.name, config_to_json(config))
         campaign = CampaignState(store, config, ref, observer)
-        for purpose in ("", ATOMS):
-            labels.register_theory(campaign, purpose)
+        labels.register_theories(campaign)
     return ref
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fire_core.backbones.mace import MaceBackbone
-from fire_core.campaign.choices import read_regions
 from fire_core.errors import BackboneError
 from fire_core.progress import tracked
 from fire_core.selection.descriptors import describe, describe_by_atoms, plan_soap
@@ -63,13 +62,13 @@ class Screened:
 def stream_structures(store: Store, keys: Sequence[str]) -> Iterator[Atoms]:
     """Yield structures in the order of their keys, few of them in memory."""
     for start in range(0, len(keys), CHUNK):
-        yield from store.get_structures(keys[start : start + CHUNK])
+        yield from store.structures.get(keys[start : start + CHUNK])
 
 
 def screen_run(campaign: CampaignState, plan: RunPlan) -> Screened:
     """Judge every frame of a run by its structure and its energy."""
     store, config = campaign.store, campaign.config
-    rows = store.get_frames(plan.run_id)
+    rows = store.runs.frames(plan.run_id)
     starts = campaign.start()
     reference = Reference(starting_volumes(starts), {})
     limits = config.select.screen
@@ -108,12 +107,27 @@ def reduce_run(
     screened: Screened,
     known: Sequence[str],
     model: Callable[[], Backbone],
+    *,
+    regions: NDArray[np.int64] | None,
 ) -> Reduced:
-    """Describe what was kept and what is labelled; reduce both to few dimensions."""
+    """Describe what was kept and what is labelled; reduce both to few dimensions.
+
+    Parameters
+    ----------
+    campaign
+        Whose settings hold.
+    screened
+        The candidates.
+    known
+        Keys of what is labelled.
+    model
+        Loads the model whose features describe, where they do.
+    regions
+        (n_atoms,), each atom's side of the interface; None: there is none.
+    """
     store, settings = campaign.store, campaign.config.select
     keys = [row.key for row in screened.kept]
-    like = store.get_structures(keys[:1])[0]
-    regions = read_regions(store, campaign.name)
+    like = store.structures.get(keys[:1])[0]
     if settings.descriptor == "soap":
         plan = plan_soap(settings.soap, like, species=screened.species, regions=regions)
 
@@ -147,7 +161,7 @@ def judge_by_forces(
     found: dict[str, Problem] = {}
     for start in range(0, len(keys), CHUNK):
         part = keys[start : start + CHUNK]
-        labels = backbone.predict(store.get_structures(part))
+        labels = backbone.predict(store.structures.get(part))
         for key, label in zip(part, labels, strict=True):
             problem = judge_forces(label.forces, limit)
             if problem is not None:

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from fire_core.records import JsonDict, Pick
     from fire_core.selection.explain import Explanation
     from fire_core.selection.pipeline import Reduced
-    from fire_core.storage.campaigns import SelectionRow
     from fire_core.storage.runs import FrameRow
+    from fire_core.storage.selections import SelectionRow
     from fire_core.storage.store import Store
 
 
@@ -141,7 +141,7 @@ class RoundChoice:
 
 def read_choice(store: Store, campaign: str, round_: int) -> RoundChoice | None:
     """Return what is known of a round's choice; None where it has chosen nothing."""
-    row = store.get_selection(campaign, round_, SELECTED)
+    row = store.selections.get(campaign, round_, SELECTED)
     return None if row is None else decode_choice(row)
 
 
@@ -223,7 +223,7 @@ def choice_to_dict(choice: RoundChoice) -> JsonDict:
 def last_choice(store: Store, campaign: str) -> int:
     """Return the last round that has chosen from a run; 0: none has."""
     number = 0
-    while store.get_selection(campaign, number + 1, SELECTED) is not None:
+    while store.selections.get(campaign, number + 1, SELECTED) is not None:
         number += 1
     return number
 
@@ -235,7 +235,7 @@ def encode_start(regions: NDArray[np.int64] | None) -> str:
 
 def read_regions(store: Store, campaign: str) -> NDArray[np.int64] | None:
     """Return each atom's side of the interface; None where there is none."""
-    row = store.get_selection(campaign, 0, START)
+    row = store.selections.get(campaign, 0, START)
     regions = None if row is None else json.loads(row.meta_json)["regions"]
     return None if regions is None else np.array(regions)
 

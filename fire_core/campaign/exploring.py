@@ -14,7 +14,7 @@ from fire_core.exploration.dynamics import (
     state_to_bytes,
 )
 from fire_core.exploration.harvest import spread
-from fire_core.storage.campaigns import SelectionRow
+from fire_core.storage.selections import SelectionRow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,9 +28,9 @@ def plan_run(campaign: CampaignState, round_: int, purpose: str) -> RunPlan:
     dynamics = dynamics_of(campaign.config, purpose)
     name = driver_of(purpose, round_)
     store = campaign.store
-    sha = store.need_model(campaign.name, name).blob_sha
+    sha = store.models.need(campaign.name, name).blob_sha
     settings = dynamics.model_dump_json()
-    run_id = store.open_run(campaign.name, round_, purpose, sha, settings)
+    run_id = store.runs.open(campaign.name, round_, purpose, sha, settings)
     n_segments = -(-dynamics.steps // dynamics.segment)
     return RunPlan(run_id, purpose, round_, name, n_segments)
 
@@ -43,7 +43,7 @@ def advance_run(campaign: CampaignState, plan: RunPlan, index: int) -> int:
     """
     store = campaign.store
     with campaign.holding(f"md-{plan.purpose}-{plan.round}") as lease:
-        last = store.last_segment(plan.run_id)
+        last = store.runs.last_segment(plan.run_id)
         if last is not None and last.index >= index:
             return len(bytes_to_state(last.state)) if last.index == index else -1
         dynamics = dynamics_of(campaign.config, plan.purpose)
@@ -67,7 +67,7 @@ def advance_run(campaign: CampaignState, plan: RunPlan, index: int) -> int:
             )
             lease.check()
             state = state_to_bytes(result.states)
-            store.save_segment(
+            store.runs.save_segment(
                 plan.run_id, index, result.frames, state, result.breaches
             )
         _log(campaign, plan, len(result.frames), result.breaches)
@@ -91,20 +91,20 @@ def run_dynamics(campaign: CampaignState, plan: RunPlan) -> int:
 def choose_test_frames(campaign: CampaignState, plan: RunPlan) -> int:
     """Take evenly spaced frames of the independent trajectory as the test set."""
     store = campaign.store
-    done = store.get_selection(campaign.name, plan.round, TEST)
+    done = store.selections.get(campaign.name, plan.round, TEST)
     if done is not None:
         return len(done.keys)
-    keys = [row.key for row in store.get_frames(plan.run_id)]
+    keys = [row.key for row in store.runs.frames(plan.run_id)]
     chosen = [keys[i] for i in spread(len(keys), campaign.config.evaluate.n)]
     row = SelectionRow("evenly_spaced", chosen)
-    store.save_selection(campaign.name, plan.round, TEST, row)
+    store.selections.save(campaign.name, plan.round, TEST, row)
     return len(chosen)
 
 
 def _log(
     campaign: CampaignState, plan: RunPlan, n_frames: int, breaches: Sequence[Breach]
 ) -> None:
-    total = campaign.store.count_frames(plan.run_id)
+    total = campaign.store.runs.count_frames(plan.run_id)
     campaign.observer.info(f"{plan.purpose}: {n_frames} frames saved, {total} in all")
     for breach in breaches:
         what = "stopped" if breach.back_to is None else f"back to {breach.back_to}"

@@ -22,7 +22,7 @@ def export_campaign_model(
 ) -> ExportResult:
     """Write a model of a campaign, checked on the campaign's own structures."""
     source = campaign.model_file(name)
-    frames = campaign.store.get_structures(_compared_keys(campaign))
+    frames = campaign.store.structures.get(_compared_keys(campaign))
     backbone = load_backbone(str(source), device="cpu", dtype=dtype)
     backbone.name = f"{name} of {campaign.name}"
     return export_model(backbone, format_, path, frames=frames, source=source)
@@ -42,7 +42,7 @@ def export_backbone(
 def _compared_keys(campaign: CampaignState) -> list[str]:
     """Return a few structures of the test trajectory, or the start before it."""
     for round_ in range(campaign.config.rounds, 0, -1):
-        row = campaign.store.get_selection(campaign.name, round_, TEST)
+        row = campaign.store.selections.get(campaign.name, round_, TEST)
         if row is not None:
             return row.keys[:: max(1, len(row.keys) // COMPARED)][:COMPARED]
     return campaign.chosen_keys(0, START)[:1]

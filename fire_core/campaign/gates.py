@@ -64,7 +64,7 @@ def check_gates(
 
 def known_gates(campaign: CampaignState, name: str) -> list[GateResult]:
     """Return the results that hold for a model as it is; empty before a check."""
-    campaign.store.need_model(campaign.name, name)
+    campaign.store.models.need(campaign.name, name)
     kept = campaign.store.evaluations.get(GATE_RECORD, campaign.name, subject=name)
     if kept is None or kept.basis != gates_basis(campaign, name):
         return []
@@ -75,7 +75,7 @@ def gates_basis(campaign: CampaignState, name: str) -> str:
     """Return a digest of all that a model's gate results depend on."""
     evaluate = campaign.config.evaluate
     parts = [
-        campaign.store.need_model(campaign.name, name).blob_sha,
+        campaign.store.models.need(campaign.name, name).blob_sha,
         evaluate.gates.model_dump(mode="json", exclude={"required"}),
         evaluate.stability.model_dump(mode="json"),
         campaign.test_keys(),
@@ -93,7 +93,7 @@ def promote(
     signed: Signature,
 ) -> None:
     """Promote a model through the gates that its campaign requires."""
-    campaign.store.promote_model(
+    campaign.store.models.promote(
         campaign.name,
         name,
         to,
@@ -105,14 +105,14 @@ def promote(
 
 def _prepare(campaign: CampaignState, name: str) -> tuple[MaceBackbone, GateData]:
     store, config = campaign.store, campaign.config
-    test = store.get_labelled(campaign.test_keys(), campaign.theory())
+    test = store.labels.labelled(campaign.test_keys(), campaign.theory())
     if not test:
         msg = (
             f"no test structure of campaign {campaign.name!r} has a finished label; "
             "see `fire label failures`, then `fire campaign run FILE` again"
         )
         raise StoreError(msg)
-    model = store.need_model(campaign.name, name)
+    model = store.models.need(campaign.name, name)
     backbone, parent = _load(campaign, name), _load(campaign, None)
     if model.parent_sha not in {None, parent.sha256}:
         msg = (

@@ -7,7 +7,7 @@ from typing import Final
 
 from fire_core.campaign.policy import Decision
 from fire_core.records import ErrorSummary, GateResult
-from fire_core.storage.evaluations import EvaluationKind, dataclass_kind
+from fire_core.storage.evaluation_kinds import EvaluationKind, dataclass_kind
 from fire_core.uncertainty.calibration import Calibration, Reliability
 
 

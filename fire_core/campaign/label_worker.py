@@ -24,14 +24,14 @@ from typing import TYPE_CHECKING, Final
 from pydantic import TypeAdapter
 
 from fire_core.config.theory import TheoryConfig
-from fire_core.errors import LabellingError, LeaseLostError
+from fire_core.errors import ConfigError, LabellingError, LeaseLostError
 from fire_core.labelling.makers import check_ready, load_libraries, run_label
 from fire_core.labelling.program import Machine
 from fire_core.labelling.theory import theory_from_config
 from fire_core.labelling.triage import classify
 from fire_core.records import FailureKind, LabelState
-from fire_core.storage.claims import Finished, LeaseTerms, Sightings
-from fire_core.storage.label_queries import Choice
+from fire_core.storage.claims import ExpiredLeases, Finished, LeaseTerms
+from fire_core.storage.selections import Choice
 from fire_core.storage.store import Store
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ class WorkerOptions:
     blobs: str
     owner: str
     theory: TheoryConfig
+    theory_id: str
     choice: Choice
     workdir: Path
     terms: LeaseTerms
@@ -93,7 +94,7 @@ class Worker:
         """Write what is finished; what was lost to another worker is dropped."""
         if not self.finished:
             return
-        lost = self.store.finish_labels(self.finished, self.options.owner)
+        lost = self.store.labels.finish_many(self.finished, self.options.owner)
         for label_id in lost:
             _say(f"label {label_id} was lost to another worker")
         self.held -= {item.label_id for item in self.finished}
@@ -104,40 +105,53 @@ def work(options: WorkerOptions) -> int:
     """Label until every key is done or failed; return how many this process did."""
     check_ready(options.theory)
     load_libraries(options.theory)
-    fingerprint = theory_from_config(options.theory).fingerprint
-    sightings = Sightings(grace_s=options.terms.lease_s / 2)
+    fingerprint = _check_release(options)
+    expired = ExpiredLeases(grace_s=options.terms.lease_s / 2)
     with Store.open(options.db, options.blobs, patience_s=PATIENCE_S) as store:
         worker = Worker(store, options)
         with _renewing(worker), _stopping(worker):
             while not worker.stopping and not 0 < options.most <= worker.computed:
-                claims = store.claim_labels(
+                claims = store.labels.claim(
                     fingerprint,
                     options.owner,
                     terms=options.terms,
                     limit=worker.n_to_claim(),
                     choice=options.choice,
-                    sightings=sightings,
+                    expired=expired,
                 )
                 if claims:
                     _label_all(worker, claims)
                     continue
-                counts = store.label_counts(fingerprint, options.choice)
+                counts = store.labels.counts(fingerprint, options.choice)
                 if not counts.keys() & {LabelState.WANTED, LabelState.CLAIMED}:
                     break
                 time.sleep(POLL)
         return worker.computed
 
 
+def _check_release(options: WorkerOptions) -> str:
+    """Return the theory level to label at, once this machine computes just that."""
+    here = theory_from_config(options.theory)
+    if here.fingerprint != options.theory_id:
+        msg = (
+            f"the labels wanted are of theory level {options.theory_id}, but "
+            f"{here.code} {here.version} of this machine is {here.fingerprint}; "
+            "install the release that the campaign began with on every worker"
+        )
+        raise ConfigError(msg)
+    return here.fingerprint
+
+
 def _label_all(worker: Worker, claims: list[Claim]) -> None:
     """Compute claimed labels in turn; write slow ones singly, quick ones together."""
     worker.held |= {claim.label_id for claim in claims}
-    frames = worker.store.get_structures([claim.key for claim in claims])
+    frames = worker.store.structures.get([claim.key for claim in claims])
     wrote = time.monotonic()
     for number, (claim, atoms) in enumerate(zip(claims, frames, strict=True)):
         if worker.stopping:
             rest = [c.label_id for c in claims[number:]]
             worker.write()
-            worker.store.release_labels(rest, worker.options.owner)
+            worker.store.labels.release(rest, worker.options.owner)
             worker.held -= set(rest)
             return
         _label_one(worker, claim, atoms)
@@ -164,7 +178,7 @@ def _label_one(worker: Worker, claim: Claim, atoms: Atoms) -> None:
         worker.computed += 1
         _say(f"label {claim.key[:12]} failed: {error}")
         try:
-            worker.store.fail_label(
+            worker.store.labels.fail(
                 claim.label_id, options.owner, classify(error), spent
             )
         except LeaseLostError:
@@ -194,7 +208,7 @@ def _renewing(worker: Worker) -> Iterator[None]:
         while not finished.wait(lease_s / 3):
             held = sorted(worker.held)
             if held:
-                worker.store.renew_leases(held, worker.options.owner, lease_s)
+                worker.store.labels.renew(held, worker.options.owner, lease_s)
 
     thread = threading.Thread(target=renew, daemon=True)
     thread.start()
@@ -260,7 +274,9 @@ def _say(what: str) -> None:
 def main() -> int:
     """Read the options and work; the exit status is 0 when nothing is left."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("db", "blobs", "owner", "theory-json", "campaign", "purpose"):
+    for name in ("db", "blobs", "owner", "campaign", "purpose"):
+        parser.add_argument(f"--{name}", required=True)
+    for name in ("theory-json", "theory-id"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--round", type=int, required=True)
     parser.add_argument("--first", type=int, default=None)
@@ -278,6 +294,7 @@ def main() -> int:
             blobs=given.blobs,
             owner=given.owner,
             theory=TypeAdapter(TheoryConfig).validate_json(given.theory_json),
+            theory_id=given.theory_id,
             choice=Choice(given.campaign, given.round, given.purpose, given.first),
             workdir=given.workdir.resolve(),
             terms=LeaseTerms(given.lease, given.max_attempts),

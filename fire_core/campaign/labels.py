@@ -7,13 +7,14 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from fire_core.campaign.names import ATOMS
 from fire_core.campaign.observer import CampaignEvent
 from fire_core.campaign.pricing import batch_size, estimate_core_seconds
 from fire_core.campaign.processes import follow, start_process, thread_limits
 from fire_core.children import python_command
-from fire_core.errors import LabellingError
+from fire_core.errors import LabellingError, StoreError
 from fire_core.labelling.theory import theory_from_config
-from fire_core.records import FailureKind, LabelState
+from fire_core.records import FailureKind, LabelState, TheoryId
 
 if TYPE_CHECKING:
     import subprocess
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fire_core.campaign.state import CampaignState
-    from fire_core.storage.label_queries import Choice, LabelRow
+    from fire_core.storage.label_queries import LabelRow
+    from fire_core.storage.selections import Choice
 
 LICENCES: Final = "fire-dft"
 """Name of the limit on processes that need a licence."""
@@ -54,11 +56,19 @@ def plan_labels(campaign: CampaignState, round_: int, purpose: str) -> LabelPlan
     store, config = campaign.store, campaign.config
     keys = campaign.chosen_keys(round_, purpose)
     choice = campaign.paid_choice(round_, purpose)
-    theory = register_theory(campaign, purpose)
+    theory = campaign.theory(purpose)
     keys = keys[: choice.first]
-    store.want_labels(keys, theory)
-    counts = store.label_counts(theory, choice)
+    store.labels.want(keys, theory)
+    counts = store.labels.counts(theory, choice)
     pending = sum(counts.get(state, 0) for state in OPEN)
+    difference = _other_release(campaign, purpose) if pending else None
+    if difference is not None:
+        msg = (
+            f"{difference}: {pending} more labels would be of another theory level "
+            "than those that are there; install that release again, or start the "
+            "campaign under another name"
+        )
+        raise StoreError(msg)
     batch = config.label.batch or batch_size(_seconds_each(campaign, choice))
     lanes = min(config.label.workers, pending)
     campaign.observer.info(
@@ -68,13 +78,42 @@ def plan_labels(campaign: CampaignState, round_: int, purpose: str) -> LabelPlan
     return LabelPlan(lanes, batch, store.now())
 
 
-def register_theory(campaign: CampaignState, purpose: str) -> str:
-    """Enter a choice's theory level in the store; return its identity."""
-    theory = theory_from_config(campaign.theory_of(purpose))
-    campaign.store.add_theory(
-        theory.fingerprint, theory.code, theory.version, theory.settings_json
+def register_theories(campaign: CampaignState) -> None:
+    """Record the theory levels of a campaign, unless they were recorded before.
+
+    They are those of the programs that are installed now; a warning says so where
+    labels were computed with another release.
+    """
+    found = {p: theory_from_config(campaign.theory_of(p)) for p in ("", ATOMS)}
+    for theory in found.values():
+        campaign.store.theories.add(
+            theory.fingerprint, theory.code, theory.version, theory.settings_json
+        )
+    if campaign.recorded_theory() is None:
+        campaign.store.campaigns.record_identity(
+            campaign.name, theory=TheoryId(found[""].fingerprint)
+        )
+    if campaign.recorded_theory(ATOMS) is None:
+        campaign.store.campaigns.record_identity(
+            campaign.name, atom_theory=TheoryId(found[ATOMS].fingerprint)
+        )
+    difference = _other_release(campaign, "")
+    if difference is not None:
+        campaign.observer.warning(difference)
+
+
+def _other_release(campaign: CampaignState, purpose: str) -> str | None:
+    """Return how the installed program differs from that of the labels; None: not."""
+    installed = theory_from_config(campaign.theory_of(purpose))
+    identity = campaign.theory(purpose)
+    if identity == installed.fingerprint:
+        return None
+    level = campaign.store.theories.get(identity)
+    was = identity if level is None else f"{level.code} {level.version} ({identity})"
+    return (
+        f"the labels of campaign {campaign.name!r} are of {was}; here is "
+        f"{installed.code} {installed.version} ({installed.fingerprint})"
     )
-    return theory.fingerprint
 
 
 def run_lane(
@@ -116,10 +155,10 @@ def run_lane(
     store, config, say = campaign.store, campaign.config, campaign.observer
     choice = campaign.paid_choice(round_, purpose)
     theory = campaign.theory(purpose)
-    total = sum(store.label_counts(theory, choice).values())
+    total = sum(store.labels.counts(theory, choice).values())
 
     def settled() -> int:
-        counts = store.label_counts(theory, choice)
+        counts = store.labels.counts(theory, choice)
         return counts.get(LabelState.DONE, 0) + counts.get(LabelState.FAILED, 0)
 
     owners: list[str] = []
@@ -137,7 +176,7 @@ def run_lane(
             if status == 0:
                 continue
             text = f"a labelling process of lane {lane} died (exit status {status})"
-            if not store.has_claimed(owner):
+            if not store.labels.has_claimed(owner):
                 tail = log.read_text(encoding="utf-8", errors="replace")[-2000:]
                 msg = f"{text} before it claimed a label; its log is {log}:\n{tail}"
                 raise LabellingError(FailureKind.CRASHED, msg, tail)
@@ -157,7 +196,7 @@ def count_labels(
     rows = _rows(campaign, round_, purpose)
     fresh = [row for row in rows if row.owner in owners]
     if fresh:
-        campaign.store.add_usage(
+        campaign.store.usage.add(
             campaign.name,
             round_,
             "label",
@@ -186,17 +225,17 @@ def failed_labels(
 
 def _rows(campaign: CampaignState, round_: int, purpose: str) -> list[LabelRow]:
     keys = campaign.chosen_keys(round_, purpose)
-    return campaign.store.label_rows(campaign.theory(purpose), keys)
+    return campaign.store.labels.rows(campaign.theory(purpose), keys)
 
 
 def _seconds_each(campaign: CampaignState, choice: Choice) -> float | None:
     """Return what a label of a choice will take, core-seconds; None: unknown."""
     store = campaign.store
-    row = store.get_selection(choice.campaign, choice.round, choice.purpose)
+    row = store.selections.get(choice.campaign, choice.round, choice.purpose)
     if row is None or not row.keys:
         return None
-    size = len(store.get_structures(row.keys[:1])[0])
-    costs = store.label_costs(campaign.theory(choice.purpose))
+    size = len(store.structures.get(row.keys[:1])[0])
+    costs = store.labels.costs(campaign.theory(choice.purpose))
     return estimate_core_seconds(costs, [size])
 
 
@@ -212,6 +251,7 @@ def _start_worker(
         *python_command("fire_core.campaign.label_worker"),
         *("--db", ref.db, "--blobs", ref.blobs, "--owner", owner),
         *("--theory-json", theory.model_dump_json()),
+        *("--theory-id", campaign.theory(choice.purpose)),
         *("--campaign", choice.campaign, "--round", str(choice.round)),
         *("--purpose", choice.purpose, "--most", str(most)),
         *("--workdir", str(folder), "--lease", str(label.lease)),

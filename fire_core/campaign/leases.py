@@ -71,8 +71,8 @@ def step_lease(store: Store, campaign: str, step: str) -> Lease:
     """Return the lease of a campaign's step, not taken yet."""
     return Lease(
         f"{step} of {campaign!r}",
-        lambda owner: store.hold_step(campaign, step, owner, LEASE_S),
-        lambda owner: store.let_go_of_step(campaign, step, owner),
+        lambda owner: store.steps.hold(campaign, step, owner, LEASE_S),
+        lambda owner: store.steps.release(campaign, step, owner),
     )
 
 

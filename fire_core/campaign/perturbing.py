@@ -15,7 +15,8 @@ from fire_core.errors import UnknownElementError
 from fire_core.labelling.isolated import isolated_atoms
 from fire_core.labelling.makers import known_elements
 from fire_core.progress import Work
-from fire_core.storage.campaigns import SelectionRow
+from fire_core.records import ModelHash
+from fire_core.storage.selections import SelectionRow
 from fire_core.structures.interfaces import build_system
 from fire_core.structures.perturb import perturb
 
@@ -30,15 +31,16 @@ def perturb_structures(campaign: CampaignState) -> int:
     """Store the starting structures and their perturbed copies; return how many."""
     store, config, name = campaign.store, campaign.config, campaign.name
     with campaign.holding(PERTURB):
-        done = store.get_selection(name, 0, PERTURB)
+        done = store.selections.get(name, 0, PERTURB)
         if done is not None:
             return len(done.keys)
         with Work("Building the system"):
             start = build_system(config.system, Path())
-        refuse_unknown_elements(start, config)
-        keys = store.add_structures(start, source=f"{name}: start")
+        foundation = refuse_unknown_elements(start, config)
+        store.campaigns.record_identity(name, foundation_sha=ModelHash(foundation))
+        keys = store.structures.add(start, source=f"{name}: start")
         meta = encode_start(start[0].arrays.get("region"))
-        store.save_selection(name, 0, START, SelectionRow("build", keys, [], meta))
+        store.selections.save(name, 0, START, SelectionRow("build", keys, [], meta))
         rng = np.random.default_rng(campaign.seed(PERTURB))
         copies = [
             copy
@@ -50,17 +52,22 @@ def perturb_structures(campaign: CampaignState) -> int:
         ]
         atoms_alone = isolated_atoms(find_wanted_atoms(config, start))
         if atoms_alone:
-            keys = store.add_structures(
+            keys = store.structures.add(
                 list(atoms_alone.values()), source="isolated atom"
             )
-            store.save_selection(name, 0, ATOMS, SelectionRow("elements", keys))
-        keys = store.add_structures(copies, source=f"{name}: perturb")
-        store.save_selection(name, 0, PERTURB, SelectionRow("perturb", keys))
+            store.selections.save(name, 0, ATOMS, SelectionRow("elements", keys))
+        keys = store.structures.add(copies, source=f"{name}: perturb")
+        store.selections.save(name, 0, PERTURB, SelectionRow("perturb", keys))
         return len(keys)
 
 
-def refuse_unknown_elements(start: list[Atoms], config: CampaignConfig) -> None:
+def refuse_unknown_elements(start: list[Atoms], config: CampaignConfig) -> str:
     """Stop before anything is spent on an element that model or labeller lacks.
+
+    Returns
+    -------
+    str
+        sha256 of the foundation model.
 
     Raises
     ------
@@ -81,6 +88,7 @@ def refuse_unknown_elements(start: list[Atoms], config: CampaignConfig) -> None:
                 "campaign file"
             )
             raise UnknownElementError(msg)
+    return backbone.sha256
 
 
 def _shares(config: CampaignConfig, n_start: int) -> list[int]:

@@ -44,7 +44,7 @@ def fill_references(
     if not wanted:
         return settings
     keys = [structure_key(atoms) for atoms in wanted.values()]
-    labels = campaign.store.get_labels(keys, campaign.theory(ATOMS))
+    labels = campaign.store.labels.get(keys, campaign.theory(ATOMS))
     found = {
         symbol: labels[key].energy
         for symbol, key in zip(wanted, keys, strict=True)

@@ -43,8 +43,8 @@ def production_campaigns(store: Store) -> list[str]:
     """Return the campaigns of a store that have a production model."""
     return [
         campaign.name
-        for campaign in store.list_campaigns()
-        if any(m.state == PRODUCTION for m in store.list_models(campaign.name))
+        for campaign in store.campaigns.list()
+        if any(m.state == PRODUCTION for m in store.models.list(campaign.name))
     ]
 
 
@@ -58,20 +58,20 @@ def check_production_model(
     date; where no label is new, nothing is measured and None returned.
     """
     store, name = campaign.store, campaign.name
-    (model,) = (m for m in store.list_models(name) if m.state == PRODUCTION)
+    (model,) = (m for m in store.models.list(name) if m.state == PRODUCTION)
     elements = {symbol for atoms in campaign.start() for symbol in atoms.symbols}
-    seen = set(store.get_dataset(name, model.name))
+    seen = set(store.datasets.get(name, model.name))
     theory = campaign.theory()
     keys = [
         key
-        for key in store.newest_labels(theory, model.created_at, elements, most)
+        for key in store.labels.newest(theory, model.created_at, elements, most)
         if key not in seen
     ]
     if not keys:
         campaign.observer.info(f"{name}: no label is newer than {model.name}")
         return None
     with count_model_usage(campaign, 0, "regression"):
-        fresh = store.get_labelled(keys, theory)
+        fresh = store.labels.labelled(keys, theory)
         predicted = campaign.load(model.name).predict([item.atoms for item in fresh])
         errors = summarise_errors(predicted, fresh)
     day = time.strftime("%Y-%m-%d", time.gmtime(store.now()))

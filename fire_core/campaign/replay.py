@@ -19,12 +19,12 @@ def read_replay(store: Store, config: ReplayConfig, backbone: Backbone) -> Repla
     stored: list[LabelledStructure] = []
     if config.source.startswith(STORE):
         theory = config.source.removeprefix(STORE)
-        known = [row[0] for row in store.list_theories()]
+        known = [row[0] for row in store.theories.list()]
         if theory not in known:
             msg = (
                 f"replay.source names the theory {theory!r}, which the store does not "
                 f"have; there: {', '.join(known) or 'none'} (`fire db stats`)"
             )
             raise StoreError(msg)
-        stored = store.get_labelled(store.list_labelled_keys(theory), theory)
+        stored = store.labels.labelled(store.labels.labelled_keys(theory), theory)
     return load_replay_source(config, backbone.elements, stored)

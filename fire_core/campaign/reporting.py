@@ -22,7 +22,6 @@ from fire_core.campaign.views.results import (
 )
 from fire_core.config.environment import results_folder
 from fire_core.errors import StoreError
-from fire_core.labelling.theory import theory_from_config
 from fire_core.records import LabelState
 from fire_core.report.campaign_report import write_report
 from fire_core.report.data import (
@@ -121,7 +120,7 @@ def _label_rows(campaign: CampaignState, round_: int) -> list[LabelRow]:
     for number in range(1, round_ + 1):
         keys += campaign.chosen_keys(number, SELECTED)
     keys += campaign.chosen_keys(round_, TEST)
-    return campaign.store.label_rows(campaign.theory(), keys)
+    return campaign.store.labels.rows(campaign.theory(), keys)
 
 
 def _count(rows: list[LabelRow]) -> dict[str, int]:
@@ -133,17 +132,17 @@ def _count(rows: list[LabelRow]) -> dict[str, int]:
 def _seconds(campaign: CampaignState) -> dict[str, float]:
     """Return wall-clock seconds by step, in the order of first use."""
     seconds: dict[str, float] = {}
-    for row in campaign.store.get_usage(campaign.name):
+    for row in campaign.store.usage.list(campaign.name):
         seconds[row.step] = seconds.get(row.step, 0.0) + row.wall_s
     return seconds
 
 
 def _provenance(campaign: CampaignState, round_: int) -> Provenance:
     config = campaign.config
-    theory = theory_from_config(config.theory)
+    theory = campaign.theory_level()
     models = {}
     for kind, name in judged_models(config, round_).items():
-        row = None if name is None else campaign.store.get_model(campaign.name, name)
+        row = None if name is None else campaign.store.models.get(campaign.name, name)
         if row is not None:
             models[kind] = row.blob_sha
             models["zero_shot"] = str(row.parent_sha)

@@ -43,13 +43,13 @@ def train_into_store(
     on_epoch
         Called with each epoch once it is committed.
     """
-    last = store.last_epoch(*which)
+    last = store.models.last_epoch(*which)
     checkpoint = None
     if last is not None and last.checkpoint_sha is not None:
         checkpoint = store.blobs.get_bytes(last.checkpoint_sha)
 
     def commit(record: EpochRecord, state: bytes) -> None:
-        store.save_epoch(*which, record.epoch, json.dumps(asdict(record)), state)
+        store.models.save_epoch(*which, record.epoch, json.dumps(asdict(record)), state)
         on_epoch(record)
 
     return fine_tune(

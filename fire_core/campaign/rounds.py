@@ -33,7 +33,7 @@ def summarise_round(
     """Return what a round chose, by default to train on, and how its labels ended."""
     purpose = purpose or (SELECTED if round_ else PERTURB)
     store, name = campaign.store, campaign.name
-    row = store.get_selection(name, round_, purpose)
+    row = store.selections.get(name, round_, purpose)
     counts = campaign.label_counts(round_, purpose)
     scored = store.evaluations.get(CANDIDATES, name, round_=round_)
     new = store.evaluations.get(NEW_LABELS, name, round_=round_)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fire_core.campaign.candidates import judge_by_forces, reduce_run, screen_run
-from fire_core.campaign.choices import encode_choice
+from fire_core.campaign.choices import encode_choice, read_regions
 from fire_core.campaign.names import PERTURB, SELECTED
 from fire_core.campaign.observer import CampaignEvent
 from fire_core.campaign.uncertainty import UncertaintyFilter
@@ -18,7 +18,7 @@ from fire_core.errors import StructureError
 from fire_core.selection.alarm import judge_q_residuals
 from fire_core.selection.explain import explain
 from fire_core.selection.selectors import find_duplicates, select
-from fire_core.storage.campaigns import SelectionRow
+from fire_core.storage.selections import SelectionRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,13 +39,13 @@ if TYPE_CHECKING:
 def select_candidates(campaign: CampaignState, plan: RunPlan) -> int:
     """Choose from a run's frames by SOAP, PCA and the selector; return how many."""
     with campaign.holding(f"select-{plan.round}"):
-        done = campaign.store.get_selection(campaign.name, plan.round, SELECTED)
+        done = campaign.store.selections.get(campaign.name, plan.round, SELECTED)
         if done is not None:
             return len(done.keys)
         workers = campaign.config.select.soap.workers
         with count_usage(campaign, plan.round, "select", cores=workers):
             row = _select(campaign, plan)
-        campaign.store.save_selection(campaign.name, plan.round, SELECTED, row)
+        campaign.store.selections.save(campaign.name, plan.round, SELECTED, row)
         return len(row.keys)
 
 
@@ -60,7 +60,8 @@ def _select(campaign: CampaignState, plan: RunPlan) -> SelectionRow:
         for key in campaign.chosen_keys(round_, SELECTED if round_ else PERTURB)
     ]
     model = cache(lambda: campaign.load(plan.model))
-    reduced = reduce_run(campaign, screened, known, model)
+    regions = read_regions(store, campaign.name)
+    reduced = reduce_run(campaign, screened, known, model, regions=regions)
     seed = campaign.seed("select", plan.round)
     judge = partial(_judge, store, model, config.select.screen)
     picks = _pick(config, screened, reduced, seed, judge=judge, led=led)

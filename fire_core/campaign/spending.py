@@ -16,7 +16,7 @@ from fire_core.campaign.pricing import (
 )
 from fire_core.records import Decided, LabelState
 from fire_core.storage.approvals import BUDGET, ApprovalState
-from fire_core.storage.label_queries import Choice
+from fire_core.storage.selections import Choice
 
 if TYPE_CHECKING:
     from fire_core.campaign.state import CampaignState
@@ -75,7 +75,7 @@ class Terms:
 def price_labels(campaign: CampaignState, round_: int, purpose: str) -> Terms:
     """Price the missing labels, cut them to the budget, ask where a person must be."""
     store, config, name = campaign.store, campaign.config, campaign.name
-    known = store.get_approval(name, round_, purpose)
+    known = store.approvals.get(name, round_, purpose)
     if known is not None and known.actor != BUDGET:
         return terms_of(known)
     price, sizes = _price(campaign, round_, purpose)
@@ -86,13 +86,13 @@ def price_labels(campaign: CampaignState, round_: int, purpose: str) -> Terms:
     first = _prefix(sizes, allowed.n)
     if allowed.n and must_ask(config.approval, purpose, seconds):
         text = json.dumps(asdict(price) | {"budget": allowed.reason})
-        row = store.ask_approval(name, round_, purpose, first, text)
+        row = store.approvals.ask(name, round_, purpose, first, text)
         return terms_of(row)
     if allowed.reason is None and known is None:
         return Terms(ApprovalState.APPROVED, None, None)
     # The budget cuts, or has grown since it did.
     decided = Decided(first, BUDGET, allowed.reason or "")
-    row = store.cut_labels(name, round_, purpose, price.chosen, decided)
+    row = store.approvals.limit(name, round_, purpose, price.chosen, decided)
     terms = terms_of(row)
     if terms.cut is not None:
         campaign.observer.warning(terms.cut)
@@ -125,7 +125,7 @@ def read_approval(
     campaign: CampaignState, round_: int, purpose: str
 ) -> ApprovalRow | None:
     """Return a request as it is stored; None where nobody was asked."""
-    return campaign.store.get_approval(campaign.name, round_, purpose)
+    return campaign.store.approvals.get(campaign.name, round_, purpose)
 
 
 def read_decision(campaign: CampaignState, round_: int, purpose: str) -> Decided | None:
@@ -152,15 +152,15 @@ def decide_labels(
 ) -> Terms:
     """Write a person's decision unless there is one already; return what holds."""
     store, name = campaign.store, campaign.name
-    row = store.get_approval(name, round_, purpose)
+    row = store.approvals.get(name, round_, purpose)
     if row is None or row.state is ApprovalState.PENDING:
-        row = store.decide_approval(name, round_, purpose, decided)
+        row = store.approvals.decide(name, round_, purpose, decided)
     return terms_of(row)
 
 
 def describe_request(campaign: CampaignState, round_: int, purpose: str) -> str:
     """Return a pending request as Markdown, with the command that approves it."""
-    row = campaign.store.get_approval(campaign.name, round_, purpose)
+    row = campaign.store.approvals.get(campaign.name, round_, purpose)
     if row is None:
         return ""
     price = json.loads(row.price_json)
@@ -176,12 +176,12 @@ def _price(
     keys, theory = campaign.chosen_keys(round_, purpose), campaign.theory(purpose)
     settled = {
         row.key
-        for row in store.label_rows(theory, keys)
+        for row in store.labels.rows(theory, keys)
         if row.state in {LabelState.DONE, LabelState.FAILED}
     }
     missing = [key for key in keys if key not in settled]
-    history = store.label_costs(theory)
-    sizes = [len(atoms) for atoms in store.get_structures(missing)]
+    history = store.labels.costs(theory)
+    sizes = [len(atoms) for atoms in store.structures.get(missing)]
     seconds = estimate_core_seconds(history, sizes)
     spent = _spent(campaign, round_)
     price = Price(
@@ -204,7 +204,7 @@ def _spent(campaign: CampaignState, round_: int) -> list[LabelSpending]:
         choices += [Choice(name, number, p) for p in (SELECTED, TEST)]
     paid = {PERTURB: choices, ATOMS: [Choice(name, 0, ATOMS)]}
     return [
-        campaign.store.label_spending(campaign.theory(purpose), made)
+        campaign.store.labels.spending(campaign.theory(purpose), made)
         for purpose, made in paid.items()
     ]
 
@@ -221,7 +221,7 @@ def _prefix(missing: list[int], n: int) -> int:
 def _oddest(
     campaign: CampaignState, which: tuple[int, str], missing: set[str]
 ) -> list[dict[str, Any]]:
-    row = campaign.store.get_selection(campaign.name, *which)
+    row = campaign.store.selections.get(campaign.name, *which)
     if row is None or not row.picks:
         return []
     pairs = [

@@ -19,9 +19,9 @@ from fire_core.campaign.reference import CampaignRef
 from fire_core.config.campaign import CampaignConfig
 from fire_core.errors import StoreError
 from fire_core.labelling.isolated import atom_theory
-from fire_core.labelling.theory import theory_from_config
+from fire_core.labelling.theory import Theory, theory_from_config
 from fire_core.records import LabelState
-from fire_core.storage.label_queries import Choice
+from fire_core.storage.selections import Choice
 from fire_core.storage.store import Store
 
 if TYPE_CHECKING:
@@ -110,8 +110,50 @@ class CampaignState:
         return atom_theory(theory) if purpose == ATOMS else theory
 
     def theory(self, purpose: str = "") -> str:
-        """Return the identity of the theory level of a choice's labels."""
+        """Return the identity of the theory level of a choice's labels.
+
+        It was recorded when the campaign was registered: another release of the code
+        that is installed since then changes nothing about the labels that are there.
+        """
+        recorded = self.recorded_theory(purpose)
+        if recorded is not None:
+            return recorded
         return theory_from_config(self.theory_of(purpose)).fingerprint
+
+    def recorded_theory(self, purpose: str = "") -> str | None:
+        """Return the identity that was recorded; None before the registration."""
+        row = self.store.campaigns.get(self.name)
+        if row is None:
+            return None
+        return row.atom_theory if purpose == ATOMS else row.theory
+
+    def theory_level(self) -> Theory:
+        """Return the theory level of the labels, as it was when they were computed."""
+        level = self.store.theories.get(self.theory())
+        if level is None:
+            return theory_from_config(self.config.theory)
+        return Theory(level.code, level.version, level.settings_json)
+
+    def load_foundation(self) -> Backbone:
+        """Load the foundation model, the very one that the campaign began with.
+
+        Raises
+        ------
+        StoreError
+            Its file is another one by now.
+        """
+        backbone = self.load()
+        row = self.store.campaigns.get(self.name)
+        recorded = None if row is None else row.foundation_sha
+        if recorded not in {None, backbone.sha256}:
+            msg = (
+                f"campaign {self.name!r} began with a foundation model of sha256 "
+                f"{recorded}, but backbone.name {self.config.backbone.name!r} is "
+                f"{backbone.sha256} now; put the old file back, or start the campaign "
+                "again under another name (its labels are reused)"
+            )
+            raise StoreError(msg)
+        return backbone
 
     @contextmanager
     def holding(self, step: str) -> Iterator[Lease]:
@@ -122,7 +164,7 @@ class CampaignState:
 
     def is_chosen(self, round_: int, purpose: str) -> bool:
         """Return whether a choice of structures was made."""
-        return self.store.get_selection(self.name, round_, purpose) is not None
+        return self.store.selections.get(self.name, round_, purpose) is not None
 
     def chosen_keys(self, round_: int, purpose: str) -> list[str]:
         """Return the keys of a choice of structures, in its order.
@@ -132,7 +174,7 @@ class CampaignState:
         StoreError
             It was not made yet.
         """
-        row = self.store.get_selection(self.name, round_, purpose)
+        row = self.store.selections.get(self.name, round_, purpose)
         if row is None:
             msg = (
                 f"campaign {self.name!r} has chosen nothing for {purpose!r} in round "
@@ -143,18 +185,18 @@ class CampaignState:
 
     def paid_choice(self, round_: int, purpose: str) -> Choice:
         """Return what is labelled of a choice: all, or the first ones approved."""
-        approval = self.store.get_approval(self.name, round_, purpose)
+        approval = self.store.approvals.get(self.name, round_, purpose)
         first = None if approval is None else approval.n_approved
         return Choice(self.name, round_, purpose, first)
 
     def label_counts(self, round_: int, purpose: str) -> dict[LabelState, int]:
         """Return how many labels of a choice that may be paid for are in each state."""
         choice = self.paid_choice(round_, purpose)
-        return dict(self.store.label_counts(self.theory(purpose), choice))
+        return dict(self.store.labels.counts(self.theory(purpose), choice))
 
     def is_labelled(self, round_: int, purpose: str) -> bool:
         """Return whether every label of a choice that may be paid for is settled."""
-        row = self.store.get_selection(self.name, round_, purpose)
+        row = self.store.selections.get(self.name, round_, purpose)
         if row is None:
             return False
         first = self.paid_choice(round_, purpose).first
@@ -165,26 +207,26 @@ class CampaignState:
     def labelled(self, round_: int, purpose: str) -> list[LabelledStructure]:
         """Return the structures of a choice that have a label, in its order."""
         keys = self.chosen_keys(round_, purpose)
-        return self.store.get_labelled(keys, self.theory(purpose))
+        return self.store.labels.labelled(keys, self.theory(purpose))
 
     def part(self, model: str, split: Split) -> list[LabelledStructure]:
         """Return the labels of one part of a model's dataset, in order of keys."""
-        members = self.store.get_dataset(self.name, model)
+        members = self.store.datasets.get(self.name, model)
         keys = sorted(key for key, part in members.items() if part is split)
-        return self.store.get_labelled(keys, self.theory())
+        return self.store.labels.labelled(keys, self.theory())
 
     def start(self) -> list[Atoms]:
         """Return the starting structures."""
-        return self.store.get_structures(self.chosen_keys(0, START))
+        return self.store.structures.get(self.chosen_keys(0, START))
 
     def is_trained(self, round_: int, kinds: Sequence[str]) -> bool:
         """Return whether every one of some kinds of model is there."""
-        have = {model.name for model in self.store.list_models(self.name)}
+        have = {model.name for model in self.store.models.list(self.name)}
         return have >= {model_name(kind, round_) for kind in kinds}
 
     def model_file(self, name: str) -> Path:
         """Return the verified file of a stored model."""
-        return self.store.blobs.path(self.store.need_model(self.name, name).blob_sha)
+        return self.store.blobs.path(self.store.models.need(self.name, name).blob_sha)
 
     def load(self, name: str | None = None) -> Backbone:
         """Load a stored model, or without a name the foundation model."""
@@ -205,7 +247,7 @@ class CampaignState:
             The campaign has not come so far.
         """
         for round_ in range(self.config.rounds, 0, -1):
-            row = self.store.get_selection(self.name, round_, TEST)
+            row = self.store.selections.get(self.name, round_, TEST)
             if row is not None:
                 return list(row.keys)
         msg = (
@@ -223,9 +265,9 @@ def need_row(store: Store, ref: CampaignRef) -> CampaignRow:
     StoreError
         There is none of that name; the message lists those that are there.
     """
-    row = store.get_campaign(ref.name)
+    row = store.campaigns.get(ref.name)
     if row is None:
-        known = ", ".join(c.name for c in store.list_campaigns()) or "none"
+        known = ", ".join(c.name for c in store.campaigns.list()) or "none"
         msg = (
             f"no campaign {ref.name!r} in {ref.db} (there: {known}); start it "
             "with `fire campaign run FILE`"

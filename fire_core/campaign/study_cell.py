@@ -25,7 +25,7 @@ from fire_core.errors import StoreError
 from fire_core.evaluation.errors import summarise_errors
 from fire_core.evaluation.forgetting import measure_forgetting
 from fire_core.seeds import derive_seed
-from fire_core.storage.evaluations import EvaluationKind, dataclass_kind
+from fire_core.storage.evaluation_kinds import EvaluationKind, dataclass_kind
 from fire_core.study.cells import ALL, describe_space, identify_cell, settings_of
 from fire_core.study.choose import choose_frames, map_pool, split_chosen
 from fire_core.study.results import CellResult
@@ -82,7 +82,7 @@ def run_cell(
     model = _train(store, config, inputs, planned, (picked, on_epoch))
     result = _judge(store, config, inputs, planned, seconds, model)
     store.evaluations.save(CELL, config.key, result, subject=planned.id)
-    store.release_checkpoints(config.key, planned.id)
+    store.models.release_checkpoints(config.key, planned.id)
     return result
 
 
@@ -101,7 +101,7 @@ def _train(
     how: tuple[list[int], Callable[[EpochRecord], None] | None],
 ) -> JsonDict:
     """Train a cell's model into the store; return what is noted beside it."""
-    known = store.get_model(config.key, planned.id)
+    known = store.models.get(config.key, planned.id)
     if known is not None:
         return dict(json.loads(known.config_json))
     picked, on_epoch = how
@@ -131,7 +131,7 @@ def _train(
         "device": describe_device(inputs.foundation.device),
     }
     sha = store.blobs.put_bytes(tuned.model)
-    store.add_model(
+    store.models.add(
         config.key,
         planned.id,
         sha,
@@ -149,7 +149,7 @@ def _judge(
     selection_seconds: float,
     facts: JsonDict,
 ) -> CellResult:
-    sha = store.need_model(config.key, planned.id).blob_sha
+    sha = store.models.need(config.key, planned.id).blob_sha
     model = load_mace(
         store.blobs.path(sha),
         name=planned.cell.name,
@@ -162,7 +162,7 @@ def _judge(
     after = None
     if inputs.heldout:
         after = measure_forgetting(model, inputs.heldout).force_mae
-    epochs = store.get_epochs(config.key, planned.id)
+    epochs = store.models.epochs(config.key, planned.id)
     records = [json.loads(row.record_json) for row in epochs]
     seconds = sum(r["seconds"] for r in records)
     seen = sum(r["n_target"] + r["n_replay"] for r in records)

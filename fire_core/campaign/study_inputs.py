@@ -68,18 +68,18 @@ def enter_study(store: Store, config: StudyConfig) -> None:
     StoreError
         A campaign has this name.
     """
-    known = store.get_campaign(config.key)
+    known = store.campaigns.get(config.key)
     if known is not None and "variants" not in json.loads(known.config_json):
         msg = f"{config.key!r} is a campaign in this store; give the study another name"
         raise StoreError(msg)
-    store.open_campaign(config.key, config_to_json(config))
+    store.campaigns.open(config.key, config_to_json(config))
 
 
 def find_study(store: Store, name: str, db: str) -> StudyConfig:
     """Return the configuration with which a study was run last."""
     studies = {
         row.name: row.config_json
-        for row in store.list_campaigns()
+        for row in store.campaigns.list()
         if "variants" in json.loads(row.config_json)
     }
     for key in (name, f"study-{name}"):

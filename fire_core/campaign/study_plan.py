@@ -11,7 +11,7 @@ from fire_core.errors import StoreError
 from fire_core.evaluation.errors import summarise_errors
 from fire_core.evaluation.forgetting import measure_forgetting
 from fire_core.evaluation.references import fit_references, shift_energies
-from fire_core.storage.evaluations import EvaluationKind, dataclass_kind
+from fire_core.storage.evaluation_kinds import EvaluationKind, dataclass_kind
 from fire_core.study.cells import Cell, identify_cell, plan_cells
 from fire_core.study.results import Baseline, CellResult
 from fire_core.training.data import sample_evenly

@@ -45,7 +45,7 @@ def train_in_child(
     """
     store, ref = campaign.store, campaign.ref
     name = model_name(kind, round_)
-    trained = store.get_model(ref.name, name)
+    trained = store.models.get(ref.name, name)
     if trained is not None:
         return trained.blob_sha
     folder = ref.workdir / f"train-{uuid.uuid4().hex[:12]}"
@@ -66,11 +66,11 @@ def train_in_child(
         child = start_process(command, log, environment)
 
         def look() -> None:
-            last = store.last_epoch(ref.name, name)
+            last = store.models.last_epoch(ref.name, name)
             progress.reach(0 if last is None else last.epoch + 1)
 
         status = follow(child, log, campaign.observer.info, on_look=look)
-    trained = store.get_model(ref.name, name)
+    trained = store.models.get(ref.name, name)
     if trained is None:
         tail = log.read_text(encoding="utf-8", errors="replace")[-2000:]
         msg = f"training {name} ended with exit status {status}; its log {log}: {tail}"

@@ -100,7 +100,7 @@ def train_here(
     str
         sha256 of the model's file.
     """
-    trained = campaign.store.get_model(campaign.name, model_name(kind, round_))
+    trained = campaign.store.models.get(campaign.name, model_name(kind, round_))
     if trained is not None:
         return trained.blob_sha
     group = current_group()  # its leading process writes
@@ -121,7 +121,7 @@ def _train(
     settings = fill_references(campaign, settings, parts[Split.TRAIN])
     if group.leads:
         _enter_dataset(campaign, name, parts)
-    foundation = campaign.load()
+    foundation = campaign.load_foundation()
     with group.leader_first():  # it may fetch a file
         source = read_replay(store, settings.replay, foundation)
     if source.left_out:
@@ -155,7 +155,7 @@ def _train(
     say(f"{name}: {tuned.references.describe()}")
     say(f"{name}: epoch {tuned.kept} of {len(tuned.records)} is kept")
     sha = store.blobs.put_bytes(tuned.model)
-    store.add_model(
+    store.models.add(
         campaign.name,
         name,
         sha,
@@ -177,7 +177,7 @@ def _start(campaign: CampaignState, round_: int, kind: str) -> MaceBackbone | No
         before = PRE_FINE_TUNED
     elif round_ <= 1:
         return None
-    row = campaign.store.get_model(campaign.name, before)
+    row = campaign.store.models.get(campaign.name, before)
     if not training_of(config, kind).warm_start or row is None:
         return None
     path = str(campaign.store.blobs.path(row.blob_sha))
@@ -216,7 +216,7 @@ def _dataset(
     keys = campaign.chosen_keys(0, PERTURB)
     for number in range(1, rounds + 1):
         keys += campaign.chosen_keys(number, SELECTED)
-    labelled = campaign.store.get_labelled(keys, campaign.theory())
+    labelled = campaign.store.labels.labelled(keys, campaign.theory())
     if len(labelled) < 2:
         msg = (
             f"training needs at least two finished labels, got {len(labelled)} of "
@@ -245,4 +245,4 @@ def _enter_dataset(
     campaign: CampaignState, name: str, parts: dict[Split, list[LabelledStructure]]
 ) -> None:
     members = {item.key: part for part, items in parts.items() for item in items}
-    campaign.store.save_dataset(campaign.name, name, members)
+    campaign.store.datasets.save(campaign.name, name, members)

@@ -185,7 +185,7 @@ def _score(campaign: CampaignState, plan: RunPlan) -> CandidateUncertainty:
     driver = driver_of(EXPLORE, plan.round)
     held = campaign.part(driver, Split.VALID)
     calibrated = calibrate(estimator, held)
-    keys = [row.key for row in store.get_frames(plan.run_id)]
+    keys = [row.key for row in store.runs.frames(plan.run_id)]
     scored = [keys[i] for i in spread(len(keys), min(len(keys), settings.frames))]
     worst = []
     for frames in _chunks(store, scored):
@@ -223,4 +223,4 @@ def _assess(
 
 def _chunks(store: Store, keys: Sequence[str]) -> Iterator[list[Atoms]]:
     for first in range(0, len(keys), CHUNK):
-        yield store.get_structures(keys[first : first + CHUNK])
+        yield store.structures.get(keys[first : first + CHUNK])

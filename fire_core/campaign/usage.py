@@ -41,7 +41,7 @@ def count_usage(
         yield
     finally:
         wall = time.monotonic() - start
-        campaign.store.add_usage(
+        campaign.store.usage.add(
             campaign.name,
             round_,
             step,

@@ -64,8 +64,8 @@ class Bench:
         self.say = say
         self._store = store
         self.hold = lease
-        shared = store.list_shared_parts(asked.work)
-        self._parts = shared | store.list_parts(asked.key)
+        shared = store.properties.shared_parts(asked.work)
+        self._parts = shared | store.properties.parts(asked.key)
 
     def settings(self, kind: type[Settings]) -> Settings:
         """Return what is measured and how, which is of that kind."""
@@ -77,19 +77,19 @@ class Bench:
 
     def row(self) -> PropertyRow:
         """Return the measurement as the store has it now."""
-        return self._store.need_property(self.asked.key)
+        return self._store.properties.need(self.asked.key)
 
     def finish(self, result: PropertyResult, wall_s: float) -> None:
         """Keep the result."""
         self.hold.check()
-        self._store.finish_property(self.asked.key, result, wall_s)
+        self._store.properties.finish(self.asked.key, result, wall_s)
 
     def structure(self) -> Atoms:
         """Return the structure that is measured."""
         if self.asked.structure is None:
             msg = f"{self.asked.name} has no structure; measure it with a `system`"
             raise StoreError(msg)
-        return self._store.get_structures([self.asked.structure])[0]
+        return self._store.structures.get([self.asked.structure])[0]
 
     def backbone(self) -> Backbone:
         """Load the model that the measurement was asked for, by its sha256."""
@@ -105,7 +105,7 @@ class Bench:
 
     def finished(self, name: str) -> PropertyRow:
         """Return another measurement, which has to be finished, by name or key."""
-        row = self._store.need_property(name)
+        row = self._store.properties.need(name)
         row.need_result()
         return row
 
@@ -119,7 +119,9 @@ class Bench:
         if name not in self._parts:
             data = compute()
             self.hold.check()
-            self._parts[name] = self._store.save_part(self.asked.key, name, data)
+            self._parts[name] = self._store.properties.save_part(
+                self.asked.key, name, data
+            )
         return self._store.blobs.get_bytes(self._parts[name])
 
     def json_part(self, name: str, compute: Callable[[], Any]) -> Any:
@@ -140,14 +142,14 @@ def file_part(path: str) -> str:
 def open_bench(ref: PropertyRef, say: Callable[[str], None]) -> Iterator[Bench]:
     """Open a measurement; no two processes have it open at once."""
     with Store.open(ref.db, ref.blobs, patience_s=PATIENCE_S) as store:
-        row = store.get_property(ref.key)
+        row = store.properties.get(ref.key)
         if row is None:
             msg = f"no measurement {ref.key} in {ref.db}; ask for it again"
             raise StoreError(msg)
         lease = Lease(
             f"measurement {ref.name!r}",
-            lambda owner: store.hold_property(ref.key, owner, LEASE_S),
-            lambda owner: store.let_go_of_property(ref.key, owner),
+            lambda owner: store.properties.hold(ref.key, owner, LEASE_S),
+            lambda owner: store.properties.release(ref.key, owner),
         )
         with hold(lease, say):
             yield Bench(store, row.asked, lease, say)

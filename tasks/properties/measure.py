@@ -44,7 +44,7 @@ def measure_property(ref: PropertyRef) -> None:
 def publish_property(ref: PropertyRef, folder: str) -> None:
     """Write figures and numbers to the results folder; show them in Prefect."""
     with Store.open(ref.db, ref.blobs, patience_s=PATIENCE_S) as store:
-        row = store.need_property(ref.key)
+        row = store.properties.need(ref.key)
     figures = write_property(row, Path(folder))
     create_markdown_artifact(
         _markdown(row, figures),

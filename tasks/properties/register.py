@@ -60,7 +60,7 @@ def register_property(request: PropertyRequest) -> PropertyRef:
         key = _identify(request, subject, settings, files)
         for name in needs.afterwards:
             del settings["measure"][name]
-        store.open_property(
+        store.properties.open(
             PropertyAsked(
                 key=key,
                 name=request.name,
@@ -74,7 +74,7 @@ def register_property(request: PropertyRequest) -> PropertyRef:
             )
         )
         for path, data in files.items():
-            store.save_part(key, file_part(path), data)
+            store.properties.save_part(key, file_part(path), data)
     return PropertyRef(key=key, name=request.name, db=url, blobs=blobs)
 
 
@@ -114,7 +114,7 @@ def _find_subject(
     if needs_of(measure).model:
         atoms = build_structure(request)
         sha = _keep_model(store, request, atoms)
-        (key,) = store.add_structures([atoms], source=f"property {request.name}")
+        (key,) = store.structures.add([atoms], source=f"property {request.name}")
         backbone = request.need_backbone()
         settings = backbone.model_dump(mode="json", exclude={"name"})
         formula = atoms.get_chemical_formula()
@@ -122,7 +122,7 @@ def _find_subject(
     if isinstance(measure, ImpedanceConfig):
         source = measure.conductivity
         if isinstance(source, TransportConductivity):
-            row = store.need_property(source.measurement)
+            row = store.properties.need(source.measurement)
             asked = row.asked
             if asked.kind != "transport":
                 msg = (
@@ -168,8 +168,8 @@ def _keep_model(store: Store, request: PropertyRequest, atoms: Atoms) -> str:
     """Return the sha256 of the model's file, which the store keeps from now on."""
     asked_for = name = request.need_backbone().name
     campaign, _, model = name.partition("/")
-    if model and not Path(name).is_file() and store.get_campaign(campaign) is not None:
-        name = str(store.blobs.path(store.need_model(campaign, model).blob_sha))
+    if model and not Path(name).is_file() and store.campaigns.get(campaign) is not None:
+        name = str(store.blobs.path(store.models.need(campaign, model).blob_sha))
     backbone = load_backbone(name, device="cpu")
     refuse_unknown_elements([atoms], backbone.elements, asked_for)
     if name == CHGNET:

@@ -61,7 +61,7 @@ def analyse_trajectories(
     ]
     request = {"measure": settings.model_dump(mode="json"), "trajectories": facts}
     key = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
-    row = store.get_property(key)
+    row = store.properties.get(key)
     if row is not None and row.result is not None:
         return key
     start = time.monotonic()
@@ -76,7 +76,7 @@ def analyse_trajectories(
     ]
     found = analyse_transport(groups, settings, notes)
     paths = {"files": [str(file.path) for file in files], "theory": theory}
-    store.open_property(
+    store.properties.open(
         PropertyAsked(
             key=key,
             name=name,
@@ -89,5 +89,5 @@ def analyse_trajectories(
             request_json=json.dumps(request | paths),
         )
     )
-    store.finish_property(key, found.result, time.monotonic() - start)
+    store.properties.finish(key, found.result, time.monotonic() - start)
     return key

@@ -46,9 +46,9 @@ def test_what_nobody_gave_is_labelled_once(tmp_path: Path) -> None:
     with CampaignState.find(ref) as campaign:
         store = campaign.store
         perturb_flow(ref)
-        chosen = store.get_selection("atoms", 0, ATOMS)
+        chosen = store.selections.get("atoms", 0, ATOMS)
         assert chosen is not None
-        assert store.get_structures(chosen.keys) == [isolated_atom("Li")]
+        assert store.structures.get(chosen.keys) == [isolated_atom("Li")]
         assert not campaign.is_labelled(0, ATOMS)
         assert label_flow(ref, 0, ATOMS).done == 1
         assert campaign.is_labelled(0, ATOMS)

@@ -80,11 +80,11 @@ class Done:
         return found
 
     def model(self, name: str) -> MaceBackbone:
-        path = self.store.blobs.path(self.store.need_model("led", name).blob_sha)
+        path = self.store.blobs.path(self.store.models.need("led", name).blob_sha)
         return load_mace(path, name=name, device="cpu", dtype="float32")
 
     def labelled(self, keys: list[str]) -> list[LabelledStructure]:
-        return self.store.get_labelled(keys, self.campaign.theory())
+        return self.store.labels.labelled(keys, self.campaign.theory())
 
 
 @pytest.fixture(scope="module")
@@ -113,12 +113,12 @@ def test_what_is_bought_is_worth_a_label(done: Done) -> None:
     # no committee before round 1's labels
     assert done.store.evaluations.get(CANDIDATES, "led", round_=1) is None
     scores = read_scores(done.campaign, 2)
-    chosen = done.store.get_selection("led", 2, SELECTED)
+    chosen = done.store.selections.get("led", 2, SELECTED)
     assert scores is not None
     assert chosen is not None
     assert done.candidates.n_scored == len(scores.worst) == 20
     run_id = plan_run(done.campaign, 2, EXPLORE).run_id
-    frames = {row.key for row in done.store.get_frames(run_id)}
+    frames = {row.key for row in done.store.runs.frames(run_id)}
     assert set(scores.keys) <= frames
     kinds = dict(zip(scores.keys, scores.kinds, strict=True))
     assert set(chosen.keys) <= kinds.keys()
@@ -137,7 +137,7 @@ def test_the_guard_doubts_as_the_scores_do(done: Done) -> None:
     assert isinstance(driver, DoubtingDriver)
     assert dynamics == done.config.explore
     replicas = dynamics.model_copy(update={"replicas": 3, "temperatures": (300.0,)})
-    frames = done.store.get_structures(scores.keys[:3])
+    frames = done.store.structures.get(scores.keys[:3])
     states = start_states(frames, replicas, seed=1)
     batch = ReplicaBatch(backbone.torch_sim_model(), states, PartLimit(0, 0))
     assert np.allclose(driver.uncertainty(batch), scores.worst[:3], rtol=1e-3)
@@ -150,7 +150,7 @@ def test_the_guard_doubts_as_the_scores_do(done: Done) -> None:
 
 def test_the_calibration_is_that_of_unlearnt_labels(done: Done) -> None:
     models = [done.model(name) for name in ("fire", "committee-1", "committee-2")]
-    parts = done.store.get_dataset("led", "fire")
+    parts = done.store.datasets.get("led", "fire")
     held = done.labelled([key for key, part in parts.items() if part is Split.VALID])
     predicted = [model.predict([item.atoms for item in held]) for model in models]
     errors = errors_of(predicted[0], held)
@@ -162,7 +162,7 @@ def test_the_calibration_is_that_of_unlearnt_labels(done: Done) -> None:
 
 
 def test_new_labels_are_judged_before_they_are_learnt(done: Done) -> None:
-    chosen = done.store.get_selection("led", 2, SELECTED)
+    chosen = done.store.selections.get("led", 2, SELECTED)
     assert chosen is not None
     new = done.labelled(list(chosen.keys))
     errors = errors_of(done.model("fire").predict([i.atoms for i in new]), new)

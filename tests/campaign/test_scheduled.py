@@ -23,7 +23,7 @@ from fire_core.errors import GateError
 from fire_core.labelling.codes import lennard_jones
 from fire_core.labelling.theory import theory_from_config
 from fire_core.records import ErrorSummary
-from fire_core.storage.campaigns import SelectionRow
+from fire_core.storage.selections import SelectionRow
 from fire_core.storage.store import Store
 from flows.regression import regression_flow
 from tests.campaign.conftest import TINY
@@ -50,23 +50,23 @@ def produced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     monkeypatch.setenv("FIRE_BLOBS", str(blobs))
     config = CampaignConfig.model_validate(TINY | {"theory": THEORY.model_dump()})
     store = Store.open(url, blobs)
-    store.open_campaign("tiny", config_to_json(config))
-    (start,) = store.add_structures([cell(0)], source="test")
-    store.save_selection("tiny", 0, "start", SelectionRow("build", [start]))
+    store.campaigns.open("tiny", config_to_json(config))
+    (start,) = store.structures.add([cell(0)], source="test")
+    store.selections.save("tiny", 0, "start", SelectionRow("build", [start]))
     sha = store.blobs.put_file(bundled_model())
-    store.add_model("tiny", "fire", sha, parent_sha=None, config_json="{}")
-    store.promote_model("tiny", "fire", "production", [], required=())
+    store.models.add("tiny", "fire", sha, parent_sha=None, config_json="{}")
+    store.models.promote("tiny", "fire", "production", [], required=())
     return store
 
 
 def label(store: Store, frames: list[Atoms]) -> None:
     theory = theory_from_config(THEORY)
-    store.add_theory(
+    store.theories.add(
         theory.fingerprint, theory.code, theory.version, theory.settings_json
     )
-    keys = store.add_structures(frames, source="test")
+    keys = store.structures.add(frames, source="test")
     labels = [lennard_jones.compute(THEORY, atoms) for atoms in frames]
-    store.add_labels(dict(zip(keys, labels, strict=True)), theory.fingerprint)
+    store.labels.add(dict(zip(keys, labels, strict=True)), theory.fingerprint)
 
 
 @pytest.mark.usefixtures("prefect_server")

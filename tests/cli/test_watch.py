@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import CliRunner
 
+from cli import campaign_service
 from cli.main import app
 from cli.service.watch import look
 from dashboard.prefect_api import (
@@ -99,8 +100,8 @@ def kind(client: SyncPrefectClient, run: UUID) -> str:
 
 
 def ask(store: Store, campaign: str, round_: int = 1) -> None:
-    store.open_campaign(campaign, "{}")
-    store.ask_approval(campaign, round_, "selected", 6, "{}")
+    store.campaigns.open(campaign, "{}")
+    store.approvals.ask(campaign, round_, "selected", 6, "{}")
 
 
 def test_a_decision_of_the_dashboard_makes_a_campaign_go_on(
@@ -112,7 +113,7 @@ def test_a_decision_of_the_dashboard_makes_a_campaign_go_on(
     left = suspend(client, "other", "approve-selected-1")
     assert look(client, STUCK_S) == []
     assert kind(client, run) == "PAUSED"
-    store.decide_approval("salt", 1, "selected", Decided(4, "olga", "enough"))
+    store.approvals.decide("salt", 1, "selected", Decided(4, "olga", "enough"))
     (line,) = look(client, STUCK_S)
     assert line == "salt resumed: 4 of 6 labels approved by olga"
     assert kind(client, run) == "SCHEDULED"
@@ -127,12 +128,12 @@ def test_a_decision_of_an_earlier_round_is_not_taken_for_this_one(
     client: SyncPrefectClient, store: Store
 ) -> None:
     ask(store, "rounds")
-    store.decide_approval("rounds", 1, "selected", Decided(6, "olga"))
+    store.approvals.decide("rounds", 1, "selected", Decided(6, "olga"))
     ask(store, "rounds", 2)
     run = suspend(client, "rounds", "approve-selected-2")
     assert look(client, STUCK_S) == []
     assert kind(client, run) == "PAUSED"
-    store.decide_approval("rounds", 2, "selected", Decided(0, "olga"))
+    store.approvals.decide("rounds", 2, "selected", Decided(0, "olga"))
     assert look(client, STUCK_S) == ["rounds resumed: 0 of 6 labels rejected by olga"]
 
 
@@ -140,7 +141,7 @@ def test_a_run_that_waits_for_something_else_is_left(
     client: SyncPrefectClient, store: Store
 ) -> None:
     ask(store, "else")
-    store.decide_approval("else", 1, "selected", Decided(6, "olga"))
+    store.approvals.decide("else", 1, "selected", Decided(6, "olga"))
     run = suspend(client, "else", "another-key")
     assert look(client, STUCK_S) == []
     assert kind(client, run) == "PAUSED"
@@ -187,14 +188,14 @@ def test_approving_says_so_where_the_watch_was_first_or_nothing_runs(
 ) -> None:
     ask(store, "watched")
     run = suspend(client, "watched", "approve-selected-1")
-    decide = Store.decide_approval
+    resume = campaign_service._resume
 
-    def decide_and_look(*given: Any) -> ApprovalRow:
-        row = decide(*given)
+    def look_and_resume(row: ApprovalRow) -> str:
+        """The watch looks between the decision and the command's own look."""
         assert len(look(client, STUCK_S)) == 1
-        return row
+        return resume(row)
 
-    monkeypatch.setattr(Store, "decide_approval", decide_and_look)
+    monkeypatch.setattr(campaign_service, "_resume", look_and_resume)
     said = approve(store, "watched")
     assert said == "4 of 6 labels approved; its run goes on by itself"
     assert kind(client, run) == "SCHEDULED"
@@ -221,8 +222,8 @@ def test_a_run_suspended_after_the_decision_goes_on_by_itself(
 
     name = moment.replace(" ", "-")
     config = CampaignConfig.model_validate(TINY | {"name": name})
-    store.open_campaign(name, config_to_json(config))
-    store.ask_approval(name, 1, "selected", 6, "{}")
+    store.campaigns.open(name, config_to_json(config))
+    store.approvals.ask(name, 1, "selected", 6, "{}")
     ref = CampaignRef(
         name=name, db=str(store.engine.url), blobs=str(store.blobs.folder)
     )

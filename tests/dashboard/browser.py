@@ -41,22 +41,22 @@ def prepare(folder: Path, campaign: str) -> str:
 
     url, blobs = f"sqlite:///{folder}/.fire/fire.db", f"{folder}/.fire/blobs"
     with Store.open(url, blobs) as store:
-        row = store.get_campaign(campaign)
+        row = store.campaigns.get(campaign)
         assert row is not None
         config = CampaignConfig.model_validate_json(row.config_json)
         gates = config.evaluate.gates.model_copy(update={"required": (Gate.RELOAD,)})
         evaluate = config.evaluate.model_copy(update={"gates": gates})
         changed = config.model_copy(update={"evaluate": evaluate})
-        store.open_campaign(campaign, changed.model_dump_json())
-        theory = store.list_theories()[0][0]
-        unlabelled = store.get_selection(campaign, 0, "start")
+        store.campaigns.open(campaign, changed.model_dump_json())
+        theory = store.theories.list()[0][0]
+        unlabelled = store.selections.get(campaign, 0, "start")
         assert unlabelled is not None
-        store.want_labels(unlabelled.keys, theory)
+        store.labels.want(unlabelled.keys, theory)
         terms = LeaseTerms(60, 3)
-        for claim in store.claim_labels(theory, "worker", terms=terms):
+        for claim in store.labels.claim(theory, "worker", terms=terms):
             failure = Failure(FailureKind.CRASHED, "the code was killed", "last line")
-            store.fail_label(claim.label_id, "worker", failure, 1.0)
-        store.ask_approval(campaign, 2, "selected", 6, '{"core_hours": 1.5}')
+            store.labels.fail(claim.label_id, "worker", failure, 1.0)
+        store.approvals.ask(campaign, 2, "selected", 6, '{"core_hours": 1.5}')
     ref = CampaignRef(name=campaign, db=url, blobs=blobs)
     with Campaign.find(ref) as opened:
         assert all(result.passed for result in opened.check_gates("fire"))

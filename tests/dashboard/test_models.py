@@ -60,7 +60,7 @@ def check(
 ) -> None:
     """Enter gate results as `fire model check` does."""
     with lab.store() as store:
-        row = store.get_campaign("salt")
+        row = store.campaigns.get("salt")
         assert row is not None
         results = [
             GateResult(g, g not in failed, 1.25, 1.5, "eV", f"{g} is 1.25 eV {EVIL}")
@@ -75,13 +75,13 @@ def add(lab: Lab, name: str, *, parent: str | None = None) -> str:
     with lab.store() as store:
         sha = store.blobs.put_bytes(f"weights of {name}".encode())
         text = json.dumps(TRAINING)
-        store.add_model("salt", name, sha, parent_sha=parent, config_json=text)
+        store.models.add("salt", name, sha, parent_sha=parent, config_json=text)
     return sha
 
 
 def state(lab: Lab, name: str) -> str:
     with lab.store() as store:
-        return store.need_model("salt", name).state
+        return store.models.need("salt", name).state
 
 
 def test_the_registry_has_errors_forgetting_and_gates(lab: Lab) -> None:
@@ -132,9 +132,9 @@ def test_a_missing_curve_leaves_the_rest(lab: Lab) -> None:
 
 def test_a_campaign_of_another_version_gets_a_sentence(lab: Lab) -> None:
     with lab.store() as store:
-        store.open_campaign("old", '{"knob_of_yore": 1}')
+        store.campaigns.open("old", '{"knob_of_yore": 1}')
         sha = lab.facts["sha"]
-        store.add_model("old", "fire", sha, parent_sha=None, config_json="{}")
+        store.models.add("old", "fire", sha, parent_sha=None, config_json="{}")
     operator = enter(lab, Role.OPERATOR)
     for path in ("/models", "/models/old/fire"):
         page = operator.get(path)
@@ -161,8 +161,8 @@ def test_an_operator_promotes_through_gates_and_rolls_back(lab: Lab) -> None:
     assert answer.headers["location"] == "/models/salt/fire"
     assert (state(lab, "fire"), state(lab, "fire-2")) == ("production", "retired")
     with lab.store() as store:
-        rolled, second, first = [r.action for r in store.list_actions(3)]
-        *_, last = store.list_promotions("salt")
+        rolled, second, first = [r.action for r in store.actions.list(3)]
+        *_, last = store.models.promotions("salt")
     assert (rolled.action, rolled.actor) == ("roll back", "olga")
     assert second.subject == "salt/fire-2 to production"
     assert first.outcome == "done"
@@ -180,7 +180,7 @@ def test_without_its_gates_a_model_stays(lab: Lab) -> None:
     assert EVIL not in answer.text
     assert state(lab, "fire") == "candidate"
     with lab.store() as store:
-        last = store.list_actions(1)[0].action
+        last = store.actions.list(1)[0].action
     assert (last.action, last.outcome) == ("promote", "refused")
     assert "9 of 10 required gates are not passed" in last.detail
 
@@ -200,7 +200,7 @@ def test_only_an_operator_promotes_or_rolls_back(lab: Lab, role: Role) -> None:
         answer = browser.post(path, to="staging")
         assert answer.status_code == httpx.codes.FORBIDDEN
         with lab.store() as store:
-            last = store.list_actions(1)[0].action
+            last = store.actions.list(1)[0].action
         assert (last.role, last.outcome) == (role.value, "refused")
     assert state(lab, "fire") == "candidate"
 
@@ -211,7 +211,7 @@ def test_a_download_is_the_file_and_is_recorded(lab: Lab) -> None:
     name = answer.headers["content-disposition"]
     assert name == 'attachment; filename="salt-fire.model"'
     with lab.store() as store:
-        last = store.list_actions(1)[0].action
+        last = store.actions.list(1)[0].action
         place = store.blobs.path(lab.facts["sha"])
     assert (last.actor, last.action, last.subject) == ("vera", "download", "salt/fire")
     place.write_bytes(b"something else")
@@ -246,7 +246,7 @@ def test_parents_lead_to_the_foundation_model(lab: Lab) -> None:
     second = add(lab, "b", parent=first)
     add(lab, "c", parent=second)
     with lab.store() as store:
-        chain = read_parents(store, store.need_model("salt", "c"))
+        chain = read_parents(store, store.models.need("salt", "c"))
     assert [(p.campaign, p.name) for p in chain] == [
         ("salt", "b"), ("salt", "a"), ("", ""),
     ]  # fmt: skip
@@ -292,7 +292,7 @@ def test_settings_are_flat() -> None:
 
 def test_forces_are_shown_by_element_with_the_worst_structures(lab: Lab) -> None:
     with lab.store() as store:
-        row = store.get_selection("salt", 1, "test")
+        row = store.selections.get("salt", 1, "test")
         stored = store.evaluations.get(JUDGEMENT, "salt", round_=1, subject="fire")
         assert row is not None
         assert stored is not None

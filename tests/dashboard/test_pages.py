@@ -14,8 +14,8 @@ from dashboard.pages import campaigns
 from fire_core.campaign.kinds import DECISION, JUDGEMENT
 from fire_core.campaign.policy import Action, Decision
 from fire_core.campaign.views.overview import LastRun, describe_progress
-from fire_core.storage.browsing.campaigns import RunningStep
-from fire_core.storage.campaigns import SelectionRow
+from fire_core.storage.selections import SelectionRow
+from fire_core.storage.steps import RunningStep
 from tests.dashboard.lab import EVIL, Browser, Lab, build, enter, words
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def test_a_campaign_whose_run_failed_is_not_finished(
     lab = build(tmp_path)
     viewer = enter(lab, Role.VIEWER)
     with lab.store() as store:
-        store.open_campaign("ended", "{}")
+        store.campaigns.open("ended", "{}")
         found = store.evaluations.list(JUDGEMENT, "salt")
         judged = next(row for row in found if row.subject == "fire")
         store.evaluations.save(DECISION, "ended", END)
@@ -109,8 +109,8 @@ def test_rounds_that_ended_without_a_judged_model_are_no_finished_campaign(
     lab = build(tmp_path)
     viewer, start = enter(lab, Role.VIEWER), lab.chosen("start", 0)
     with lab.store() as store:
-        store.open_campaign("unjudged", "{}")
-        store.save_selection("unjudged", 0, "start", SelectionRow("build", start))
+        store.campaigns.open("unjudged", "{}")
+        store.selections.save("unjudged", 0, "start", SelectionRow("build", start))
         store.evaluations.save(DECISION, "unjudged", END)
     page = words(viewer.get("/campaigns/unjudged"))
     assert "unjudged waiting No step of it is held" in page
@@ -177,7 +177,7 @@ def test_nothing_new_is_said_in_no_bytes(viewer: Browser) -> None:
 def test_a_configuration_of_another_version_is_shown(tmp_path: Path) -> None:
     other = build(tmp_path)
     with other.store() as store:
-        store.open_campaign("old", json.dumps({"name": "old", "gone": 1}))
+        store.campaigns.open("old", json.dumps({"name": "old", "gone": 1}))
     page = enter(other, Role.VIEWER).get("/campaigns/old")
     assert page.status_code == httpx.codes.OK
     assert "written by another version" in page.text

@@ -63,7 +63,7 @@ def test_the_key_names_the_content_and_nothing_else(tmp_path: Path) -> None:
 def test_a_model_file_is_known_by_its_bytes_wherever_it_lies(tmp_path: Path) -> None:
     first = enter(tmp_path)
     with Store.open(first.db, first.blobs) as store:
-        sha = store.need_property(first.key).asked.subject_sha
+        sha = store.properties.need(first.key).asked.subject_sha
         copy = tmp_path / "copy.model"
         copy.write_bytes(store.blobs.get_bytes(sha))
     assert enter(tmp_path, backbone={"name": str(copy)}).key == first.key
@@ -77,7 +77,7 @@ def test_an_element_that_the_model_lacks_is_refused_before_anything_is_kept(
     with pytest.raises(UnknownElementError, match="does not know Au"):
         enter(tmp_path, system={"kind": "file", "path": str(gold)})
     with Store.open(f"sqlite:///{tmp_path}/fire.db", tmp_path / "blobs") as store:
-        assert store.list_properties() == []
+        assert store.properties.list() == []
 
 
 def test_a_wrong_setting_is_explained_by_its_place(tmp_path: Path) -> None:
@@ -103,12 +103,12 @@ def test_the_result_comes_back_as_it_was_and_the_first_one_stays(
 def test_who_lost_a_measurement_may_not_write(tmp_path: Path) -> None:
     ref = enter(tmp_path)
     with open_bench(ref, print) as bench, Store.open(ref.db, ref.blobs) as store:
-        store.let_go_of_property(ref.key, bench.hold.owner)
-        assert store.hold_property(ref.key, "heir", 30) is None
+        store.properties.release(ref.key, bench.hold.owner)
+        assert store.properties.hold(ref.key, "heir", 30) is None
         bench.hold.renew()
         with pytest.raises(LeaseLostError):
             bench.part("points", lambda: b"late")
-        assert store.list_parts(ref.key) == {}
+        assert store.properties.parts(ref.key) == {}
 
 
 KILLED = """
@@ -141,7 +141,7 @@ def test_killed_it_keeps_finished_parts_and_another_process_goes_on(
         assert process.stdout.readline() == "computing\n"
         process.send_signal(signal.SIGKILL)
     with Store.open(ref.db, ref.blobs) as store:  # its lease, run out
-        assert store.hold_property(ref.key, "heir", 30) is not None
+        assert store.properties.hold(ref.key, "heir", 30) is not None
     computed = []
 
     def compute() -> bytes:

@@ -16,13 +16,12 @@ from ase.io import write
 from fire_core.backbones.assets import bundled_model, load_replay
 from fire_core.backbones.mace import MaceBackbone, read_model
 from fire_core.backbones.registry import load_backbone
-from fire_core.campaign.labels import register_theory
-from fire_core.campaign.names import PERTURB
+from fire_core.campaign.labels import register_theories
 from fire_core.campaign.reference import CampaignRef
 from fire_core.campaign.state import CampaignState
 from fire_core.config.campaign import CampaignConfig
 from fire_core.config.load import config_to_json
-from fire_core.storage.campaigns import SelectionRow
+from fire_core.storage.selections import SelectionRow
 from fire_core.storage.store import Store
 
 if TYPE_CHECKING:
@@ -58,12 +57,12 @@ def place(folder: Path) -> CampaignRef:
 def change_gates(ref: CampaignRef, **gates: object) -> None:
     """Give the campaign other gates, as running its changed file again does."""
     with Store.open(ref.db, ref.blobs) as store:
-        row = store.get_campaign(ref.name)
+        row = store.campaigns.get(ref.name)
         assert row is not None
         config = CampaignConfig.model_validate_json(row.config_json).model_dump()
         config["evaluate"]["gates"] |= gates
         changed = CampaignConfig.model_validate(config)
-        store.open_campaign(ref.name, config_to_json(changed))
+        store.campaigns.open(ref.name, config_to_json(changed))
 
 
 @pytest.fixture(scope="session")
@@ -82,17 +81,19 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for frame in frames:
         frame.positions += rng.normal(0, 0.05, frame.positions.shape)
     with Store.open(ref.db, ref.blobs) as store:
-        store.open_campaign(NAME, config_to_json(config))
-        theory = register_theory(CampaignState(store, config, ref), PERTURB)
+        store.campaigns.open(NAME, config_to_json(config))
+        campaign = CampaignState(store, config, ref)
+        register_theories(campaign)
+        theory = campaign.theory()
         for round_, purpose, chosen in ((0, "start", [start]), (1, "test", frames)):
-            keys = store.add_structures(chosen, source="test")
+            keys = store.structures.add(chosen, source="test")
             row = SelectionRow("by hand", keys, [], '{"regions": null}')
-            store.save_selection(NAME, round_, purpose, row)
+            store.selections.save(NAME, round_, purpose, row)
         labels = dict(zip(keys, mini.predict(frames), strict=True))
-        store.add_labels(labels, theory)
+        store.labels.add(labels, theory)
         for name in ("fire", "good", "wild"):
             sha = store.blobs.put_bytes(_model(name))
-            store.add_model(NAME, name, sha, parent_sha=mini.sha256, config_json="{}")
+            store.models.add(NAME, name, sha, parent_sha=mini.sha256, config_json="{}")
     return folder / "store"
 
 

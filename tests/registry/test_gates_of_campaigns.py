@@ -41,8 +41,8 @@ def test_a_perfect_model_passes_and_is_promoted(ref: CampaignRef) -> None:
     assert {r.name: r.value for r in results}[Gate.FORGETTING] == 1.0
     promote(ref, "fire", "production", results)
     with Store.open(ref.db, ref.blobs) as store:
-        assert store.need_model(ref.name, "fire").state == "production"
-        assert [u.step for u in store.get_usage(ref.name)] == ["gates"]
+        assert store.models.need(ref.name, "fire").state == "production"
+        assert [u.step for u in store.usage.list(ref.name)] == ["gates"]
     assert known_gates(ref, "fire") == results
 
 
@@ -75,15 +75,15 @@ def test_a_wild_model_is_refused_for_what_it_does(ref: CampaignRef) -> None:
     ):
         promote(ref, "wild", "staging", results)
     with Store.open(ref.db, ref.blobs) as store:
-        assert store.need_model(ref.name, "wild").state == "candidate"
+        assert store.models.need(ref.name, "wild").state == "candidate"
 
 
 def test_a_model_of_another_parent_is_not_compared_with_this_one(
     ref: CampaignRef,
 ) -> None:
     with Store.open(ref.db, ref.blobs) as store:
-        sha = store.need_model(ref.name, "fire").blob_sha
-        store.add_model(ref.name, "other", sha, parent_sha="f" * 64, config_json="{}")
+        sha = store.models.need(ref.name, "fire").blob_sha
+        store.models.add(ref.name, "other", sha, parent_sha="f" * 64, config_json="{}")
     with pytest.raises(StoreError, match="'other' was fine-tuned from a model of sha"):
         check_gates(ref, "other")
 
@@ -92,6 +92,6 @@ def test_a_stored_configuration_of_another_version_is_explained(
     ref: CampaignRef,
 ) -> None:
     with Store.open(ref.db, ref.blobs) as store:
-        store.open_campaign("old", '{"name": "old", "reference": "refit"}')
+        store.campaigns.open("old", '{"name": "old", "reference": "refit"}')
     with pytest.raises(StoreError, match=r"started by another FIRE.*reference"):
         check_gates(ref.model_copy(update={"name": "old"}), "fire")

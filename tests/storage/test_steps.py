@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def campaign(store: Store) -> Store:
-    store.open_campaign("c", "{}")
+    store.campaigns.open("c", "{}")
     return store
 
 
 def test_a_step_is_held_until_let_go_or_expired(campaign: Store) -> None:
-    assert campaign.hold_step("c", "train", "one", 30) is None
-    assert campaign.hold_step("c", "train", "two", 30) == "one"
-    assert campaign.hold_step("c", "md", "two", 30) is None
-    assert campaign.hold_step("c", "train", "one", -1) is None  # it runs out now
-    assert campaign.hold_step("c", "train", "two", 30) is None
-    campaign.let_go_of_step("c", "train", "one")  # not its own any more
-    assert campaign.hold_step("c", "train", "three", 30) == "two"
-    campaign.let_go_of_step("c", "train", "two")
-    assert campaign.hold_step("c", "train", "three", 30) is None
+    assert campaign.steps.hold("c", "train", "one", 30) is None
+    assert campaign.steps.hold("c", "train", "two", 30) == "one"
+    assert campaign.steps.hold("c", "md", "two", 30) is None
+    assert campaign.steps.hold("c", "train", "one", -1) is None  # it runs out now
+    assert campaign.steps.hold("c", "train", "two", 30) is None
+    campaign.steps.release("c", "train", "one")  # not its own any more
+    assert campaign.steps.hold("c", "train", "three", 30) == "two"
+    campaign.steps.release("c", "train", "two")
+    assert campaign.steps.hold("c", "train", "three", 30) is None
 
 
 def test_those_who_want_one_step_take_turns(
@@ -60,8 +60,8 @@ def test_who_lost_a_step_may_not_commit(campaign: Store) -> None:
     lease = step_lease(campaign, "c", "train")
     assert lease.take() is None
     lease.check()
-    campaign.hold_step("c", "train", lease.owner, -1)
-    assert campaign.hold_step("c", "train", "heir", 30) is None
+    campaign.steps.hold("c", "train", lease.owner, -1)
+    assert campaign.steps.hold("c", "train", "heir", 30) is None
     lease.renew()
     with pytest.raises(LeaseLostError, match="train of 'c' is run by heir by now"):
         lease.check()

@@ -113,7 +113,7 @@ def test_no_test_frame_is_trained_on_and_variants_share_their_frames(
     chosen: dict[tuple[int, int], set[tuple[int, ...]]] = {}
     with open_store(config) as store:
         for cell in cells:
-            facts = json.loads(store.need_model(config.key, cell.id).config_json)
+            facts = json.loads(store.models.need(config.key, cell.id).config_json)
             picked = facts["pool_frames"]
             assert len(set(picked)) == cell.labels
             assert not {frames.pool[i].key for i in picked} & judged
@@ -145,7 +145,7 @@ def test_killed_it_goes_on_and_ends_with_the_same_numbers(
         wait_for((tmp_path / "second").exists, process)
         process.kill()
         process.wait()
-        assert len(store.get_epochs(config.key, second.id)) == 1
+        assert len(store.models.epochs(config.key, second.id)) == 1
         before = finished_cells(store, config, read_plan(store, config).cells)
     assert [cell.id for cell in before] == [first.id]
     assert 0 < (check_study(config).seconds or 0) < 600
@@ -172,7 +172,7 @@ def test_the_space_of_selection_is_made_once_and_checkpoints_are_let_go(
         for cell in cells:
             chosen = cell.selection == "kmeans"
             assert (cell.selection_seconds >= seconds) == chosen
-            epochs = store.get_epochs(config.key, cell.id)
+            epochs = store.models.epochs(config.key, cell.id)
             assert not any(epoch.checkpoint_sha for epoch in epochs)
 
 
@@ -194,7 +194,7 @@ def test_data_that_cannot_make_the_study_is_refused(tmp_path: Path) -> None:
 def test_a_campaigns_name_is_not_taken(tmp_path: Path) -> None:
     config = load_study(write_study(tmp_path))
     with open_store(config) as store:
-        store.open_campaign("study-tiny", '{"name": "study-tiny"}')
+        store.campaigns.open("study-tiny", '{"name": "study-tiny"}')
         with pytest.raises(StoreError, match="is a campaign in this store"):
             enter_study(store, config)
         with pytest.raises(StoreError, match=r"no study 'tiny' .*there: none"):

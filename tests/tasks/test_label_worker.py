@@ -15,7 +15,7 @@ from ase.build import bulk
 from fire_core.config.theory import LennardJonesTheory, TheoryConfig, XtbTheory
 from fire_core.labelling.theory import theory_from_config
 from fire_core.records import FailureKind, LabelState
-from fire_core.storage.campaigns import SelectionRow
+from fire_core.storage.selections import SelectionRow
 from fire_core.storage.store import Store
 from tests.events import let_go, wait_for
 
@@ -48,13 +48,13 @@ def want(
     """Make a store in which labels of the frames are wanted."""
     theory = theory_from_config(config)
     with open_store(folder) as store:
-        store.add_theory(
+        store.theories.add(
             theory.fingerprint, theory.code, theory.version, theory.settings_json
         )
-        keys = store.add_structures(frames, source="test")
-        store.want_labels(keys, theory.fingerprint)
-        store.open_campaign("c", "{}")
-        store.save_selection("c", 1, "selected", SelectionRow("test", keys))
+        keys = store.structures.add(frames, source="test")
+        store.labels.want(keys, theory.fingerprint)
+        store.campaigns.open("c", "{}")
+        store.selections.save("c", 1, "selected", SelectionRow("test", keys))
     return theory.fingerprint, keys
 
 
@@ -81,6 +81,7 @@ def start(
             *(sys.executable, "-W", "ignore", "-m", *program),
             *("--db", f"sqlite:///{folder}/fire.db", "--blobs", f"{folder}/blobs"),
             *("--owner", owner, "--theory-json", theory.model_dump_json()),
+            *("--theory-id", theory_from_config(theory).fingerprint),
             *("--campaign", "c", "--round", "1", "--purpose", "selected"),
             *("--workdir", str(workdir), "--lease", str(lease_s), *extra),
         ],
@@ -109,7 +110,7 @@ def test_two_workers_label_each_structure_once(
             said.append(worker.communicate(timeout=240)[0])
         assert worker.returncode == 0
     with open_store(tmp_path) as store:
-        rows = store.label_rows(theory, keys)
+        rows = store.labels.rows(theory, keys)
         assert {row.state for row in rows} == {LabelState.DONE}
         assert {row.owner for row in rows} == set(owners)
         assert [row.attempts for row in rows] == [1] * 6
@@ -131,14 +132,14 @@ def test_a_killed_worker_costs_the_labels_it_held_and_no_other(
         wait_for((tmp_path / "doomed" / "label-3").exists, worker)
         worker.kill()
     with open_store(tmp_path) as store:
-        before = {row.key: row for row in store.label_rows(theory)}
+        before = {row.key: row for row in store.labels.rows(theory)}
     done = [k for k in keys if before[k].state is LabelState.DONE]
     lost = [k for k in keys if before[k].state is LabelState.CLAIMED]
     assert (len(done), len(lost)) == (written, held)
     with start(tmp_path, "heir", lease_s=3.0) as worker:
         worker.communicate(timeout=240)
     with open_store(tmp_path) as store:
-        after = {row.key: row for row in store.label_rows(theory)}
+        after = {row.key: row for row in store.labels.rows(theory)}
     assert {row.state for row in after.values()} == {LabelState.DONE}
     for key in keys:
         assert after[key].attempts == (2 if key in lost else 1)
@@ -158,7 +159,7 @@ def finish_beside(
         worker.communicate(timeout=240)
     assert worker.returncode == 0
     with open_store(tmp_path) as store:
-        return tuple(store.label_rows(theory, keys))
+        return tuple(store.labels.rows(theory, keys))
 
 
 def test_an_unknown_element_is_a_record_and_the_rest_goes_on(tmp_path: Path) -> None:

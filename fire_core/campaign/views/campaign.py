@@ -18,8 +18,8 @@ if TYPE_CHECKING:
         LabelUncertainty,
     )
     from fire_core.config.campaign import CampaignConfig
-    from fire_core.storage.campaigns import UsageRow
     from fire_core.storage.store import Store
+    from fire_core.storage.usage import UsageRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class RoundUncertainty:
 
 def read_labels(store: Store, name: str, config: CampaignConfig | None) -> Labels:
     """Return how far a campaign's labels are, and when they end at this pace."""
-    history = store.label_history(name)
+    history = store.labels.history(name)
     planned = None if config is None else planned_labels(config)
     end = None
     if planned is not None and len(history) > 1 and len(history) < planned:

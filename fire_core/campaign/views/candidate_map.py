@@ -61,7 +61,7 @@ def explain_pick(
 
 def read_map(store: Store, campaign: str, round_: int) -> CandidateMap | None:
     """Return the map of a round's candidates; None where none was kept."""
-    row = store.get_selection(campaign, round_, SELECTED)
+    row = store.selections.get(campaign, round_, SELECTED)
     choice = None if row is None else decode_choice(row)
     if row is None or choice is None or choice.map_blob is None:
         return None
@@ -74,8 +74,8 @@ def read_map(store: Store, campaign: str, round_: int) -> CandidateMap | None:
         refused = json.loads(store.blobs.get_bytes(choice.refused_blob))
         late = {key for key, (kind, _) in refused.items() if kind != BY_FORCES}
     frames: list[FrameRow] = []
-    for run in store.find_runs(campaign, round_, EXPLORE):
-        kept = [frame for frame in store.get_frames(run) if frame.key not in late]
+    for run in store.runs.find(campaign, round_, EXPLORE):
+        kept = [frame for frame in store.runs.frames(run) if frame.key not in late]
         if _is_run(kept, temperatures, picked, row.keys):
             frames = kept
     return CandidateMap(

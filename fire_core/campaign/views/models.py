@@ -144,10 +144,10 @@ class Parent:
 
 def read_models(store: Store, campaign: str, names: Sequence[str]) -> list[ModelFacts]:
     """Return models of one campaign, oldest first."""
-    rows = [row for row in store.list_models(campaign) if row.name in set(names)]
+    rows = [row for row in store.models.list(campaign) if row.name in set(names)]
     judged = store.evaluations.list(JUDGEMENT, campaign)
     checked = {row.subject for row in store.evaluations.list(GATE_RECORD, campaign)}
-    state, problem = _open(store, store.get_campaign(campaign))
+    state, problem = _open(store, store.campaigns.get(campaign))
     return [
         ModelFacts(
             campaign=campaign,
@@ -235,7 +235,7 @@ def read_parents(store: Store, row: ModelRow) -> list[Parent]:
     sha = row.parent_sha
     while sha is not None and sha not in seen and len(chain) < LONGEST_CHAIN:
         seen.add(sha)
-        known = store.find_models(sha)
+        known = store.models.find(sha)
         if not known:
             return [*chain, Parent(sha)]
         campaign, parent = known[0]

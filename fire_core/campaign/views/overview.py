@@ -19,8 +19,8 @@ from fire_core.storage.store import Store
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from fire_core.storage.browsing.campaigns import RunningStep
     from fire_core.storage.campaigns import CampaignRow
+    from fire_core.storage.steps import RunningStep
 
 PAID: Final = (PERTURB, SELECTED, TEST)
 """Choices whose structures are labelled."""
@@ -93,7 +93,7 @@ def default_store() -> Iterator[Store]:
 
 def list_campaigns(store: Store) -> list[CampaignRow]:
     """Return the campaigns of a store without its studies, oldest first."""
-    rows = store.list_campaigns()
+    rows = store.campaigns.list()
     return [row for row in rows if not row.name.startswith(STUDY_PREFIX)]
 
 
@@ -117,10 +117,10 @@ def read_lines(
 
     `runs` are the last ones of each campaign that an orchestrator knows.
     """
-    usage, models = store.usage_totals(), store.model_states()
-    running = {step.campaign: step for step in store.running_steps()}
+    usage, models = store.usage.totals(), store.models.states()
+    running = {step.campaign: step for step in store.steps.running()}
     sizes: dict[str, dict[tuple[int, str], int]] = {}
-    for size in store.choice_sizes():
+    for size in store.selections.sizes():
         sizes.setdefault(size.campaign, {})[size.round, size.purpose] = size.size
     over = {
         row.name
@@ -130,7 +130,7 @@ def read_lines(
     }
     pending = {
         row.campaign
-        for row in store.list_approvals()
+        for row in store.approvals.list()
         if row.state is ApprovalState.PENDING
     }
     lines = []

@@ -81,7 +81,7 @@ def stability_of(arrays: Arrays, judgement: Judgement) -> StabilityCurve:
 
 def read_learning_curve(store: Store, campaign: str, name: str) -> LearningCurve | None:
     """Return a training epoch by epoch; None before its first epoch."""
-    records = [json.loads(r.record_json) for r in store.get_epochs(campaign, name)]
+    records = [json.loads(r.record_json) for r in store.models.epochs(campaign, name)]
     if not records:
         return None
     return LearningCurve(
@@ -93,7 +93,7 @@ def read_learning_curve(store: Store, campaign: str, name: str) -> LearningCurve
 
 def last_force_rmse(store: Store, campaign: str, name: str) -> float | None:
     """Return the validation force RMSE after a training's last epoch, meV/Å."""
-    last = store.last_epoch(campaign, name)
+    last = store.models.last_epoch(campaign, name)
     if last is None:
         return None
     return float(json.loads(last.record_json)["valid"]["force_rmse"])
@@ -106,11 +106,11 @@ def test_elements(
 
     None where the labels of the test structures have changed since.
     """
-    row = store.get_selection(campaign, round_, TEST)
+    row = store.selections.get(campaign, round_, TEST)
     if row is None:
         return None
-    done = store.get_labels(row.keys, theory)
-    frames = store.get_structures([key for key in row.keys if key in done])
+    done = store.labels.get(row.keys, theory)
+    frames = store.structures.get([key for key in row.keys if key in done])
     if not frames:
         return None
     symbols = [atoms.get_chemical_symbols() for atoms in frames]

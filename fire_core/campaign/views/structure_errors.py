@@ -82,7 +82,7 @@ def errors_on(
 
 
 def _test_keys(store: Store, campaign: str, round_: int) -> list[str]:
-    row = store.get_selection(campaign, round_, TEST)
+    row = store.selections.get(campaign, round_, TEST)
     return [] if row is None else list(row.keys)
 
 
@@ -95,7 +95,7 @@ def _order(
     the reference of the judgement to the last bit; nothing where they are not.
     """
     for theory in theories:
-        labels = store.get_labels(keys, theory)
+        labels = store.labels.get(keys, theory)
         order = [key for key in keys if key in labels]
         if _is_reference([labels[key] for key in order], arrays):
             return order, [len(labels[key].forces) for key in order]

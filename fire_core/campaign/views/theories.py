@@ -31,7 +31,7 @@ def named_theories(store: Store) -> list[NamedTheory]:
     """Return every theory level of a store."""
     return [
         NamedTheory(fingerprint, code, str(json.loads(settings).get("name", "")))
-        for fingerprint, code, _, settings in store.list_theories()
+        for fingerprint, code, _, settings in store.theories.list()
     ]
 
 

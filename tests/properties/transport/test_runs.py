@@ -51,7 +51,7 @@ def measure(ref: PropertyRef) -> PropertyResult:
 
 def parts(ref: PropertyRef) -> dict[str, str]:
     with Store.open(ref.db, ref.blobs) as store:
-        return store.list_parts(ref.key)
+        return store.properties.parts(ref.key)
 
 
 class Killed(BaseException):

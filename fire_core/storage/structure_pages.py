@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from fire_core.storage.browsing.stories import LINE, StoryBrowsing, StructureLine
-from fire_core.storage.engine import reading
+from fire_core.storage.structure_details import LINE, StructureLine
 from fire_core.storage.tables import LabelTable, SelectionMember, StructureRow
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,50 +41,44 @@ class StructureFilter:
     theory: str | None = None
 
 
-class StructureBrowsing(StoryBrowsing):
-    """Pages of structures; a part of `Store`."""
+def find_structures(
+    connection: Connection,
+    wanted: StructureFilter,
+    *,
+    after: tuple[float, str] | None = None,
+    most: int = 50,
+) -> list[StructureLine]:
+    """Return a page of structures, newest first.
 
-    engine: Engine
+    Parameters
+    ----------
+    wanted
+        What is looked for.
+    after
+        `created_at` and `key` of the last structure of the page before.
+    most
+        Structures on a page.
+    """
+    query = _narrow(connection, wanted)
+    if after is not None:
+        time, key = after
+        query = query.where(
+            (StructureRow.created_at < time)
+            | ((StructureRow.created_at == time) & (StructureRow.key < key))
+        )
+    newest = (StructureRow.created_at.desc(), StructureRow.key.desc())
+    keys = query.order_by(*newest).limit(most).subquery()
+    # The page's keys come from indexes alone, and then its few rows.
+    page = select(*LINE).where(StructureRow.key.in_(select(keys.c.key)))
+    rows = connection.execute(page.order_by(*newest))
+    return [StructureLine(*row) for row in rows]
 
-    def find_structures(
-        self,
-        wanted: StructureFilter,
-        *,
-        after: tuple[float, str] | None = None,
-        most: int = 50,
-    ) -> list[StructureLine]:
-        """Return a page of structures, newest first.
 
-        Parameters
-        ----------
-        wanted
-            What is looked for.
-        after
-            `created_at` and `key` of the last structure of the page before.
-        most
-            Structures on a page.
-        """
-        with reading(self.engine) as connection:
-            query = _narrow(connection, wanted)
-            if after is not None:
-                time, key = after
-                query = query.where(
-                    (StructureRow.created_at < time)
-                    | ((StructureRow.created_at == time) & (StructureRow.key < key))
-                )
-            newest = (StructureRow.created_at.desc(), StructureRow.key.desc())
-            keys = query.order_by(*newest).limit(most).subquery()
-            # The page's keys come from indexes alone, and then its few rows.
-            page = select(*LINE).where(StructureRow.key.in_(select(keys.c.key)))
-            rows = connection.execute(page.order_by(*newest))
-            return [StructureLine(*row) for row in rows]
-
-    def list_formulas(self, most: int = 500) -> list[str]:
-        """Return the first formulas of all structures, in alphabetical order."""
-        query = select(StructureRow.formula).distinct().order_by(StructureRow.formula)
-        query = query.limit(most)
-        with reading(self.engine) as connection:
-            return list(connection.scalars(query))
+def list_formulas(connection: Connection, most: int = 500) -> list[str]:
+    """Return the first formulas of all structures, in alphabetical order."""
+    query = select(StructureRow.formula).distinct().order_by(StructureRow.formula)
+    query = query.limit(most)
+    return list(connection.scalars(query))
 
 
 def _narrow(connection: Connection, wanted: StructureFilter) -> Any:

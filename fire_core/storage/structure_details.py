@@ -1,4 +1,4 @@
-"""Say all that a store knows of one structure: where from, what for, what became."""
+"""All that a store knows of one structure: where from, what for, what became."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from sqlalchemy import func, select
 
 from fire_core.errors import StoreError
 from fire_core.records import Pick
-from fire_core.storage.engine import reading
 from fire_core.storage.label_queries import FACTS, LabelRow, unpack_row
 from fire_core.storage.tables import (
     DatasetMember,
@@ -26,14 +25,16 @@ from fire_core.storage.tables import (
 )
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection
+
+    from fire_core.records import StructureKey
 
 
 @dataclass(frozen=True, slots=True)
 class StructureLine:
     """A structure without its arrays; the time is since 1970, s."""
 
-    key: str
+    key: StructureKey
     formula: str
     elements: str
     n_atoms: int
@@ -113,7 +114,7 @@ class PropertyUse:
 
 
 @dataclass(frozen=True, slots=True)
-class StructureStory:
+class StructureDetails:
     """All that a store knows of one structure; `numbers` are by theory.
 
     Lists of uses end after as many as were asked for.
@@ -136,74 +137,54 @@ LINE: Final = (
     StructureRow.source,
     StructureRow.created_at,
 )
+
+
 AFTER_HEX: Final = "g"
 """Follows every hexadecimal digit in any database's order of letters."""
+
+
 GPA_PER_EV_A3: Final = 160.21766208
 
 
-class StoryBrowsing:
-    """One structure at a time; a part of `Store`."""
+def describe_structure(
+    connection: Connection, key: str, most: int = 20
+) -> StructureDetails:
+    """Return where a structure came from and what became of it.
 
-    engine: Engine
+    Parameters
+    ----------
+    key
+        Its key, or the beginning of it, as `list` commands print it.
+    most
+        How many uses of each kind.
 
-    def tell_structure(self, key: str, most: int = 20) -> StructureStory:
-        """Return where a structure came from and what became of it.
+    Raises
+    ------
+    StoreError
+        There is none, or more than one begins like that.
+    """
+    line = _one(connection, key)
+    labels, numbers = _labels(connection, line.key)
+    return StructureDetails(
+        line,
+        _frames(connection, line.key, most),
+        _choices(connection, line.key, most),
+        labels,
+        numbers,
+        _members(connection, line.key, most),
+        _properties(connection, line.key, most),
+    )
 
-        Parameters
-        ----------
-        key
-            Its key, or the beginning of it, as `list` commands print it.
-        most
-            How many uses of each kind.
 
-        Raises
-        ------
-        StoreError
-            There is none, or more than one begins like that.
-        """
-        with reading(self.engine) as connection:
-            line = _one(connection, key)
-            labels, numbers = _labels(connection, line.key)
-            return StructureStory(
-                line,
-                _frames(connection, line.key, most),
-                _choices(connection, line.key, most),
-                labels,
-                numbers,
-                _members(connection, line.key, most),
-                _properties(connection, line.key, most),
-            )
+def find_key(connection: Connection, start: str) -> str:
+    """Return the one key that begins so.
 
-    def find_key(self, start: str) -> str:
-        """Return the one key that begins so.
-
-        Raises
-        ------
-        StoreError
-            There is none, or more than one begins like that.
-        """
-        with reading(self.engine) as connection:
-            return _one(connection, start).key
-
-    def find_runs(self, campaign: str, round_: int, purpose: str) -> list[int]:
-        """Return the numbers of a campaign's runs of one round and purpose."""
-        query = select(RunTable.id).where(
-            RunTable.campaign == campaign,
-            RunTable.round == round_,
-            RunTable.purpose == purpose,
-        )
-        with reading(self.engine) as connection:
-            return list(connection.scalars(query.order_by(RunTable.id)))
-
-    def rounds_chosen(self, purpose: str) -> list[tuple[str, int]]:
-        """Return (campaign, round) of every choice of a purpose, in order."""
-        query = (
-            select(SelectionTable.campaign, SelectionTable.round)
-            .where(SelectionTable.purpose == purpose)
-            .order_by(SelectionTable.campaign, SelectionTable.round)
-        )
-        with reading(self.engine) as connection:
-            return [(row[0], row[1]) for row in connection.execute(query)]
+    Raises
+    ------
+    StoreError
+        There is none, or more than one begins like that.
+    """
+    return _one(connection, start).key
 
 
 def _one(connection: Connection, key: str) -> StructureLine:
