@@ -31,7 +31,8 @@ import psutil
 import yaml
 
 from benchmarks.service import ROOT, Service
-from fire_core.reading.kinds import JUDGEMENT
+from fire_core.campaign.kinds import JUDGEMENT
+from fire_core.children import python_command
 from fire_core.records import LabelState
 from fire_core.storage.store import Store
 
@@ -238,8 +239,7 @@ def _other_errors(
         if found is None:
             different.append(f"{name}: {row.subject} was not judged")
             continue
-        a = found["test"]["force_rmse"]
-        b = row.value["test"]["force_rmse"]
+        a, b = found.test.force_rmse, row.value.test.force_rmse
         if abs(a - b) > tolerance * b:
             different.append(f"{name}: {row.subject} has {a:.2f} meV/Å, alone {b:.2f}")
     return different
@@ -250,7 +250,7 @@ def run_alone(folder: Path, config: dict[str, Any]) -> Store:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "campaign.yaml").write_text(yaml.safe_dump(config))
     done = subprocess.run(
-        [sys.executable, "-m", "cli.main", "campaign", "run", "campaign.yaml"],
+        python_command("cli.main", "campaign", "run", "campaign.yaml"),
         cwd=folder, capture_output=True, text=True, check=False, timeout=900,
         env=_plain_environment(folder),
     )  # fmt: skip

@@ -21,7 +21,8 @@ import numpy as np
 from ase import Atoms
 from prefect.deployments import run_deployment
 
-from fire_core.campaign import PERTURB
+from fire_core.campaign.names import PERTURB
+from fire_core.campaign.reference import CampaignRef
 from fire_core.config.campaign import CampaignConfig
 from fire_core.config.dft import Cp2kTheory, DftTheory, EspressoTheory
 from fire_core.config.load import config_to_json
@@ -30,7 +31,6 @@ from fire_core.storage.selections import SelectionRow
 from fire_core.storage.store import Store
 from fire_core.structures.crystals import build_crystal
 from flows.label import label_flow
-from tasks.context import CampaignRef
 
 if TYPE_CHECKING:
     from fire_core.records import Label

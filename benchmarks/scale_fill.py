@@ -192,7 +192,7 @@ def _add_structures(store: Store, filled: Filled, part: Slice, tally: Tally) -> 
         with tally.timing("making structures", stop - start):
             frames = make_frames(start, stop)
         if part.own:
-            with tally.timing("structures.add", stop - start):
+            with tally.timing("add_structures", stop - start):
                 filled.keys += store.structures.add(frames, source=part.name)
         else:
             with tally.timing("COPY of structures", stop - start):
@@ -219,7 +219,7 @@ def _add_frames(store: Store, filled: Filled, part: Slice, tally: Tally) -> None
             Frame(a, FrameTag("0" * 64, 0, 600.0, first + i), -1.0)
             for i, a in enumerate(atoms)
         ]
-        with tally.timing("runs.save_segment (frames)", SEGMENT):
+        with tally.timing("save_segment (frames)", SEGMENT):
             store.runs.save_segment(run_id, index, frames, rng.bytes(STATE), [])
 
 
@@ -247,7 +247,7 @@ def _add_choices(
     for round_, start in enumerate(range(0, len(numbers), CHOICE), 1):
         chosen = [filled.keys[n] for n in numbers[start : start + CHOICE]]
         picks = [Pick(i, i, i % 40, 12, 0.123456789) for i in range(len(chosen))]
-        with tally.timing("selections.save (members)", len(chosen)):
+        with tally.timing("save_selection (members)", len(chosen)):
             store.selections.save(
                 part.name, round_, "label", SelectionRow("kmeans", chosen, picks)
             )
@@ -264,10 +264,10 @@ def _add_labels(store: Store, filled: Filled, part: Slice, tally: Tally) -> None
     for start in range(0, len(kinds["done"]), BLOCK):
         block = kinds["done"][start : start + BLOCK]
         labels = {filled.keys[n]: make_label(n) for n in block}
-        with tally.timing("labels.add", len(labels)):
+        with tally.timing("add_labels", len(labels)):
             store.labels.add(labels, part.theory)
     asked = [filled.keys[n] for n in kinds["failed"] + kinds["wanted"]]
-    with tally.timing("labels.want", len(asked)):
+    with tally.timing("want_labels", len(asked)):
         store.labels.want(asked, part.theory)
     filled.n_labels += sum(map(len, kinds.values()))
 
@@ -286,7 +286,7 @@ def _leave_some(
         )
         failing -= len(claims)
         for claim in claims:
-            with tally.timing("labels.fail", 1):
+            with tally.timing("fail_label", 1):
                 store.labels.fail(claim.label_id, owner, why, 60.0)
         if not failing:
             break

@@ -35,26 +35,26 @@ def list_queries(store: Store, filled: Filled) -> dict[str, Callable[[], Any]]:
     chosen = selection.keys
     read = filled.keys[: filled.every * N_READ : filled.every]
     return {
-        "labels.counts, whole theory": lambda: store.labels.counts(theory),
-        "labels.counts of a choice": lambda: store.labels.counts(theory, choice),
+        "label_counts, whole theory": lambda: store.labels.counts(theory),
+        "label_counts of a choice": lambda: store.labels.counts(theory, choice),
         "claim, none is free": lambda: store.labels.claim(
             theory, "idle", terms=LEASE, choice=choice
         ),
-        "labels.rows of a choice": lambda: store.labels.rows(theory, chosen),
-        "labels.failed": lambda: store.labels.failed(theory),
-        "labels.labelled of 1000": lambda: store.labels.labelled(read, theory),
-        "labels.labelled_keys": lambda: store.labels.labelled_keys(theory),
-        "labels.costs": lambda: store.labels.costs(theory),
-        "labels.spending of a choice": lambda: store.labels.spending(theory, [choice]),
-        "labels.has_claimed, nobody's": lambda: store.labels.has_claimed("nobody"),
-        "labels.newest, 200": lambda: store.labels.newest(theory, 0.0, ELEMENTS, 200),
-        "campaigns.list": store.campaigns.list,
-        "campaigns.get": lambda: store.campaigns.get(campaign),
-        "selections.get": lambda: store.selections.get(campaign, 1, "label"),
-        "datasets.get": lambda: store.datasets.get(campaign, "train"),
-        "runs.frames of 20000": lambda: store.runs.frames(filled.run_id),
-        "runs.last_segment of 40": lambda: store.runs.last_segment(filled.run_id),
-        "structures.count": store.structures.count,
+        "label_rows of a choice": lambda: store.labels.rows(theory, chosen),
+        "failed_labels": lambda: store.labels.failed(theory),
+        "get_labelled of 1000": lambda: store.labels.labelled(read, theory),
+        "list_labelled_keys": lambda: store.labels.labelled_keys(theory),
+        "label_costs": lambda: store.labels.costs(theory),
+        "label_spending of a choice": lambda: store.labels.spending(theory, [choice]),
+        "has_claimed, nobody's": lambda: store.labels.has_claimed("nobody"),
+        "newest_labels, 200": lambda: store.labels.newest(theory, 0.0, ELEMENTS, 200),
+        "list_campaigns": store.campaigns.list,
+        "get_campaign": lambda: store.campaigns.get(campaign),
+        "get_selection": lambda: store.selections.get(campaign, 1, "label"),
+        "get_dataset": lambda: store.datasets.get(campaign, "train"),
+        "get_frames of 20000": lambda: store.runs.frames(filled.run_id),
+        "last_segment of 40": lambda: store.runs.last_segment(filled.run_id),
+        "count_structures": store.structures.count,
     }
 
 

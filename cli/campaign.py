@@ -60,21 +60,14 @@ def report(
     blobs: Blobs = DEFAULT_BLOBS,
 ) -> None:
     """Write the report of a finished campaign again."""
-    from tasks.context import CampaignRef, read_config
-    from tasks.report import report_folder, write_campaign_report
+    from fire_core.campaign.campaign import Campaign
+    from fire_core.campaign.reference import CampaignRef
 
-    with Store.open(db, blobs) as store:
-        row = store.campaigns.get(name)
-    if row is None:
-        msg = f"no campaign {name!r} in {db}; `fire campaign list` shows what is there"
-        raise StoreError(msg)
     if name.startswith(STUDY_PREFIX):
         msg = f"{name!r} is a study; use `fire study report {name}`"
         raise StoreError(msg)
-    config = read_config(row)
-    target = folder or Path(report_folder(config))
-    ref = CampaignRef(name=name, db=db, blobs=blobs)
-    typer.echo(write_campaign_report.fn(ref, config.rounds, str(target)))
+    with Campaign.find(CampaignRef(name=name, db=db, blobs=blobs)) as campaign:
+        typer.echo(campaign.report(folder))
 
 
 @app.command("list")

@@ -14,7 +14,7 @@ from rich.table import Table
 from cli.db_backup import backup, restore
 from cli.db_import import import_files
 from cli.options import DEFAULT_BLOBS, DEFAULT_DB, AsJson, Blobs, Database
-from fire_core.reading.theories import need_theory
+from fire_core.campaign.views.theories import need_theory
 from fire_core.records import LabelState
 from fire_core.storage.copying import copy_blobs, copy_store
 from fire_core.storage.exchange import export_extxyz

@@ -13,11 +13,12 @@ from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 
 from dashboard.access.guard import need
 from dashboard.access.roles import Right, Visitor
-from dashboard.pages.campaigns import read_decision, read_lines
 from dashboard.rendering import render
+from fire_core.campaign.choices import choice_to_dict, read_choice
+from fire_core.campaign.views.overview import read_decision, read_lines
+from fire_core.campaign.views.results import read_judgements
 from fire_core.config.campaign import STUDY_PREFIX
 from fire_core.errors import StoreError
-from fire_core.reading.results import read_judgements
 from fire_core.records import LabelState
 from fire_core.storage.structure_pages import StructureFilter
 
@@ -98,7 +99,10 @@ def campaign(request: Request, name: str) -> Json:
     line = read_lines(store, [row])[0]
     return asdict(line) | {
         "decision": read_decision(store, name),
-        "errors": read_judgements(store, name, line.round),
+        "errors": {
+            kind: asdict(found)
+            for kind, found in read_judgements(store, name, line.round).items()
+        },
         "usage": [asdict(used) for used in store.usage.list(name)],
         "choices": [asdict(c) for c in store.selections.sizes() if c.campaign == name],
         "config": json.loads(row.config_json),
@@ -107,12 +111,14 @@ def campaign(request: Request, name: str) -> Json:
 
 def picks(request: Request, name: str, number: int) -> Json:
     """Return the structures that a round chose, in order, and why each was."""
-    row = _store(request).selections.get(name, number, "selected")
-    if row is None:
+    found = read_choice(_store(request), name, number)
+    if found is None:
         raise HTTPException(404, f"{name!r} has chosen nothing in round {number}")
-    meta = json.loads(row.meta_json)
-    why = meta.get("explanation") or {}
-    return {"method": row.method, "keys": row.keys, "picks": why.get("picks", [])}
+    return {
+        "method": found.method,
+        "keys": [pick.key for pick in found.picks],
+        "picks": choice_to_dict(found)["picks"] if found.is_explained else [],
+    }
 
 
 def _wanted(

@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.options import DEFAULT_BLOBS, DEFAULT_DB, AsJson, Blobs, Database
+from fire_core.campaign.views.measurements import label_measurements
 from fire_core.properties.comparison import compare as compare_measured
 from fire_core.properties.references import read_obelix
 from fire_core.properties.values import format_conditions, format_number
-from fire_core.reading.measurements import label_measurements
 from fire_core.report.properties.comparison import draw_comparisons
 from fire_core.storage.store import Store
 
@@ -30,7 +30,7 @@ def compare(  # noqa: PLR0913, PLR0917 - options of a table and of a figure
         list[str] | None, typer.Option(help="Only these numbers, such as bulk_modulus.")
     ] = None,
     against: Annotated[
-        str | None, typer.Option(help="Whose number the others are held against.")
+        str | None, typer.Option(help="Source that the others are compared with.")
     ] = None,
     obelix: Annotated[
         Path | None, typer.Option(help="OBELiX's CSV: further measured conductivities.")

@@ -22,7 +22,9 @@ Settings = Annotated[
         "--set", help="Another setting, such as friction=0.0005; may be repeated."
     ),
 ]
-Name = Annotated[str | None, typer.Option(help="What it is called; made up if not.")]
+Name = Annotated[
+    str | None, typer.Option(help="Name of the measurement; generated if left out.")
+]
 
 
 def transport(  # noqa: PLR0913, PLR0917 - options of one command
@@ -46,7 +48,7 @@ def transport(  # noqa: PLR0913, PLR0917 - options of one command
         int | None, typer.Option(help="Runs of each temperature.")
     ] = None,
     setting: Settings = None,
-    seed: Annotated[int, typer.Option(help="Source of every random number.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = 0,
     name: Name = None,
     results: Annotated[Path | None, typer.Option(help="Folder of the figures.")] = None,
     db: Database = DEFAULT_DB,
@@ -86,7 +88,7 @@ def trajectory(  # noqa: PLR0913, PLR0917 - options of one command
         typer.Option(help="Time between frames, fs; once for all, or once for each."),
     ],
     theory: Annotated[
-        str, typer.Option(help="What computed them, in words or its fingerprint.")
+        str, typer.Option(help="Theory level in words, or its fingerprint.")
     ] = "trajectory",
     setting: Settings = None,
     name: Name = None,

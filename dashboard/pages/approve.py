@@ -14,7 +14,7 @@ from dashboard.access.guard import need, own_form
 from dashboard.access.roles import Right, Visitor
 from dashboard.acting import act, take_told
 from dashboard.rendering import render, root_of
-from fire_core.campaign import PERTURB, SELECTED, TEST
+from fire_core.campaign.names import PERTURB, SELECTED, TEST
 from fire_core.errors import StoreError, StoreUnavailableError
 from fire_core.records import Decided
 from fire_core.storage.approvals import ApprovalState

@@ -11,19 +11,21 @@ from fastapi.responses import FileResponse, RedirectResponse
 from dashboard.access.guard import need, own_form
 from dashboard.access.roles import Right, Visitor
 from dashboard.acting import act, note, take_told
-from dashboard.pages.model_facts import flatten, need_facts, read_parents
+from dashboard.found import need_facts
 from dashboard.pages.model_learning import draw_trainings
 from dashboard.pages.model_numbers import tabulate
 from dashboard.pages.model_parity import read_parity
 from dashboard.rendering import render, root_of
+from fire_core.campaign.views.models import flatten, read_parents
 from fire_core.errors import GateError, StoreError, StoreUnavailableError
-from fire_core.records import JsonDict, Split
+from fire_core.records import Split
 from fire_core.storage.actions import DONE
 from fire_core.storage.promotions import FROM, PRODUCTION, STAGING, Signature
 
 if TYPE_CHECKING:
-    from dashboard.pages.model_facts import ModelFacts
     from dashboard.pages.model_parity import Parity
+    from fire_core.campaign.kinds import Judgement
+    from fire_core.campaign.views.models import ModelFacts
     from fire_core.storage.store import Store
 
 router = APIRouter()
@@ -49,7 +51,7 @@ def show(
     facts = need_facts(store, campaign, name)
     parity, problem = try_parity(store, facts)
     parts = list(store.datasets.get(campaign, name).values())
-    results: list[JsonDict | None] = [None, None]
+    results: list[Judgement | None] = [None, None]
     if facts.judged is not None:
         results = [facts.judged.foundation, facts.judged.result]
     return render(

@@ -15,9 +15,9 @@ from fastapi.responses import JSONResponse
 from dashboard.access.guard import need
 from dashboard.access.roles import Right, Visitor
 from dashboard.rendering import render
+from fire_core.campaign.views.measurements import label_measurements
 from fire_core.errors import PropertyError
 from fire_core.properties.comparison import Comparison, compare
-from fire_core.reading.measurements import label_measurements
 from fire_core.report.properties.comparison import draw_comparisons
 from fire_core.report.properties.draw import KINDS, draw_property
 from fire_core.storage.properties import PropertyRow

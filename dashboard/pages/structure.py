@@ -13,17 +13,17 @@ from fastapi.responses import JSONResponse
 from dashboard.access.guard import need
 from dashboard.access.roles import Right, Visitor
 from dashboard.rendering import render
-from fire_core.campaign import SELECTED, TEST
+from fire_core.campaign.names import SELECTED, TEST
+from fire_core.campaign.views.candidate_map import explain_pick
+from fire_core.campaign.views.geometry import describe_geometry
+from fire_core.campaign.views.structure_errors import errors_on
 from fire_core.errors import StoreError, StoreUnavailableError
 from fire_core.labelling.triage import FIXES
-from fire_core.reading.geometry import describe_geometry
-from fire_core.reading.picks import explain_pick
-from fire_core.reading.structure_errors import errors_on
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from fire_core.reading.picks import PickedBecause
+    from fire_core.campaign.choices import PickedBecause
     from fire_core.storage.label_queries import LabelRow
     from fire_core.storage.store import Store
     from fire_core.storage.structure_details import (

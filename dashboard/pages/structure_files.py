@@ -13,7 +13,7 @@ from fastapi.responses import StreamingResponse
 from dashboard.access.guard import need
 from dashboard.access.roles import Right, Visitor
 from dashboard.pages.structure import Key
-from fire_core.campaign import SELECTED
+from fire_core.campaign.names import SELECTED
 from fire_core.records import LabelState
 from fire_core.storage.exchange import frame_text
 from fire_core.storage.selections import Choice

@@ -14,7 +14,7 @@ from fastapi.responses import RedirectResponse
 from dashboard.access.guard import need
 from dashboard.access.roles import Right, Visitor
 from dashboard.rendering import render, root_of
-from fire_core.campaign import SELECTED
+from fire_core.campaign.names import SELECTED
 from fire_core.records import LabelState
 from fire_core.storage.structure_pages import StructureFilter
 

@@ -16,6 +16,7 @@ from fire_core.config.presets import expand_theory
 from fire_core.config.properties.request import PropertyRequest
 from fire_core.config.properties.transport import TransportAnalysis
 from fire_core.config.study import StudyConfig
+from fire_core.config.variants import VariantOf
 from fire_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -291,16 +292,22 @@ def _fields_at(model: type[BaseModel], parents: list[str]) -> Iterator[str]:
         return
     if rest and get_origin(field.annotation) in {dict, tuple}:
         rest = rest[1:]  # the entry's name or number
-    for inner in _models_in(field.annotation):
+    name = rest[0] if rest else ""
+    for inner in _models_in((field.annotation, *field.metadata), name):
         tag = inner.model_fields.get("kind")
-        if tag is not None and rest and rest[0] == tag.default:
+        if tag is not None and rest and name == tag.default:
             yield from _fields_at(inner, rest[1:])
         elif tag is None:
             yield from _fields_at(inner, rest)
 
 
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+def _models_in(annotation: Any, name: str) -> Iterator[type[BaseModel]]:
+    """Yield the models in an annotation; of an open set the one of that name."""
+    if isinstance(annotation, VariantOf):
+        if name in annotation.members:
+            yield annotation.model(name)
+    elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
-    for part in get_args(annotation):
-        yield from _models_in(part)
+    parts = annotation if isinstance(annotation, tuple) else get_args(annotation)
+    for part in parts:
+        yield from _models_in(part, name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import select
 
@@ -34,17 +34,34 @@ def add_theory(
     insert_missing(connection, TheoryRow, [row])
 
 
-def list_theories(connection: Connection) -> list[tuple[str, str, str, str]]:
-    """Return (fingerprint, code, version, settings JSON) of each theory."""
-    rows = connection.execute(
-        select(
-            TheoryRow.fingerprint,
-            TheoryRow.code,
-            TheoryRow.version,
-            TheoryRow.settings_json,
-        ).order_by(TheoryRow.fingerprint)
-    )
-    return [(r[0], r[1], r[2], r[3]) for r in rows]
+class TheoryLevel(NamedTuple):
+    """A theory level: the program, its release, its settings as canonical JSON."""
+
+    fingerprint: str
+    code: str
+    version: str
+    settings_json: str
+
+
+LEVEL = (
+    TheoryRow.fingerprint,
+    TheoryRow.code,
+    TheoryRow.version,
+    TheoryRow.settings_json,
+)
+
+
+def list_theories(connection: Connection) -> list[TheoryLevel]:
+    """Return every theory level, in the order of fingerprints."""
+    rows = connection.execute(select(*LEVEL).order_by(TheoryRow.fingerprint))
+    return [TheoryLevel(*row) for row in rows]
+
+
+def get_theory(connection: Connection, fingerprint: str) -> TheoryLevel | None:
+    """Return a theory level, or None where the store has none of that fingerprint."""
+    query = select(*LEVEL).where(TheoryRow.fingerprint == fingerprint)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else TheoryLevel(*row)
 
 
 @dataclass(frozen=True)
@@ -54,4 +71,5 @@ class Theories:
     database: Database
 
     add = writing(add_theory)
+    get = reading(get_theory)
     list = reading(list_theories)

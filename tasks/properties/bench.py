@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from fire_core.backbones.registry import CHGNET, load_configured
+from fire_core.backbones.registry import has_file, load_configured
+from fire_core.campaign.leases import LEASE_S, Lease, hold
+from fire_core.campaign.state import PATIENCE_S
 from fire_core.config.properties.request import PropertyRequest
 from fire_core.errors import StoreError
 from fire_core.storage.store import Store
-from tasks.context import PATIENCE_S, STEP_LEASE_S, Hold, keep_hold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,14 +56,14 @@ class Bench:
         self,
         store: Store,
         asked: PropertyAsked,
-        hold: Hold,
+        lease: Lease,
         say: Callable[[str], None],
     ) -> None:
         self.request = PropertyRequest.model_validate_json(asked.request_json)
         self.asked = asked
         self.say = say
         self._store = store
-        self.hold = hold
+        self.hold = lease
         shared = store.properties.shared_parts(asked.work)
         self._parts = shared | store.properties.parts(asked.key)
 
@@ -93,7 +94,7 @@ class Bench:
     def backbone(self) -> Backbone:
         """Load the model that the measurement was asked for, by its sha256."""
         settings, threads = self.request.need_backbone(), self.request.threads
-        if settings.name == CHGNET:  # its weights are in its package
+        if not has_file(settings.name):  # its weights are in its package
             return load_configured(settings, threads)
         path = self._store.blobs.path(self.asked.subject_sha)
         return load_configured(settings, threads, path)
@@ -145,10 +146,10 @@ def open_bench(ref: PropertyRef, say: Callable[[str], None]) -> Iterator[Bench]:
         if row is None:
             msg = f"no measurement {ref.key} in {ref.db}; ask for it again"
             raise StoreError(msg)
-        hold = Hold(
+        lease = Lease(
             f"measurement {ref.name!r}",
-            lambda owner: store.properties.hold(ref.key, owner, STEP_LEASE_S),
+            lambda owner: store.properties.hold(ref.key, owner, LEASE_S),
             lambda owner: store.properties.release(ref.key, owner),
         )
-        with keep_hold(hold, say):
-            yield Bench(store, row.asked, hold, say)
+        with hold(lease, say):
+            yield Bench(store, row.asked, lease, say)

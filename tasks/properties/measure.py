@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from prefect import get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 
+from fire_core.campaign.state import PATIENCE_S
 from fire_core.properties.values import format_conditions, format_value
 from fire_core.report.properties.draw import draw_property
 from fire_core.storage.store import Store
-from tasks.context import PATIENCE_S
 from tasks.properties.bench import PropertyRef, open_bench
 from tasks.properties.kinds import find_measure
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from prefect import task
 
 from fire_core.backbones.base import refuse_unknown_elements
-from fire_core.backbones.registry import CHGNET, load_backbone, model_file
+from fire_core.backbones.registry import load_backbone, model_file
+from fire_core.campaign.state import PATIENCE_S
 from fire_core.config.properties.impedance import (
     ImpedanceConfig,
     TransportConductivity,
@@ -24,7 +25,6 @@ from fire_core.storage.properties import PropertyAsked
 from fire_core.storage.store import Store
 from fire_core.structures.crystals import build_bulk
 from fire_core.structures.interfaces import build_system
-from tasks.context import PATIENCE_S
 from tasks.properties.bench import PropertyRef, file_part
 
 if TYPE_CHECKING:
@@ -172,6 +172,5 @@ def _keep_model(store: Store, request: PropertyRequest, atoms: Atoms) -> str:
         name = str(store.blobs.path(store.models.need(campaign, model).blob_sha))
     backbone = load_backbone(name, device="cpu")
     refuse_unknown_elements([atoms], backbone.elements, asked_for)
-    if name == CHGNET:
-        return backbone.sha256
-    return store.blobs.put_file(model_file(name))
+    file = model_file(name)
+    return backbone.sha256 if file is None else store.blobs.put_file(file)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from fire_core.backbones.base import need_dynamics
 from fire_core.config.properties.transport import TransportConfig
 from fire_core.errors import PropertyError
 from fire_core.progress import tracked
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from fire_core.backbones.base import Backbone
+    from fire_core.backbones.base import DrivesDynamics
     from fire_core.config.steps import DynamicsConfig
     from fire_core.exploration.dynamics import ReplicaState
     from fire_core.records import PropertyResult
@@ -80,7 +81,7 @@ def _run(bench: Bench, settings: TransportConfig) -> list[Segment]:
     names = name_segments(plan)
     n_segments = len(names)
     missing = not all(bench.has_part(name) for name in names)
-    backbone = bench.backbone() if missing else None
+    backbone = need_dynamics(bench.backbone()) if missing else None
     cells = None
     if settings.barostat is not None and backbone is not None:
         found = bench.json_part(
@@ -109,13 +110,13 @@ def _run(bench: Bench, settings: TransportConfig) -> list[Segment]:
 
 def _run_segment(
     bench: Bench,
-    backbone: Backbone | None,
+    backbone: DrivesDynamics | None,
     states: Sequence[ReplicaState],
     *,
     index: int,
     settings: TransportConfig,
 ) -> bytes:
-    driver = bench.backbone() if backbone is None else backbone
+    driver = need_dynamics(bench.backbone()) if backbone is None else backbone
     seed = bench.request.seed
     return segment_to_bytes(advance(driver, states, settings, index=index, seed=seed))
 

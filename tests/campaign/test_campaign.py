@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from fire_core.campaign import (
+from fire_core.campaign.names import (
     FIRE,
     PRE_FINE_TUNED,
     VANILLA,

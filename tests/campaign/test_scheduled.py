@@ -9,17 +9,23 @@ import pytest
 from ase.build import bulk
 
 from fire_core.backbones.assets import bundled_model
+from fire_core.campaign.kinds import (
+    JUDGEMENT,
+    REGRESSION,
+    EnergyConservation,
+    Judgement,
+)
+from fire_core.campaign.views.overview import unfinished_campaigns
 from fire_core.config.campaign import CampaignConfig
 from fire_core.config.load import config_to_json
 from fire_core.config.theory import LennardJonesTheory
 from fire_core.errors import GateError
 from fire_core.labelling.codes import lennard_jones
 from fire_core.labelling.theory import theory_from_config
-from fire_core.reading.kinds import JUDGEMENT, REGRESSION
+from fire_core.records import ErrorSummary
 from fire_core.storage.selections import SelectionRow
 from fire_core.storage.store import Store
 from flows.regression import regression_flow
-from tasks.missing import unfinished_campaigns
 from tests.campaign.conftest import TINY
 
 if TYPE_CHECKING:
@@ -74,15 +80,16 @@ def test_a_production_model_that_fails_on_new_labels_fails_the_night(
     with pytest.raises(GateError, match=r"fire of tiny: force RMSE \d+ meV.* 3 new"):
         regression_flow()
     (row,) = produced.evaluations.list(REGRESSION, "tiny")
-    errors = row.value["test"]
     assert row.subject.startswith("fire/20")
-    assert errors["n_structures"] == 3
-    assert np.isfinite(errors["force_rmse"])
+    assert row.value.test.n_structures == 3
+    assert np.isfinite(row.value.test.force_rmse)
     produced.close()
 
 
 def test_a_campaign_without_a_judged_model_is_unfinished(produced: Store) -> None:
-    assert unfinished_campaigns() == ["tiny"]
-    produced.evaluations.save(JUDGEMENT, "tiny", {}, round_=1, subject="fire")
-    assert unfinished_campaigns() == []
+    assert unfinished_campaigns(produced) == ["tiny"]
+    errors = ErrorSummary(1, 8, 1.0, 1.0, 10.0, 8.0, 20.0)
+    judged = Judgement(errors, errors, EnergyConservation(0.1, completed=True))
+    produced.evaluations.save(JUDGEMENT, "tiny", judged, round_=1, subject="fire")
+    assert unfinished_campaigns(produced) == []
     produced.close()

@@ -11,7 +11,10 @@ import pytest
 from ase.build import bulk
 from prefect import flow
 
-from fire_core.campaign import SELECTED
+from fire_core.campaign.names import SELECTED
+from fire_core.campaign.reference import CampaignRef
+from fire_core.campaign.spending import Terms, price_labels
+from fire_core.campaign.state import CampaignState
 from fire_core.config.campaign import CampaignConfig
 from fire_core.config.load import config_to_json
 from fire_core.config.theory import LennardJonesTheory
@@ -25,8 +28,7 @@ from fire_core.storage.selections import SelectionRow
 from fire_core.storage.store import Store
 from flows.approval import wait_for_approval
 from flows.campaign import campaign_flow
-from tasks.context import CampaignRef
-from tasks.spending import Terms, price_labels
+from tasks.observer import observed
 from tests.campaign.conftest import TINY
 
 if TYPE_CHECKING:
@@ -80,17 +82,14 @@ class Campaign:
             self.store.labels.finish(claim.label_id, "paid", label, core_seconds=3600.0)
 
     def terms(self) -> Terms:
-        return price_flow(self.ref)
-
-
-@flow(name="price")
-def price_flow(ref: CampaignRef) -> Terms:
-    return price_labels(ref, 1, SELECTED)
+        with CampaignState.find(self.ref) as campaign:
+            return price_labels(campaign, 1, SELECTED)
 
 
 @flow(name="wait")
 def wait_flow(ref: CampaignRef) -> Terms:
-    return wait_for_approval(ref, 1, SELECTED)
+    with observed(ref) as campaign:
+        return wait_for_approval(campaign, 1, SELECTED)
 
 
 @pytest.fixture

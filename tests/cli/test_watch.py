@@ -130,7 +130,7 @@ def test_a_database_that_is_away_does_not_end_it(
     monkeypatch.setenv(DATABASE, nowhere)
     done = CliRunner().invoke(app, ["watch", "--once"])
     assert done.exit_code == 0, done.output
-    assert "the store is away, suspended campaigns stay so" in done.output
+    assert "the store does not answer, campaigns stay suspended" in done.output
     assert kind(client, run) == "PAUSED"
 
 

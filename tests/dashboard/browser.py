@@ -18,7 +18,7 @@ from benchmarks.postgres import free_port
 from dashboard.access.people import People
 from dashboard.access.roles import Role
 from fire_core.config.campaign import CampaignConfig
-from fire_core.records import Failure, FailureKind, Gate
+from fire_core.records import Failure, FailureKind
 from fire_core.storage.claims import LeaseTerms
 from fire_core.storage.store import Store
 
@@ -36,15 +36,15 @@ WAIT_MS = 60_000
 
 def prepare(folder: Path, campaign: str) -> str:
     """Leave something to decide, to try again and to promote; return the theory."""
-    from tasks.context import CampaignRef
-    from tasks.gates import check_gates
+    from fire_core.campaign.campaign import Campaign
+    from fire_core.campaign.reference import CampaignRef
 
     url, blobs = f"sqlite:///{folder}/.fire/fire.db", f"{folder}/.fire/blobs"
     with Store.open(url, blobs) as store:
         row = store.campaigns.get(campaign)
         assert row is not None
         config = CampaignConfig.model_validate_json(row.config_json)
-        gates = config.evaluate.gates.model_copy(update={"required": (Gate.RELOAD,)})
+        gates = config.evaluate.gates.model_copy(update={"required": ("reload",)})
         evaluate = config.evaluate.model_copy(update={"gates": gates})
         changed = config.model_copy(update={"evaluate": evaluate})
         store.campaigns.open(campaign, changed.model_dump_json())
@@ -58,7 +58,8 @@ def prepare(folder: Path, campaign: str) -> str:
             store.labels.fail(claim.label_id, "worker", failure, 1.0)
         store.approvals.ask(campaign, 2, "selected", 6, '{"core_hours": 1.5}')
     ref = CampaignRef(name=campaign, db=url, blobs=blobs)
-    assert all(result.passed for result in check_gates.fn(ref, "fire"))
+    with Campaign.find(ref) as opened:
+        assert all(result.passed for result in opened.check_gates("fire"))
     people = People(folder / "people")
     people.put("olga", Role.OPERATOR, PASSWORD)
     people.put("vera", Role.VIEWER, PASSWORD)

@@ -6,7 +6,7 @@ import asyncio
 import io
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import unescape
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +17,10 @@ from dashboard.access.people import People
 from dashboard.access.roles import Role
 from dashboard.app import create_app
 from dashboard.settings import DashboardSettings
+from fire_core.campaign.kinds import JUDGEMENT, EnergyConservation, Judgement
 from fire_core.config.campaign import CampaignConfig
-from fire_core.reading.kinds import JUDGEMENT
 from fire_core.records import (
+    ErrorSummary,
     Failure,
     FailureKind,
     Frame,
@@ -216,7 +217,7 @@ def _meta(store: Store) -> dict[str, Any]:
     }
 
 
-def _judgement(store: Store, error: float, rng: np.random.Generator) -> dict[str, Any]:
+def _judgement(store: Store, error: float, rng: np.random.Generator) -> Judgement:
     label = rng.normal(size=3 * 24)
     buffer = io.BytesIO()
     np.savez(
@@ -229,11 +230,19 @@ def _judgement(store: Store, error: float, rng: np.random.Generator) -> dict[str
         total_energies=np.zeros(5),
         temperatures=np.full(5, 300.0),
     )
-    numbers = {"energy_rmse": 5.0, "energy_mae": 4.0, "force_rmse": error}
-    numbers |= {"force_mae": 0.8 * error, "force_rmse_by_element": {"Li": error}}
-    return {
-        "test": numbers,
-        "forgetting": numbers | {"force_mae": 200.0},
-        "stability": {"drift_mev_per_atom_per_ps": 0.1, "completed": True},
-        "curves_blob": store.blobs.put_bytes(buffer.getvalue()),
-    }
+    test = ErrorSummary(
+        n_structures=3,
+        n_atoms=24,
+        energy_rmse=5.0,
+        energy_mae=4.0,
+        force_rmse=error,
+        force_mae=0.8 * error,
+        force_max=3 * error,
+        force_rmse_by_element={"Li": error},
+    )
+    return Judgement(
+        test,
+        replace(test, force_mae=200.0),
+        EnergyConservation(0.1, completed=True),
+        store.blobs.put_bytes(buffer.getvalue()),
+    )

@@ -17,11 +17,12 @@ from ase.io import read
 
 from dashboard.access.roles import Role
 from dashboard.pages.structure_map import points_to_view, shown_points
-from fire_core.reading.geometry import describe_geometry
-from fire_core.reading.kinds import DECISION, JUDGEMENT
-from fire_core.reading.picks import CandidateMap, explain_pick, read_choice, read_map
-from fire_core.reading.structure_errors import errors_on
-from fire_core.records import Frame, FrameTag, Label, Pick
+from fire_core.campaign.choices import read_choice
+from fire_core.campaign.kinds import JUDGEMENT, EnergyConservation, Judgement
+from fire_core.campaign.views.candidate_map import CandidateMap, explain_pick, read_map
+from fire_core.campaign.views.geometry import describe_geometry
+from fire_core.campaign.views.structure_errors import errors_on
+from fire_core.records import ErrorSummary, Frame, FrameTag, Label, Pick
 from fire_core.storage.selections import SelectionRow
 from fire_core.structures.content import structure_key
 from tests.dashboard.lab import Browser, Lab, build, enter, words
@@ -67,9 +68,11 @@ def judge(
         arrays |= {"keys": np.array(keys), "n_atoms": np.array(sizes)}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
-    result = {"curves_blob": store.blobs.put_bytes(buffer.getvalue())}
-    store.evaluations.save(JUDGEMENT, "salt", result, round_=1, subject="fire")
-    store.evaluations.save(DECISION, "salt", {})
+    summary = ErrorSummary(1, 8, 1.0, 1.0, 10.0, 8.0, 20.0)
+    stability = EnergyConservation(0.1, completed=True)
+    blob = store.blobs.put_bytes(buffer.getvalue())
+    judged = Judgement(summary, summary, stability, blob)
+    store.evaluations.save(JUDGEMENT, "salt", judged, round_=1, subject="fire")
     rmse = np.array([1000 * np.sqrt(np.mean(e**2)) for e in errors])
     return rmse, 1000 * shifts, sizes
 

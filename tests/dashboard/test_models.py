@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from dataclasses import asdict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -13,15 +13,26 @@ import numpy as np
 import pytest
 
 from dashboard.access.roles import Role
-from dashboard.pages.model_facts import find_judged, flatten, need_facts, read_parents
+from dashboard.found import need_facts
 from dashboard.pages.model_parity import judged_keys
 from dashboard.pages.models import list_names
-from fire_core.config.campaign import CampaignConfig
-from fire_core.labelling.theory import theory_from_config
-from fire_core.reading.gates import gates_basis
-from fire_core.reading.kinds import GATE_RESULTS, JUDGEMENT
-from fire_core.reading.results import read_arrays
-from fire_core.records import Gate, GateResult
+from fire_core.campaign.gates import gates_basis
+from fire_core.campaign.kinds import (
+    GATE_RECORD,
+    JUDGEMENT,
+    EnergyConservation,
+    GateRecord,
+    Judgement,
+)
+from fire_core.campaign.state import CampaignState
+from fire_core.campaign.views.models import (
+    find_judged,
+    flatten,
+    read_parents,
+)
+from fire_core.campaign.views.results import read_arrays
+from fire_core.config.open_sets import GATES
+from fire_core.records import ErrorSummary, GateResult
 from fire_core.storage.evaluations import Evaluated
 from tests.dashboard.lab import EVIL, Lab, build, enter
 from tests.dashboard.test_labels import words
@@ -29,7 +40,6 @@ from tests.dashboard.test_labels import words
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fire_core.storage.store import Store
 
 MODEL = "/models/salt/fire"
 TRAINING: dict[str, Any] = {
@@ -47,28 +57,22 @@ def lab(tmp_path: Path) -> Lab:
 
 
 def check(
-    lab: Lab, name: str, *failed: Gate, gates: tuple[Gate, ...] = tuple(Gate)
+    lab: Lab,
+    name: str,
+    *failed: str,
+    gates: tuple[str, ...] = tuple(GATES.builtin),
 ) -> None:
     """Enter gate results as `fire model check` does."""
     with lab.store() as store:
-        config = read_config(store)
-        theory = theory_from_config(config.theory).fingerprint
-        sha = store.models.need("salt", name).blob_sha
+        row = store.campaigns.get("salt")
+        assert row is not None
         results = [
             GateResult(g, g not in failed, 1.25, 1.5, "eV", f"{g} is 1.25 eV {EVIL}")
             for g in gates
         ]
-        kept = {
-            "basis": gates_basis(store, config, theory, sha),
-            "results": [asdict(result) for result in results],
-        }
-        store.evaluations.save(GATE_RESULTS, "salt", kept, subject=name)
-
-
-def read_config(store: Store) -> CampaignConfig:
-    row = store.campaigns.get("salt")
-    assert row is not None
-    return CampaignConfig.model_validate_json(row.config_json)
+        basis = gates_basis(CampaignState.within(store, row), name)
+        record = GateRecord(basis, tuple(results))
+        store.evaluations.save(GATE_RECORD, "salt", record, subject=name)
 
 
 def add(lab: Lab, name: str, *, parent: str | None = None) -> str:
@@ -85,7 +89,7 @@ def state(lab: Lab, name: str) -> str:
 
 
 def test_the_registry_has_errors_forgetting_and_gates(lab: Lab) -> None:
-    check(lab, "fire", Gate.DIMERS)
+    check(lab, "fire", "dimers")
     viewer = enter(lab, Role.VIEWER)
     text = words(viewer.get("/models"))
     assert "Models 2" in text
@@ -97,7 +101,7 @@ def test_the_registry_has_errors_forgetting_and_gates(lab: Lab) -> None:
 
 def test_a_models_page_says_what_is_known(lab: Lab) -> None:
     sha = add(lab, "fire-2", parent="f" * 64)
-    check(lab, "fire-2", Gate.DIMERS)
+    check(lab, "fire-2", "dimers")
     page = enter(lab, Role.VIEWER).get("/models/salt/fire-2")
     text = words(page)
     assert "2 of 3" in text
@@ -121,9 +125,10 @@ def test_the_page_shows_parity_learning_and_the_foundation_model(lab: Lab) -> No
 
 def test_a_missing_curve_leaves_the_rest(lab: Lab) -> None:
     with lab.store() as store:
-        row = store.evaluations.get(JUDGEMENT, "salt", round_=1, subject="fire")
-        assert row is not None
-        store.blobs.delete(row["curves_blob"])
+        judged = store.evaluations.get(JUDGEMENT, "salt", round_=1, subject="fire")
+        assert judged is not None
+        assert judged.curves_blob is not None
+        store.blobs.delete(judged.curves_blob)
     page = enter(lab, Role.VIEWER).get(MODEL)
     assert page.status_code == httpx.codes.OK
     assert "is missing" in page.text
@@ -169,7 +174,7 @@ def test_an_operator_promotes_through_gates_and_rolls_back(lab: Lab) -> None:
 
 
 def test_without_its_gates_a_model_stays(lab: Lab) -> None:
-    check(lab, "fire", Gate.DIMERS, gates=(Gate.DIMERS, Gate.SHEAR))
+    check(lab, "fire", "dimers", gates=("dimers", "shear"))
     answer = enter(lab, Role.OPERATOR).post(f"{MODEL}/promote", to="staging")
     assert answer.status_code == httpx.codes.CONFLICT
     text = words(answer)
@@ -253,14 +258,21 @@ def test_parents_lead_to_the_foundation_model(lab: Lab) -> None:
 
 
 def test_a_judgement_is_found_by_kind_and_round() -> None:
+    def judgement(round_: int, kind: str) -> Judgement:
+        errors = ErrorSummary(1, 8, 1.0, 1.0, 10.0, 8.0, 20.0)
+        stability = EnergyConservation(0.1, completed=True)
+        return Judgement(errors, errors, stability, f"{kind} {round_}")
+
     rows = [
-        Evaluated(round_, kind, {"of": f"{kind} {round_}"})
+        Evaluated(round_, kind, judgement(round_, kind))
         for kind in ("zero_shot", "pre_fine_tuned", "fire", "committee-1")
         for round_ in (1, 2)
     ]
     names = ("pre_fine_tuned", "fire", "fire-2", "committee-1", "committee-1-2")
     found = {name: find_judged(rows, name) for name in names}
-    texts = {name: judged and judged.result["of"] for name, judged in found.items()}
+    texts = {
+        name: judged and judged.result.curves_blob for name, judged in found.items()
+    }
     assert texts == {
         "pre_fine_tuned": "pre_fine_tuned 2", "fire": "fire 1", "fire-2": "fire 2",
         "committee-1": "committee-1 1", "committee-1-2": "committee-1 2",
@@ -288,12 +300,13 @@ def test_forces_are_shown_by_element_with_the_worst_structures(lab: Lab) -> None
         stored = store.evaluations.get(JUDGEMENT, "salt", round_=1, subject="fire")
         assert row is not None
         assert stored is not None
-        judgement = dict(stored)
-        numbers = read_arrays(store, judgement["curves_blob"])
+        assert stored.curves_blob is not None
+        numbers = read_arrays(store, stored.curves_blob)
         numbers["forces"][30] = numbers["forces_reference"][30] + 5.0  # of the second
         buffer = io.BytesIO()
         np.savez(buffer, **numbers, keys=np.array(row.keys))
-        judgement["curves_blob"] = store.blobs.put_bytes(buffer.getvalue())
+        blob = store.blobs.put_bytes(buffer.getvalue())
+        judgement = replace(stored, curves_blob=blob)
         store.evaluations.save(JUDGEMENT, "salt", judgement, round_=1, subject="fire")
     page = enter(lab, Role.VIEWER).get(MODEL)
     assert "Forces by element" in words(page)
@@ -307,5 +320,6 @@ def test_elements_are_told_only_where_the_labels_are_the_same(lab: Lab) -> None:
     with lab.store() as store:
         facts = need_facts(store, "salt", "fire")
         assert facts.judged is not None
-        arrays = read_arrays(store, facts.judged.result["curves_blob"])
+        assert facts.judged.result.curves_blob is not None
+        arrays = read_arrays(store, facts.judged.result.curves_blob)
         assert judged_keys(store, facts, arrays) == []

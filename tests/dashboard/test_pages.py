@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from dashboard.access.roles import Role
-from dashboard.pages.campaigns import tell_progress
+from fire_core.campaign.views.overview import describe_progress
 from fire_core.storage.steps import RunningStep
 from tests.dashboard.lab import EVIL, Browser, Lab, build, enter, words
 
@@ -41,7 +41,7 @@ def test_a_campaign_is_in_one_state(
     *, late: float | None, pending: bool, decided: bool, chosen: bool, word: str
 ) -> None:
     step = None if late is None else RunningStep("salt", "train", "host", late)
-    found = tell_progress(
+    found = describe_progress(
         step,
         is_pending=pending,
         is_decided=decided,

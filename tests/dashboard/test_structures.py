@@ -15,8 +15,8 @@ from ase.build import bulk
 from dashboard.access.roles import Role
 from dashboard.pages.structure import atoms_to_view
 from dashboard.pages.structures import read_filter
+from fire_core.campaign.views.geometry import describe_geometry
 from fire_core.labelling.triage import FIXES
-from fire_core.reading.geometry import describe_geometry
 from fire_core.records import FailureKind
 from fire_core.storage.selections import SelectionRow
 from tests.dashboard.lab import EVIL, Browser, Lab, build, enter, words

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from documentation.blocks import (
+from docs.tools.blocks import (
     Block,
     check_command,
     check_names,
@@ -25,7 +25,10 @@ from documentation.blocks import (
 from fire_core.config.load import parse_campaign, parse_property, parse_study
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    *(ROOT / "README.md", ROOT / "CONTRIBUTING.md"),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 BLOCKS = [block for page in PAGES for block in read_blocks(page)]
 SHELL = {"sh", "bash"}
 KNOWN = {*SHELL, "python", "yaml", "ini", "sql", "text", "cif", ""}

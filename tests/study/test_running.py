@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fire_core.campaign.study import Study
+from fire_core.campaign.study_cell import SPACE, run_cell
+from fire_core.campaign.study_check import check_study
+from fire_core.campaign.study_inputs import enter_study, find_study
+from fire_core.campaign.study_plan import finished_cells, prepare, read_plan
 from fire_core.config.load import load_study
 from fire_core.errors import StoreError, StructureError, TrainingError
 from fire_core.storage.store import Store
 from fire_core.study.data import divide_by_time, read_trajectory
-from tasks.study import write_report_of
-from tasks.study_cell import SPACE, finished_cells, prepare, read_plan, run_cell
-from tasks.study_check import check_study
-from tasks.study_inputs import enter_study, find_study
 from tests.study.conftest import write_study
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ def test_the_space_of_selection_is_made_once_and_checkpoints_are_let_go(
     config = load_study(path)
     with open_store(config) as store:
         (row,) = store.evaluations.list(SPACE, config.key)
-        seconds = row.value["seconds"]
+        seconds = row.value.seconds
         for cell in cells:
             chosen = cell.selection == "kmeans"
             assert (cell.selection_seconds >= seconds) == chosen
@@ -200,7 +201,7 @@ def test_the_report_is_of_what_is_finished(
 ) -> None:
     path, cells = whole
     config = load_study(path)
-    page = write_report_of(config, tmp_path)
+    page = Study(config).report(tmp_path)
     found = json.loads((tmp_path / "study.json").read_text())
     assert (found["cells_finished"], found["cells_planned"]) == (8, 8)
     assert found["cells"] == [asdict(cell) for cell in cells]

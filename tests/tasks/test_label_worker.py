@@ -60,9 +60,10 @@ def start(folder: Path, owner: str, *extra: str) -> subprocess.Popen[str]:
     workdir.mkdir(exist_ok=True)
     return subprocess.Popen(
         [
-            *(sys.executable, "-W", "ignore", "-m", "tasks.label_worker"),
+            *(sys.executable, "-W", "ignore", "-m", "fire_core.campaign.label_worker"),
             *("--db", f"sqlite:///{folder}/fire.db", "--blobs", f"{folder}/blobs"),
             *("--owner", owner, "--theory-json", THEORY.model_dump_json()),
+            *("--theory-id", theory_from_config(THEORY).fingerprint),
             *("--campaign", "c", "--round", "1", "--purpose", "selected"),
             *("--workdir", str(workdir)),
             *("--lease", "3", *extra),

@@ -8,22 +8,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from ase.build import bulk
-from prefect.logging import disable_run_logger
 from typer.testing import CliRunner
 
 from cli.main import app
 from fire_core.backbones.assets import bundled_model
 from fire_core.backbones.registry import load_backbone
-from fire_core.campaign import PERTURB, PRE_FINE_TUNED, SELECTED, START
+from fire_core.campaign.names import PERTURB, PRE_FINE_TUNED, SELECTED, START, RunPlan
+from fire_core.campaign.reference import CampaignRef
+from fire_core.campaign.selecting import select_candidates
+from fire_core.campaign.state import CampaignState
 from fire_core.config.campaign import CampaignConfig
 from fire_core.config.load import config_to_json
 from fire_core.errors import StructureError
 from fire_core.records import Frame, FrameTag
 from fire_core.storage.selections import SelectionRow
 from fire_core.storage.store import Store
-from tasks.context import CampaignRef
-from tasks.naming import RunPlan
-from tasks.select import select_candidates
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,10 +97,9 @@ def _frame(number: int, atoms: Atoms) -> Frame:
 
 
 def _select(ref: CampaignRef, plan: RunPlan) -> SelectionRow:
-    with disable_run_logger():
-        assert select_candidates.fn(ref, plan) == 8
-    with Store.open(ref.db, ref.blobs) as store:
-        row = store.selections.get("small", 1, SELECTED)
+    with CampaignState.find(ref) as campaign:
+        assert select_candidates(campaign, plan) == 8
+        row = campaign.store.selections.get("small", 1, SELECTED)
     assert row is not None
     return row
 
@@ -164,5 +162,8 @@ def test_maces_own_features_describe_as_well(calm, tmp_path) -> None:
 def test_too_few_left_says_what_was_refused(calm, tmp_path) -> None:
     ref, plan = _campaign(tmp_path, calm, screen={"min_distances": {"Li-Cl": 2.5}})
     message = r"at least 8 candidates to select from, got \d; .*'pair_distance': \d+"
-    with disable_run_logger(), pytest.raises(StructureError, match=message):
-        select_candidates.fn(ref, plan)
+    with (
+        CampaignState.find(ref) as campaign,
+        pytest.raises(StructureError, match=message),
+    ):
+        select_candidates(campaign, plan)
