@@ -1,4 +1,4 @@
-"""Structures are found by each of their traits, and told with all that became."""
+"""Structures are found by each of their traits, and shown with all that became."""
 
 from __future__ import annotations
 
