@@ -19,7 +19,7 @@ from cli.properties.elasticity import elasticity
 from cli.properties.impedance import fit_spectrum, impedance
 from cli.properties.running import measure, row_facts, show_row
 from cli.properties.transport import trajectory, transport
-from fire_core.config.load import load_property, property_schema
+from fire_core.properties.load import load_property, property_schema
 from fire_core.storage.store import Store
 
 app = typer.Typer(no_args_is_help=True)
@@ -85,7 +85,7 @@ def show(
     with Store.open(db, blobs) as store:
         row = store.need_property(name)
     if folder is not None:
-        from tasks.properties.measure import write_property
+        from fire_core.campaign_properties import write_property
 
         write_property(row, folder)
     show_row(row, as_json=as_json)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fire_core.config.load import parse_property
+from fire_core.properties.load import parse_property
 
 if TYPE_CHECKING:
-    from fire_core.config.properties.request import PropertyRequest
+    from fire_core.properties.request import PropertyRequest
 
 Crystal = Annotated[
     str, typer.Argument(help="A crystal (`fire system list`) or a structure file.")

@@ -12,8 +12,10 @@ import yaml
 
 from cli.options import DEFAULT_BLOBS, DEFAULT_DB, AsJson, Blobs, Database
 from fire_core.config.environment import results_folder
-from fire_core.config.load import parse_property, parse_transport_analysis
+from fire_core.config.load import validate_config
 from fire_core.errors import ConfigError
+from fire_core.properties.load import parse_property
+from fire_core.properties.transport.settings import TransportAnalysis
 from fire_core.storage.store import Store
 
 Settings = Annotated[
@@ -101,10 +103,15 @@ def trajectory(  # noqa: PLR0913, PLR0917 - options of one command
     from frame to frame.
     """
     from cli.properties.running import show_row
-    from tasks.properties.measure import write_property
-    from tasks.properties.trajectory import TrajectoryFile, analyse_trajectories
+    from fire_core.campaign_properties import (
+        TrajectoryFile,
+        analyse_trajectories,
+        write_property,
+    )
 
-    settings = parse_transport_analysis(read_settings(setting or []))
+    settings = validate_config(
+        TransportAnalysis, read_settings(setting or []), "analysis"
+    )
     given = [
         TrajectoryFile(path, kelvin, step)
         for path, kelvin, step in zip(

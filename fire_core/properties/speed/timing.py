@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ase import Atoms
 
     from fire_core.backbones.base import Backbone
-    from fire_core.config.properties.speed import SpeedConfig
+    from fire_core.properties.speed.settings import SpeedConfig
     from fire_core.records import JsonDict
 
 

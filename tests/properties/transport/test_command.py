@@ -21,7 +21,7 @@ from fire_core.storage.store import Store
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fire_core.config.properties.request import PropertyRequest
+    from fire_core.properties.request import PropertyRequest
 
 EDGE = 15.0
 

@@ -1,0 +1,1 @@
+"""Contracts that an addition to FIRE inherits in its own tests."""
