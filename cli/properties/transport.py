@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 
 from cli.options import DEFAULT_BLOBS, DEFAULT_DB, AsJson, Blobs, Database
+from cli.properties.options import Settings, read_settings
 from fire_core.config.environment import results_folder
 from fire_core.config.load import validate_config
 from fire_core.errors import ConfigError
@@ -18,12 +18,6 @@ from fire_core.properties.load import parse_property
 from fire_core.properties.transport.settings import TransportAnalysis
 from fire_core.storage.store import Store
 
-Settings = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", help="Another setting, such as friction=0.0005; may be repeated."
-    ),
-]
 Name = Annotated[str | None, typer.Option(help="What it is called; made up if not.")]
 
 
@@ -130,31 +124,6 @@ def trajectory(  # noqa: PLR0913, PLR0917 - options of one command
     show_row(row, as_json=as_json)
     if not as_json:
         typer.echo(f"figures and numbers: {folder}")
-
-
-def read_settings(items: list[str]) -> dict[str, Any]:
-    """Return `a.b=value` items as nested mappings; values are read as YAML.
-
-    Raises
-    ------
-    ConfigError
-        An item has no `=`, or a key is both a value and a mapping.
-    """
-    settings: dict[str, Any] = {}
-    for item in items:
-        key, equals, value = item.partition("=")
-        *parents, last = key.strip().split(".")
-        if not equals or not last:
-            msg = f"expected --set KEY=VALUE, such as friction=0.0005, got {item!r}"
-            raise ConfigError(msg)
-        place = settings
-        for parent in parents:
-            place = place.setdefault(parent, {})
-            if not isinstance(place, dict):
-                msg = f"--set {item}: {parent} was given a value before"
-                raise ConfigError(msg)
-        place[last] = yaml.safe_load(value)
-    return settings
 
 
 def _system(

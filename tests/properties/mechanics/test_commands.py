@@ -79,6 +79,31 @@ def test_adhesion_of_a_named_interface(asked: list[PropertyRequest]) -> None:
         run("adhesion", "no-such-interface")
 
 
+def test_any_kind_is_measured_by_its_settings(asked: list[PropertyRequest]) -> None:
+    run("measure", "phonons", "LiF", "--set", "supercell=[2, 2, 2]", "--seed", "3")
+    run("measure", "adhesion", "licl-gaf3", "--set", "relax=false")
+    given = "conductivity={source: given, value: 1e-3}"
+    run("measure", "impedance", "--set", given, "--name", "pellet")
+    phonons, adhesion, impedance = asked
+    assert phonons.name == "lif-phonons"
+    assert phonons.measure.model_dump()["supercell"] == (2, 2, 2)
+    assert phonons.seed == 3
+    assert adhesion.measure == AdhesionConfig(relax=False)
+    assert isinstance(adhesion.system, InterfaceSystem)
+    assert (impedance.system, impedance.backbone) == (None, None)
+    with pytest.raises(ConfigError, match="did you mean `mesh`"):
+        run("measure", "phonons", "LiF", "--set", "mash=3")
+
+
+def test_kinds_say_what_they_measure_and_take() -> None:
+    listed = CliRunner().invoke(main.app, ["kinds"], catch_exceptions=False)
+    assert "bands, density of states" in " ".join(listed.stdout.split())
+    shown = CliRunner().invoke(main.app, ["kinds", "phonons", "--json"])
+    lines = {line["setting"]: line for line in json.loads(shown.stdout)}
+    assert lines["mesh"]["default"] == "30.0"
+    assert lines["displacement"]["meaning"] == "Å."
+
+
 def test_names_and_systems() -> None:
     assert plain_name("My Cell_2.cif", "CAMPAIGN/m1") == "my-cell-2-campaign-m1"
     assert crystal_or_file("LiF", (2, 1, 1))["kind"] == "crystal"
