@@ -69,14 +69,14 @@ class TrajectoryFile:
     ----------
     path
         Anything that ASE reads.
-    temperature
-        K.
+    temperature_k
+        Target of its thermostat.
     timestep_fs
-        Time between its frames, fs.
+        Time between its frames.
     """
 
     path: Path
-    temperature: float
+    temperature_k: float
     timestep_fs: float
 
 
@@ -270,7 +270,7 @@ def analyse_trajectories(
     """
     shas = [file_sha256(file.path) for file in files]
     facts = [
-        {"sha256": sha, "temperature": f.temperature, "timestep_fs": f.timestep_fs}
+        {"sha256": sha, "temperature": f.temperature_k, "timestep_fs": f.timestep_fs}
         for sha, f in zip(shas, files, strict=True)
     ]
     request = {"measure": settings.model_dump(mode="json"), "trajectories": facts}
@@ -282,9 +282,9 @@ def analyse_trajectories(
     groups: dict[float, list[Trajectory]] = {}
     for file in files:
         run = read_trajectory(file.path, file.timestep_fs)
-        groups.setdefault(file.temperature, []).append(run)
+        groups.setdefault(file.temperature_k, []).append(run)
     notes = [
-        f"{file.path.name}: {file.temperature:g} K, frames {file.timestep_fs:g} fs "
+        f"{file.path.name}: {file.temperature_k:g} K, frames {file.timestep_fs:g} fs "
         "apart, as was said"
         for file in files
     ]

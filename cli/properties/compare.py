@@ -42,7 +42,7 @@ def compare(  # noqa: PLR0913, PLR0917 - options of a table and of a figure
     blobs: Blobs = DEFAULT_BLOBS,
     as_json: AsJson = False,
 ) -> None:
-    """Hold finished measurements against each other and published numbers."""
+    """Compare finished measurements with each other and with published numbers."""
     with Store.open(db, blobs) as store:
         rows = [store.need_property(name) for name in names]
     more = () if obelix is None else read_obelix(obelix)

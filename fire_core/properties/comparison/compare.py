@@ -99,7 +99,7 @@ def compare(
     names: Sequence[str] = (),
     against: str | None = None,
 ) -> list[Comparison]:
-    """Hold measurements against each other and against published numbers.
+    """Compare measurements with each other and with published numbers.
 
     Numbers belong together whose name, unit and conditions are the same; of the
     conditions only the temperature has a tolerance (1 K among models, 5 K for published
@@ -152,7 +152,7 @@ def compare(
 
 
 def matches(reference: Reference, value: PropertyValue) -> bool:
-    """Say whether a published number is of the same property and conditions."""
+    """Return whether a published number is of the same property and conditions."""
     if (reference.name, reference.unit) != (value.name, value.unit):
         return False
     for key, wanted in reference.conditions.items():

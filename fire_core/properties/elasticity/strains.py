@@ -108,7 +108,7 @@ def stress_in_gpa(atoms: Atoms) -> Array:
 
 
 def describe_frame(symmetry: PointSymmetry, settings: TensorConfig) -> str:
-    """Say in a sentence which axes the constants refer to."""
+    """Return in a sentence which axes the constants refer to."""
     group = f"space group {symmetry.symbol} ({symmetry.number})"
     if settings.frame == "given":
         return f"axes: those of the structure as given; {group}"

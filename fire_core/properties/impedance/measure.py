@@ -47,7 +47,7 @@ def measure(measurement: Measurement) -> PropertyResult:
     computed: Circuit | None = None
     found: list[PropertyResult] = []
     if settings.conductivity is not None:
-        bulk = _conductivity(measurement, settings.conductivity)
+        bulk = choose_conductivity(measurement, settings.conductivity)
         computed = pellet_circuit(settings, bulk.value)
         found.append(_compute(settings, bulk, computed))
     if settings.measured is not None:
@@ -80,7 +80,7 @@ def _compute(
     )
 
 
-def _conductivity(
+def choose_conductivity(
     measurement: Measurement, source: GivenConductivity | TransportConductivity
 ) -> Conductivity:
     """Return the bulk's conductivity: given, or a transport measurement's."""

@@ -170,7 +170,7 @@ def _conductivity(
 
 
 def _is_swapped(parts: dict[str, float]) -> PropertyValue | None:
-    """Say it where the branch called bulk is slower than that of the boundaries."""
+    """Return a warning where the branch called bulk is slower than the boundaries'."""
     if "C2" in parts:
         boundary = parts["C2"]
     else:

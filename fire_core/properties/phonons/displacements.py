@@ -152,7 +152,7 @@ class Phonons:
         return [_to_ase(cell) for cell in [self._phonopy.supercell, *cells]]
 
     def set_forces(self, forces: Sequence[Array]) -> float:
-        """Take the forces of `displaced`, eV/Å; those of the first are subtracted.
+        """Set the forces of `displaced`, eV/Å; those of the first are subtracted.
 
         Returns
         -------

@@ -198,7 +198,7 @@ def fit_power_law(timings: Sequence[Timing], *, from_atoms: int = 0) -> PowerLaw
 
 
 def is_too_slow(timings: Sequence[Timing], n_atoms: int, limit: float) -> bool:
-    """Say whether one more size would, by the trend so far, take longer than `limit` s.
+    """Return whether one more size takes, by the trend so far, longer than `limit` s.
 
     With one size alone a linear rise is assumed: small sizes cost their overhead.
     """

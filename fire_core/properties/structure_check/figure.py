@@ -64,7 +64,7 @@ def _draw_pair(panel: Any, curves: Mapping[str, Any], pair: str) -> Any:
 
 
 def _is_first(pair: str, pairs: Mapping[str, Any]) -> bool:
-    """Say whether a pair stands before its mirror image."""
+    """Return whether a pair stands before its mirror image."""
     names = list(pairs)
     mirror = "-".join(reversed(pair.split("-")))
     return names.index(pair) <= names.index(mirror)

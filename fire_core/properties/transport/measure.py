@@ -133,7 +133,7 @@ def _broken(segments: Sequence[Segment], settings: TransportConfig) -> list[str]
 
 
 def _notes(segments: Sequence[Segment], settings: TransportConfig) -> list[str]:
-    """Say what the thermostat and the cell do to the numbers."""
+    """Return what the thermostat and the cell do to the numbers."""
     notes = [
         f"Langevin friction {1e3 * settings.friction:g}/ps: it lowers diffusion where "
         "it is not small against the friction among the atoms (some 10/ps in a solid); "

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fire_core.errors import PropertyError
-from fire_core.properties.impedance.measure import _conductivity
+from fire_core.properties.impedance.measure import choose_conductivity
 from fire_core.properties.impedance.settings import TransportConductivity
 from fire_core.properties.load import parse_property
 from fire_core.records import PropertyResult, PropertyValue
@@ -37,13 +37,13 @@ def test_charge_diffusion_comes_first_and_nernst_einstein_is_said() -> None:
         sigma("conductivity", 2.0, 300.0),
         sigma("conductivity_nernst_einstein", 3.0, 300.0),
     )
-    found = _conductivity(after(*both), source)
+    found = choose_conductivity(after(*both), source)
     assert (found.value, found.note) == (2.0, "")
     one = (
         sigma("conductivity", None, 300.0),
         sigma("conductivity_nernst_einstein", 3.0, 300.0),
     )
-    found = _conductivity(after(*one), source)
+    found = choose_conductivity(after(*one), source)
     assert found.value == 3.0
     assert "Nernst and Einstein alone" in found.note
 
@@ -51,4 +51,4 @@ def test_charge_diffusion_comes_first_and_nernst_einstein_is_said() -> None:
 def test_another_temperature_is_not_taken() -> None:
     source = TransportConductivity(measurement="argyrodite", temperature=400.0)
     with pytest.raises(PropertyError, match=r"at these temperatures: 300 K"):
-        _conductivity(after(sigma("conductivity", 2.0, 300.0)), source)
+        choose_conductivity(after(sigma("conductivity", 2.0, 300.0)), source)
