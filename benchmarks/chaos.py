@@ -31,6 +31,8 @@ import psutil
 import yaml
 
 from benchmarks.service import ROOT, Service
+from fire_core.campaign.kinds import JUDGEMENT
+from fire_core.children import python_command
 from fire_core.records import LabelState
 from fire_core.storage.store import Store
 
@@ -202,16 +204,16 @@ def _judge(
     found = Counter(key for log in logs for key in DONE.findall(log.read_text()))
     alone = run_alone(folder / name, config)
     with Store.open(service.db, service.blobs) as store, alone as other:
-        theory = store.list_theories()[0][0]
-        rows = store.label_rows(theory, _chosen(store, name))
+        theory = store.theories.list()[0][0]
+        rows = store.labels.rows(theory, _chosen(store, name))
         outcome.labels += len(rows)
         outcome.executions += sum(found.values())
         outcome.lost += [r.key for r in rows if r.state is not LabelState.DONE]
         outcome.twice += [key for key, number in found.items() if number > 1]
         outcome.lost += [r.key for r in rows if r.key[:12] not in found]
         for round_, purpose in ((0, "perturb"), (1, "selected")):
-            one = store.get_selection(name, round_, purpose)
-            two = other.get_selection(name, round_, purpose)
+            one = store.selections.get(name, round_, purpose)
+            two = other.selections.get(name, round_, purpose)
             if one is None or two is None or one.keys != two.keys:
                 outcome.different.append(f"{name}: other structures in {purpose}")
         outcome.different += _other_errors(store, other, name)
@@ -220,7 +222,7 @@ def _judge(
 def _chosen(store: Store, name: str) -> list[str]:
     keys: list[str] = []
     for round_, purpose in ((0, "perturb"), (1, "selected"), (1, "test")):
-        row = store.get_selection(name, round_, purpose)
+        row = store.selections.get(name, round_, purpose)
         keys += [] if row is None else row.keys
     return list(dict.fromkeys(keys))
 
@@ -230,15 +232,16 @@ def _other_errors(
 ) -> list[str]:
     """Compare the errors of the models; a resumed training agrees to rounding."""
     different = []
-    for row in two.list_evaluations(name):
-        found = one.get_evaluation(name, row.model, row.dataset)
+    for row in two.evaluations.list(JUDGEMENT, name):
+        found = one.evaluations.get(
+            JUDGEMENT, name, round_=row.round, subject=row.subject
+        )
         if found is None:
-            different.append(f"{name}: {row.model} was not judged")
+            different.append(f"{name}: {row.subject} was not judged")
             continue
-        a = json.loads(found.result_json)["test"]["force_rmse"]
-        b = json.loads(row.result_json)["test"]["force_rmse"]
+        a, b = found.test.force_rmse, row.value.test.force_rmse
         if abs(a - b) > tolerance * b:
-            different.append(f"{name}: {row.model} has {a:.2f} meV/Å, alone {b:.2f}")
+            different.append(f"{name}: {row.subject} has {a:.2f} meV/Å, alone {b:.2f}")
     return different
 
 
@@ -247,7 +250,7 @@ def run_alone(folder: Path, config: dict[str, Any]) -> Store:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "campaign.yaml").write_text(yaml.safe_dump(config))
     done = subprocess.run(
-        [sys.executable, "-m", "cli.main", "campaign", "run", "campaign.yaml"],
+        python_command("cli.main", "campaign", "run", "campaign.yaml"),
         cwd=folder, capture_output=True, text=True, check=False, timeout=900,
         env=_plain_environment(folder),
     )  # fmt: skip

@@ -24,6 +24,7 @@ import httpx
 
 from benchmarks.postgres import Postgres, free_port, missing_programs
 from benchmarks.scale_fill import Filled, grow
+from fire_core.children import python_command
 from fire_core.storage.store import Store
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def pages_of(filled: Filled) -> dict[str, str]:
 def serving(url: str, folder: Path) -> Iterator[str]:
     """Run a dashboard; give its address."""
     port = free_port()
-    command = [sys.executable, "-m", "cli.main", "dashboard", "--port", str(port)]
+    command = python_command("cli.main", "dashboard", "--port", str(port))
     command += ["--db", url, "--blobs", str(folder / "blobs")]
     environment = {k: v for k, v in os.environ.items() if k != "PREFECT_API_URL"}
     with subprocess.Popen(command, env=environment) as process:
@@ -108,7 +109,7 @@ def measure(url: str, folder: Path, structures: int, times: int) -> dict[str, An
     with Store.open(url, folder / "blobs") as store:
         is_large = store.engine.dialect.name == "postgresql"
         grow(store, filled, structures, by_copy=is_large)
-        counts = store.label_counts()
+        counts = store.labels.counts()
     with serving(url, folder) as address:
         pages = time_pages(address, filled, times)
     return {

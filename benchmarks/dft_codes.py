@@ -21,16 +21,16 @@ import numpy as np
 from ase import Atoms
 from prefect.deployments import run_deployment
 
-from fire_core.campaign import PERTURB
+from fire_core.campaign.names import PERTURB
+from fire_core.campaign.reference import CampaignRef
 from fire_core.config.campaign import CampaignConfig
 from fire_core.config.dft import Cp2kTheory, DftTheory, EspressoTheory
 from fire_core.config.load import config_to_json
 from fire_core.labelling.theory import theory_from_config
-from fire_core.storage.campaigns import SelectionRow
+from fire_core.storage.selections import SelectionRow
 from fire_core.storage.store import Store
 from fire_core.structures.crystals import build_crystal
 from flows.label import label_flow
-from tasks.context import CampaignRef
 
 if TYPE_CHECKING:
     from fire_core.records import Label
@@ -141,10 +141,10 @@ def label_frames(
             "store": where,
         }
     )
-    store.open_campaign(config.name, config_to_json(config))
-    if store.get_selection(config.name, 0, PERTURB) is None:
+    store.campaigns.open(config.name, config_to_json(config))
+    if store.selections.get(config.name, 0, PERTURB) is None:
         row = SelectionRow("benchmark", keys)
-        store.save_selection(config.name, 0, PERTURB, row)
+        store.selections.save(config.name, 0, PERTURB, row)
     return CampaignRef(name=config.name, db=where["url"], blobs=where["blobs"])
 
 
@@ -206,13 +206,13 @@ def label_cells(
     found: dict[str, dict[str, list[Label]]] = {}
     for name, cell in cells.items():
         for slopes in (False, True)[: 1 + (cell.for_slopes is not None)]:
-            keys = store.add_structures(frames_of(cell, slopes=slopes), source="codes")
+            keys = store.structures.add(frames_of(cell, slopes=slopes), source="codes")
             which = f"{name}/slopes" if slopes else name
             for code in CODES:
                 theory = cell.theory(code, slopes=slopes)
                 entry = f"{code}-{which}".lower().replace("/", "-").replace(" ", "-")
                 label(label_frames(store, where, entry, theory, keys), pool=pool)
-                labels = store.get_labels(keys, theory_from_config(theory).fingerprint)
+                labels = store.labels.get(keys, theory_from_config(theory).fingerprint)
                 found.setdefault(which, {})[code] = [labels[key] for key in keys]
     return found
 

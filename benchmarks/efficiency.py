@@ -13,13 +13,13 @@ import argparse
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
 from benchmarks.data import SHARED
+from fire_core.children import python_command
 
 DATA: Final = SHARED / "lgps" / "train.extxyz"
 REPLAY: Final = SHARED / "replay" / "mptrj_random.extxyz"
@@ -87,7 +87,7 @@ def run_study(folder: Path, study: dict[str, Any]) -> dict[str, Any]:
     path = folder / f"{study['name']}.yaml"
     path.write_text(yaml.safe_dump(study, sort_keys=False), encoding="utf-8")
     root = Path(__file__).resolve().parents[1]
-    command = [sys.executable, "-W", "ignore", "-m", "cli.main", "study", "run"]
+    command = python_command("cli.main", "study", "run", quiet=True)
     environment = {**os.environ, "PYTHONPATH": str(root)}
     subprocess.run([*command, path.name], cwd=folder, env=environment, check=True)
     results = folder / "results" / f"study-{study['name']}" / "study.json"

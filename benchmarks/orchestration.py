@@ -33,8 +33,7 @@ from fire_core.config.load import config_to_json
 from fire_core.config.theory import LennardJonesTheory
 from fire_core.labelling.makers import run_label
 from fire_core.records import LabelState
-from fire_core.storage.campaigns import SelectionRow
-from fire_core.storage.label_queries import Choice
+from fire_core.storage.selections import Choice, SelectionRow
 from fire_core.storage.store import Store
 
 if TYPE_CHECKING:
@@ -138,9 +137,9 @@ def through_the_pool(service: Service, n: int) -> dict[str, float]:
         }
     )
     with Store.open(service.db, service.blobs) as store:
-        store.open_campaign(name, config_to_json(config))
-        keys = store.add_structures(frames(n, seed=n), source="benchmark")
-        store.save_selection(name, 1, "selected", SelectionRow("all", keys))
+        store.campaigns.open(name, config_to_json(config))
+        keys = store.structures.add(frames(n, seed=n), source="benchmark")
+        store.selections.save(name, 1, "selected", SelectionRow("all", keys))
         deployment = service.request("GET", "deployments/name/fire-label/label")
         ref = {"name": name, "db": service.db, "blobs": str(service.blobs)}
         server = service.children["server"].process
@@ -154,7 +153,7 @@ def through_the_pool(service: Service, n: int) -> dict[str, float]:
             )
             kind, message = service.wait(str(run["id"]), 1800)
         wall = time.monotonic() - start
-        counts = store.label_counts(choice=Choice(name, 1, "selected"))
+        counts = store.labels.counts(choice=Choice(name, 1, "selected"))
     assert kind == "COMPLETED", message
     assert counts == {LabelState.DONE: n}
     return {

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from fire_core.children import python_command
 from fire_core.storage.exchange import frame_text
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def run_mace(
             "force_mh_ft_lr": True,
             "num_samples_pt": len(replay),
         }
-    command = [sys.executable, "-W", "ignore", "-m", "mace.cli.run_train"]
+    command = python_command("mace.cli.run_train", quiet=True)
     command += [f"--{key}={value}" for key, value in options.items()]
     command += ["--ema", "--amsgrad", f"--work_dir={folder}"]
     done = subprocess.run(

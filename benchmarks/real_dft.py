@@ -40,12 +40,12 @@ BETWEEN = 2
 def load_frames(file: Path, folder: Path, most: int) -> list[LabelledStructure]:
     """Import a trajectory through the store; return `most` frames in order of time."""
     with Store.open(f"sqlite:///{folder}/fire.db", folder / "blobs") as store:
-        store.add_theory(THEORY, "vasp", "unknown", "{}")
+        store.theories.add(THEORY, "vasp", "unknown", "{}")
         check = functools.partial(find_problems, min_distance_factor=0.4)
         report = import_extxyz(store, file, THEORY, check)
         if report.refused:
             print(f"refused: {report.refused}")
-        labelled = store.get_labelled(store.list_labelled_keys(THEORY), THEORY)
+        labelled = store.labels.labelled(store.labels.labelled_keys(THEORY), THEORY)
     return labelled[:: max(1, len(labelled) // most)][:most]
 
 

@@ -23,6 +23,8 @@ import psutil
 import yaml
 from sqlalchemy import create_engine, text
 
+from fire_core.children import python_command
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -108,7 +110,7 @@ def run(work: Path, campaign: Mapping[str, Any]) -> list[tuple[float, float]]:
     work.mkdir(parents=True, exist_ok=True)
     path = work / f"{NAME}.yaml"
     path.write_text(yaml.safe_dump(dict(campaign), sort_keys=False), encoding="utf-8")
-    command = [sys.executable, "-W", "ignore", "-m", "cli.main", "campaign", "run"]
+    command = python_command("cli.main", "campaign", "run", quiet=True)
     root = Path(__file__).resolve().parents[1]
     environment = {**os.environ, "PYTHONPATH": str(root)}
     with subprocess.Popen([*command, path.name], cwd=work, env=environment) as process:

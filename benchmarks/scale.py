@@ -120,7 +120,7 @@ def measure_step(
 def count_states(store: Store) -> dict[str, dict[str, int]]:
     """Return how many labels of each theory are in which state."""
     return {
-        theory: {str(k): n for k, n in store.label_counts(theory).items()}
+        theory: {str(k): n for k, n in store.labels.counts(theory).items()}
         for theory in THEORIES
     }
 
@@ -165,7 +165,7 @@ def _one_load(
 ) -> dict[str, Any]:
     with Store.open(*where) as store:  # closed before the processes are forked
         choice = refill(store, filled, queue)
-        waiting = store.label_counts(THEORIES[0]).get(LabelState.WANTED, 0)
+        waiting = store.labels.counts(THEORIES[0]).get(LabelState.WANTED, 0)
     outcome: Outcome = run_load(*where, load, choice)
     return asdict(outcome) | {"queue": waiting}
 

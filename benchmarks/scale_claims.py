@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from multiprocessing.synchronize import Barrier
     from pathlib import Path
 
-    from fire_core.storage.label_queries import Choice
+    from fire_core.storage.selections import Choice
 
 N_ATOMS = 124  # of every label that is written, the mean of the structures
 
@@ -103,7 +103,7 @@ def _claimer(
         start = time.perf_counter()
         while time.perf_counter() - start < load.seconds:
             before = time.perf_counter()
-            claims = store.claim_labels(
+            claims = store.labels.claim(
                 THEORIES[0],
                 owner,
                 terms=LEASE,
@@ -115,7 +115,7 @@ def _claimer(
                 break
             claim_ms.append(1e3 * (between - before))
             done = [Finished(c.label_id, label, 1.0) for c in claims]
-            lost += len(store.finish_labels(done, owner))
+            lost += len(store.labels.finish_many(done, owner))
             finish_ms.append(1e3 * (time.perf_counter() - between))
             ids += [c.label_id for c in claims]
         took = time.perf_counter() - start

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from fire_core.storage.structures import name_atoms
+from fire_core.storage.structure_rows import name_atoms
 from fire_core.structures.content import pack, structure_key
 
 if TYPE_CHECKING:

@@ -28,9 +28,8 @@ from fire_core.records import (
     Pick,
     Split,
 )
-from fire_core.storage.campaigns import SelectionRow
 from fire_core.storage.claims import LeaseTerms
-from fire_core.storage.label_queries import Choice
+from fire_core.storage.selections import Choice, SelectionRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -172,12 +171,12 @@ def grow(store: Store, filled: Filled, size: int, *, by_copy: bool = True) -> Ta
     """
     tally = Tally()
     for theory in THEORIES:
-        store.add_theory(theory, "rehearsal", "1", "{}")
+        store.theories.add(theory, "rehearsal", "1", "{}")
     config = load_campaign(EXAMPLE).model_dump_json()
     for planned in plan_slices(filled, size):
         part = planned if by_copy else replace(planned, own=True)
         _add_structures(store, filled, part, tally)
-        store.open_campaign(part.name, config)
+        store.campaigns.open(part.name, config)
         if by_copy or not part.number:
             _add_frames(store, filled, part, tally)
         choices = _add_choices(store, filled, part, tally)
@@ -194,7 +193,7 @@ def _add_structures(store: Store, filled: Filled, part: Slice, tally: Tally) -> 
             frames = make_frames(start, stop)
         if part.own:
             with tally.timing("add_structures", stop - start):
-                filled.keys += store.add_structures(frames, source=part.name)
+                filled.keys += store.structures.add(frames, source=part.name)
         else:
             with tally.timing("COPY of structures", stop - start):
                 keys = scale_copy.copy_structures(store, frames, part.name)
@@ -203,7 +202,7 @@ def _add_structures(store: Store, filled: Filled, part: Slice, tally: Tally) -> 
 
 def _add_frames(store: Store, filled: Filled, part: Slice, tally: Tally) -> None:
     """Enter the MD run; the first one has all of `FRAMES`, its structures repeated."""
-    run_id = store.open_run(part.name, 1, "explore", "0" * 64, "{}")
+    run_id = store.runs.open(part.name, 1, "explore", "0" * 64, "{}")
     keys = filled.keys[part.start : part.stop]
     if part.number:
         with tally.timing("COPY of MD frames", len(keys)):
@@ -221,7 +220,7 @@ def _add_frames(store: Store, filled: Filled, part: Slice, tally: Tally) -> None
             for i, a in enumerate(atoms)
         ]
         with tally.timing("save_segment (frames)", SEGMENT):
-            store.save_segment(run_id, index, frames, rng.bytes(STATE), [])
+            store.runs.save_segment(run_id, index, frames, rng.bytes(STATE), [])
 
 
 def _labelled(filled: Filled, part: Slice) -> list[int]:
@@ -249,14 +248,14 @@ def _add_choices(
         chosen = [filled.keys[n] for n in numbers[start : start + CHOICE]]
         picks = [Pick(i, i, i % 40, 12, 0.123456789) for i in range(len(chosen))]
         with tally.timing("save_selection (members)", len(chosen)):
-            store.save_selection(
+            store.selections.save(
                 part.name, round_, "label", SelectionRow("kmeans", chosen, picks)
             )
         choices.append(Choice(part.name, round_, "label"))
     splits = {
         filled.keys[n]: Split.TRAIN if n % 50 else Split.VALID for n in numbers[:1000]
     }
-    store.save_dataset(part.name, "train", splits)
+    store.datasets.save(part.name, "train", splits)
     return choices
 
 
@@ -266,10 +265,10 @@ def _add_labels(store: Store, filled: Filled, part: Slice, tally: Tally) -> None
         block = kinds["done"][start : start + BLOCK]
         labels = {filled.keys[n]: make_label(n) for n in block}
         with tally.timing("add_labels", len(labels)):
-            store.add_labels(labels, part.theory)
+            store.labels.add(labels, part.theory)
     asked = [filled.keys[n] for n in kinds["failed"] + kinds["wanted"]]
     with tally.timing("want_labels", len(asked)):
-        store.want_labels(asked, part.theory)
+        store.labels.want(asked, part.theory)
     filled.n_labels += sum(map(len, kinds.values()))
 
 
@@ -282,17 +281,17 @@ def _leave_some(
     failing = len(_sort_labels(numbers)["failed"])
     why = Failure(FailureKind.NOT_CONVERGED, "no convergence in 300 steps", "log\n" * 9)
     for choice in choices:
-        claims = store.claim_labels(
+        claims = store.labels.claim(
             part.theory, owner, terms=LEASE, limit=min(failing, CHOICE), choice=choice
         )
         failing -= len(claims)
         for claim in claims:
             with tally.timing("fail_label", 1):
-                store.fail_label(claim.label_id, owner, why, 60.0)
+                store.labels.fail(claim.label_id, owner, why, 60.0)
         if not failing:
             break
     n_held = max(1, len(numbers) // 10 // 20)
-    store.claim_labels(
+    store.labels.claim(
         part.theory, owner, terms=LEASE, limit=n_held, choice=choices[-1]
     )
 
@@ -305,8 +304,8 @@ def refill(store: Store, filled: Filled, n: int) -> Choice:
     filled.n_refilled += n
     filled.n_refills += 1
     campaign = filled.campaigns[0]
-    store.save_selection(
+    store.selections.save(
         campaign, filled.n_refills, "queue", SelectionRow("refill", keys)
     )
-    store.want_labels(keys, THEORIES[0])
+    store.labels.want(keys, THEORIES[0])
     return Choice(campaign, filled.n_refills, "queue")

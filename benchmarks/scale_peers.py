@@ -41,20 +41,20 @@ def make_set(n: int) -> tuple[list[Atoms], list[Label]]:
 def rate_store(name: str, store: Store, data: tuple[list[Atoms], list[Label]]) -> Rate:
     """Write structures and labels in blocks, and read them back in another order."""
     frames, labels = data
-    store.add_theory(THEORIES[0], "rehearsal", "1", "{}")
+    store.theories.add(THEORIES[0], "rehearsal", "1", "{}")
     keys: list[str] = []
     start = time.perf_counter()
     for i in range(0, len(frames), BLOCK):
-        some = store.add_structures(frames[i : i + BLOCK], source="peers")
+        some = store.structures.add(frames[i : i + BLOCK], source="peers")
         pairs = dict(zip(some, labels[i : i + BLOCK], strict=True))
-        store.add_labels(pairs, THEORIES[0])
+        store.labels.add(pairs, THEORIES[0])
         keys += some
     written = time.perf_counter() - start
     order = np.random.default_rng(0).permutation(len(keys))
     start = time.perf_counter()
     for i in range(0, len(keys), BLOCK):
         part = [keys[j] for j in order[i : i + BLOCK]]
-        assert len(store.get_labelled(part, THEORIES[0])) == len(part)
+        assert len(store.labels.labelled(part, THEORIES[0])) == len(part)
     read = time.perf_counter() - start
     return Rate(name, len(keys) / written, len(keys) / read, None)
 

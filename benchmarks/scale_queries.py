@@ -9,7 +9,7 @@ import numpy as np
 from sqlalchemy import event, text
 
 from benchmarks.scale_fill import LEASE, THEORIES
-from fire_core.storage.label_queries import Choice
+from fire_core.storage.selections import Choice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,31 +30,31 @@ def list_queries(store: Store, filled: Filled) -> dict[str, Callable[[], Any]]:
     theory = THEORIES[0]
     campaign = filled.campaigns[0]
     choice = Choice(campaign, 1, "label")
-    selection = store.get_selection(campaign, 1, "label")
+    selection = store.selections.get(campaign, 1, "label")
     assert selection is not None
     chosen = selection.keys
     read = filled.keys[: filled.every * N_READ : filled.every]
     return {
-        "label_counts, whole theory": lambda: store.label_counts(theory),
-        "label_counts of a choice": lambda: store.label_counts(theory, choice),
-        "claim, none is free": lambda: store.claim_labels(
+        "label_counts, whole theory": lambda: store.labels.counts(theory),
+        "label_counts of a choice": lambda: store.labels.counts(theory, choice),
+        "claim, none is free": lambda: store.labels.claim(
             theory, "idle", terms=LEASE, choice=choice
         ),
-        "label_rows of a choice": lambda: store.label_rows(theory, chosen),
-        "failed_labels": lambda: store.failed_labels(theory),
-        "get_labelled of 1000": lambda: store.get_labelled(read, theory),
-        "list_labelled_keys": lambda: store.list_labelled_keys(theory),
-        "label_costs": lambda: store.label_costs(theory),
-        "label_spending of a choice": lambda: store.label_spending(theory, [choice]),
-        "has_claimed, nobody's": lambda: store.has_claimed("nobody"),
-        "newest_labels, 200": lambda: store.newest_labels(theory, 0.0, ELEMENTS, 200),
-        "list_campaigns": store.list_campaigns,
-        "get_campaign": lambda: store.get_campaign(campaign),
-        "get_selection": lambda: store.get_selection(campaign, 1, "label"),
-        "get_dataset": lambda: store.get_dataset(campaign, "train"),
-        "get_frames of 20000": lambda: store.get_frames(filled.run_id),
-        "last_segment of 40": lambda: store.last_segment(filled.run_id),
-        "count_structures": store.count_structures,
+        "label_rows of a choice": lambda: store.labels.rows(theory, chosen),
+        "failed_labels": lambda: store.labels.failed(theory),
+        "get_labelled of 1000": lambda: store.labels.labelled(read, theory),
+        "list_labelled_keys": lambda: store.labels.labelled_keys(theory),
+        "label_costs": lambda: store.labels.costs(theory),
+        "label_spending of a choice": lambda: store.labels.spending(theory, [choice]),
+        "has_claimed, nobody's": lambda: store.labels.has_claimed("nobody"),
+        "newest_labels, 200": lambda: store.labels.newest(theory, 0.0, ELEMENTS, 200),
+        "list_campaigns": store.campaigns.list,
+        "get_campaign": lambda: store.campaigns.get(campaign),
+        "get_selection": lambda: store.selections.get(campaign, 1, "label"),
+        "get_dataset": lambda: store.datasets.get(campaign, "train"),
+        "get_frames of 20000": lambda: store.runs.frames(filled.run_id),
+        "last_segment of 40": lambda: store.runs.last_segment(filled.run_id),
+        "count_structures": store.structures.count,
     }
 
 

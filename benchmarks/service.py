@@ -7,7 +7,6 @@ workers of the three pools, each of which can be killed and started again alone.
 from __future__ import annotations
 
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -18,6 +17,7 @@ import psutil
 from benchmarks.postgres import Postgres, free_port
 from cli.service.settings import service_environment
 from cli.service.supervise import Child
+from fire_core.children import python_command
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,17 +96,17 @@ class Service:
             self.postgres.create(name)
         self.environment = self._environment()
         logs = self.folder / "logs"
-        prefect = [sys.executable, "-m", "prefect"]
+        prefect = python_command("prefect")
         server = [*prefect, "server", "start", "--host", "127.0.0.1"]
         self._add("server", [*server, "--port", str(self.port)], logs)
         self.start("server")
         self.await_server()
         subprocess.run(
-            [sys.executable, "-m", "cli.main", "deploy"],
+            python_command("cli.main", "deploy"),
             env=self.environment, check=True, capture_output=True, text=True,
             timeout=300,
         )  # fmt: skip
-        self._add("watch", [sys.executable, "-m", "cli.main", "watch"], logs)
+        self._add("watch", python_command("cli.main", "watch"), logs)
         self.start("watch")
         for pool, number in self.workers.items():
             for n in range(number):
@@ -175,7 +175,11 @@ class Service:
 
     def labelling_processes(self) -> list[psutil.Process]:
         """Return the processes that label."""
-        return [p for p in self.family() if "tasks.label_worker" in command_of(p)]
+        return [
+            p
+            for p in self.family()
+            if "fire_core.campaign.label_worker" in command_of(p)
+        ]
 
     def request(self, method: str, path: str, body: Any = None) -> Any:
         """Call the server's API, again for as long as it is away."""

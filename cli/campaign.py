@@ -60,21 +60,14 @@ def report(
     blobs: Blobs = DEFAULT_BLOBS,
 ) -> None:
     """Write the report of a finished campaign again."""
-    from tasks.context import CampaignRef, read_config
-    from tasks.report import report_folder, write_campaign_report
+    from fire_core.campaign.campaign import Campaign
+    from fire_core.campaign.reference import CampaignRef
 
-    with Store.open(db, blobs) as store:
-        row = store.get_campaign(name)
-    if row is None:
-        msg = f"no campaign {name!r} in {db}; `fire campaign list` shows what is there"
-        raise StoreError(msg)
     if name.startswith(STUDY_PREFIX):
         msg = f"{name!r} is a study; use `fire study report {name}`"
         raise StoreError(msg)
-    config = read_config(row)
-    target = folder or Path(report_folder(config))
-    ref = CampaignRef(name=name, db=db, blobs=blobs)
-    typer.echo(write_campaign_report.fn(ref, config.rounds, str(target)))
+    with Campaign.find(CampaignRef(name=name, db=db, blobs=blobs)) as campaign:
+        typer.echo(campaign.report(folder))
 
 
 @app.command("list")
@@ -84,16 +77,16 @@ def list_campaigns(
     """List campaigns: their round, labels, models and cost."""
     with Store.open(db, blobs) as store:
         found = {
-            c.name: [m.name for m in store.list_models(c.name)]
-            for c in store.list_campaigns()
+            c.name: [m.name for m in store.models.list(c.name)]
+            for c in store.campaigns.list()
             if not c.name.startswith(STUDY_PREFIX)
         }
         rounds = dict.fromkeys(found, 0)
-        for size in store.choice_sizes():
+        for size in store.selections.sizes():
             if size.campaign in rounds:
                 rounds[size.campaign] = max(rounds[size.campaign], size.round)
-        labels = {name: len(store.label_history(name)) for name in found}
-        spent = store.usage_totals()
+        labels = {name: len(store.labels.history(name)) for name in found}
+        spent = store.usage.totals()
     if as_json:
         typer.echo(json.dumps(found))
         return

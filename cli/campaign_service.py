@@ -106,7 +106,7 @@ def approve(
         if not as_json:
             Console().print(_table(rows))
         decided = Decided(labels, getpass.getuser(), reason)
-        row = store.decide_approval(name, rows[0].round, rows[0].purpose, decided)
+        row = store.approvals.decide(name, rows[0].round, rows[0].purpose, decided)
     told = _resume(row)
     if as_json:
         decision = {"state": row.state.value, "approved": row.n_approved, "run": told}
@@ -116,7 +116,7 @@ def approve(
 
 
 def _pending(store: Store) -> list[ApprovalRow]:
-    rows = store.list_approvals()
+    rows = store.approvals.list()
     return [row for row in rows if row.state is ApprovalState.PENDING]
 
 

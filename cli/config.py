@@ -55,7 +55,7 @@ def check(
         f"up to {frames} candidates and {labels} labels ({config.theory.kind})"
     )
     if fetched:
-        console.print(f"{config.backbone.name} is fetched when it is first used")
+        console.print(f"{config.backbone.name} is downloaded when it is first used")
 
 
 @app.command()

@@ -28,11 +28,15 @@ def dashboard(  # noqa: PLR0913, PLR0917 - each is an option of the command
     ] = None,
     people: Annotated[
         Path | None,
-        typer.Option(envvar=DASHBOARD_PEOPLE, help="Password file; `fire people`."),
+        typer.Option(
+            envvar=DASHBOARD_PEOPLE, help="Password file, kept by `fire people`."
+        ),
     ] = None,
     proxy: Annotated[
         str | None,
-        typer.Option(envvar=DASHBOARD_PROXY, help="Header that names who is there."),
+        typer.Option(
+            envvar=DASHBOARD_PROXY, help="Header in which a proxy names its user."
+        ),
     ] = None,
     trusted: Annotated[
         str, typer.Option(envvar=DASHBOARD_TRUSTED, help="Networks of that proxy.")

@@ -14,7 +14,7 @@ from rich.table import Table
 from cli.db_backup import backup, restore
 from cli.db_import import import_files
 from cli.options import DEFAULT_BLOBS, DEFAULT_DB, AsJson, Blobs, Database
-from fire_core.reading.theories import need_theory
+from fire_core.campaign.views.theories import need_theory
 from fire_core.records import LabelState
 from fire_core.storage.copying import copy_blobs, copy_store
 from fire_core.storage.exchange import export_extxyz
@@ -71,20 +71,20 @@ def stats(
 ) -> None:
     """Count structures, and labels by theory level and state."""
     with Store.open(db, blobs) as store:
-        structures = store.count_structures()
+        structures = store.structures.count()
         theories: dict[str, dict[str, Any]] = {
             fingerprint: {
                 "code": f"{code} {version}",
                 "settings": settings,
                 "labels": {
                     state.value: number
-                    for state, number in store.label_counts(fingerprint).items()
+                    for state, number in store.labels.counts(fingerprint).items()
                 },
                 "failures": Counter(
-                    str(row.kind) for row in store.failed_labels(fingerprint)
+                    str(row.kind) for row in store.labels.failed(fingerprint)
                 ),
             }
-            for fingerprint, code, version, settings in store.list_theories()
+            for fingerprint, code, version, settings in store.theories.list()
         }
     if as_json:
         typer.echo(json.dumps({"structures": structures, "theories": theories}))

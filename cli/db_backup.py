@@ -21,7 +21,7 @@ def backup(
     blobs: Blobs = DEFAULT_BLOBS,
     allow_missing: Annotated[
         bool,
-        typer.Option("--allow-missing", help="Even if blobs of the store are lost."),
+        typer.Option("--allow-missing", help="Make it even if blobs are missing."),
     ] = False,
 ) -> None:
     """Back database and blobs up, in one consistent state, while campaigns go on.
@@ -32,7 +32,7 @@ def backup(
     typer.echo(f"{folder}: {_describe(manifest)}")
     if manifest.missing:
         typer.echo(
-            f"without {len(manifest.missing)} blobs that the store has lost: "
+            f"without {len(manifest.missing)} blobs that are missing from the store: "
             f"{', '.join(manifest.missing)}"
         )
 

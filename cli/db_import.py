@@ -13,12 +13,12 @@ from rich.table import Table
 
 from cli.importing import Given, Imported, import_one
 from cli.options import DEFAULT_BLOBS, DEFAULT_DB, Blobs, Database
+from fire_core.campaign.views.theories import find_theories, only_theory
 from fire_core.errors import StoreError
 from fire_core.importing.formats import Format
 from fire_core.importing.search import Search, find_calculations
 from fire_core.labelling.theory import Theory
 from fire_core.progress import tracked
-from fire_core.reading.theories import find_theories, only_theory
 from fire_core.storage.store import Store
 
 UNKNOWN: Final = "unknown"
@@ -70,7 +70,9 @@ def _given(store: Store, theory: str, code: str) -> Given:
     if found:
         return Given(only_theory(found, theory).fingerprint)
     level = Theory(code, "imported", json.dumps({"name": theory}))
-    store.add_theory(level.fingerprint, level.code, level.version, level.settings_json)
+    store.theories.add(
+        level.fingerprint, level.code, level.version, level.settings_json
+    )
     return Given(level.fingerprint)
 
 
@@ -109,7 +111,7 @@ def _say_what_was_left(search: Search) -> None:
     for path in search.same:
         typer.echo(f"left out {path}: vasprun.xml beside it has the same, more exactly")
     if search.others:
-        typer.echo(f"left out {search.others} files that are no calculations")
+        typer.echo(f"left out {search.others} files that are not calculations")
 
 
 def _end(done: list[Imported]) -> None:

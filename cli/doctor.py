@@ -31,13 +31,14 @@ def doctor(  # noqa: PLR0913, PLR0917 - options of two examinations
         str, typer.Option(help="Model to fine-tune: a name, or a file's path.")
     ] = "fire-mini",
     test: Annotated[
-        Path | None, typer.Option(help="extxyz to judge by: does DATASET give it away?")
+        Path | None,
+        typer.Option(help="extxyz of test frames: is DATASET independent of it?"),
     ] = None,
     frames: Annotated[
-        int, typer.Option(min=1, help="Most evenly spaced frames to predict.")
+        int, typer.Option(min=1, help="How many evenly spaced frames to predict.")
     ] = 60,
     threads: Annotated[
-        int, typer.Option(min=0, help="CPU threads; 0: as torch has it.")
+        int, typer.Option(min=0, help="CPU threads; 0: torch's default.")
     ] = 0,
     service: Annotated[
         bool, typer.Option("--service", help="Examine store, server and workers.")

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from cli.options import DEFAULT_BLOBS, DEFAULT_DB, AsJson, Blobs, Database
+from fire_core.campaign.choices import choice_to_dict, last_choice, read_choice
 from fire_core.errors import StoreError
 from fire_core.storage.store import Store
 
-SELECTED = "selected"
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fire_core.campaign.choices import PickedBecause, RoundChoice, UnderSampled
+
 SHOWN = 20
 
 
@@ -23,98 +28,87 @@ def explain(
         int | None, typer.Option("--round", help="Which round; left out, the last.")
     ] = None,
     show_all: Annotated[
-        bool, typer.Option("--all", help="Every pick, not the first 20.")
+        bool, typer.Option("--all", help="Show every pick, not only the first 20.")
     ] = False,
     db: Database = DEFAULT_DB,
     blobs: Blobs = DEFAULT_BLOBS,
     as_json: AsJson = False,
 ) -> None:
-    """Say why structures were chosen, and which regions stay under-sampled.
+    """Show why structures were chosen, and which regions stay under-sampled.
 
     Distances are between frames in the reduced descriptor space, in units of the
     candidates' root-mean-square distance from their mean.
     """
     number, found = _read(name, round_, db, blobs)
     if as_json:
-        typer.echo(json.dumps({"campaign": name, "round": number, **found}))
+        facts = {"campaign": name, "round": number, **choice_to_dict(found)}
+        typer.echo(json.dumps(facts))
         return
     console = Console()
     console.print(f"{name}, round {number}: {_summary(found)}", highlight=False)
-    refused = found["refused"]
-    if refused:
-        counts = ", ".join(f"{kind} {n}" for kind, n in sorted(refused.items()))
+    if found.refused:
+        counts = ", ".join(f"{kind} {n}" for kind, n in sorted(found.refused.items()))
         console.print(f"refused by screening: {counts}", highlight=False)
-    alarm = found["q_alarm"]
-    if alarm and alarm["rings"]:
+    alarm = found.alarm
+    if alarm is not None and alarm.rings:
         console.print(
-            f"{alarm['share']:.1%} of the candidates differed from everything learnt "
-            f"before, by Q-residual ({alarm['expected']:.1%} would by chance)",
+            f"{alarm.share:.1%} of the candidates differed from everything learnt "
+            f"before, by Q-residual ({alarm.expected:.1%} would by chance)",
             highlight=False,
         )
-    picks = found["picks"]
+    picks = found.picks
     console.print(_picks_table(picks if show_all else picks[:SHOWN]))
     if len(picks) > SHOWN and not show_all:
         console.print(f"{len(picks) - SHOWN} more: --all", highlight=False)
-    if found["regions"]:
+    if found.regions:
         console.print("under-sampled after this choice, the farthest first:")
-        console.print(_regions_table(found["regions"]))
+        console.print(_regions_table(found.regions))
 
 
 def _read(
     name: str, round_: int | None, db: str, blobs: str
-) -> tuple[int, dict[str, Any]]:
+) -> tuple[int, RoundChoice]:
     """Return the round and what is known of its choice."""
     with Store.open(db, blobs) as store:
-        if store.get_campaign(name) is None:
+        if store.campaigns.get(name) is None:
             msg = f"no campaign {name!r} in {db}; see `fire campaign list`"
             raise StoreError(msg)
-        number = round_ or 1
-        row = store.get_selection(name, number, SELECTED)
-        while round_ is None and row is not None:
-            following = store.get_selection(name, number + 1, SELECTED)
-            if following is None:
-                break
-            number, row = number + 1, following
-    if row is None:
+        number = round_ or last_choice(store, name) or 1
+        found = read_choice(store, name, number)
+    if found is None:
         msg = (
             f"campaign {name!r} has chosen nothing from a run in round {number} yet; "
             "`fire campaign run FILE` goes on"
         )
         raise StoreError(msg)
-    meta = json.loads(row.meta_json)
-    if "explanation" not in meta:
+    if not found.is_explained:
         msg = (
             f"round {number} of {name!r} was chosen by an older FIRE, which kept no "
             "reasons; rounds from now on have them"
         )
         raise StoreError(msg)
-    found = {
-        "method": row.method,
-        "candidates": meta["candidates"],
-        "refused": meta["refused"],
-        **meta["explanation"],
-        "q_alarm": meta.get("q_alarm"),  # not kept by FIRE 0.1
-    }
     return number, found
 
 
-def _summary(found: dict[str, Any]) -> str:
-    before, after = found["before"], found["after"]
-    text = (
-        f"{len(found['picks'])} of {found['candidates']} candidates by "
-        f"{found['method']}. Distance of a candidate to the nearest labelled or "
-        f"chosen: mean {after['mean']:.2f}, 95 % within {after['percentile_95']:.2f}, "
-        f"largest {after['largest']:.2f}"
+def _summary(found: RoundChoice) -> str:
+    before, after = found.before, found.after
+    text = f"{len(found.picks)} of {found.candidates} candidates by {found.method}"
+    if after is None:
+        return text + "."
+    text += (
+        ". Distance of a candidate to the nearest labelled or chosen: mean "
+        f"{after.mean:.2f}, 95 % within {after.percentile_95:.2f}, largest "
+        f"{after.largest:.2f}"
     )
     if before is None:
         return text + "."
     return text + (
-        f" (before: {before['mean']:.2f}, {before['percentile_95']:.2f}, "
-        f"{before['largest']:.2f})."
+        f" (before: {before.mean:.2f}, {before.percentile_95:.2f}, "
+        f"{before.largest:.2f})."
     )
 
 
-def _picks_table(picks: list[dict[str, Any]]) -> Table:
+def _picks_table(picks: Sequence[PickedBecause]) -> Table:
     table = Table("#")
     table.add_column("structure", no_wrap=True)
     for heading in (
@@ -123,35 +117,34 @@ def _picks_table(picks: list[dict[str, Any]]) -> Table:
     ):  # fmt: skip
         table.add_column(heading, min_width=4)
     for pick in picks:
-        labelled = pick["labelled_distance"]
+        labelled, ratio = pick.labelled_distance, pick.q_ratio
         table.add_row(
-            str(pick["rank"] + 1),
-            pick["key"][:12],
-            str(pick["replica"]),
-            f"{pick['temperature']:.0f}",
-            str(pick["step"]),
-            "-" if pick["cluster"] < 0 else str(pick["cluster"]),
-            str(pick["cluster_size"]),
-            f"{pick['centre_distance']:.3f}",
+            str(pick.rank + 1),
+            pick.key[:12],
+            str(pick.replica),
+            "-" if pick.temperature is None else f"{pick.temperature:.0f}",
+            str(pick.step),
+            "-" if pick.cluster < 0 else str(pick.cluster),
+            str(pick.cluster_size),
+            f"{pick.centre_distance:.3f}",
             "-" if labelled is None else f"{labelled:.3f}",
-            f"{pick['q_ratio']:.2f}",
+            "-" if ratio is None else f"{ratio:.2f}",
         )
     return table
 
 
-def _regions_table(regions: list[dict[str, Any]]) -> Table:
+def _regions_table(regions: Sequence[UnderSampled]) -> Table:
     table = Table("distance", "candidates")
     table.add_column("example", no_wrap=True)
     for heading in ("replica", "step", "K"):
         table.add_column(heading)
     for region in regions:
-        example = region["example"]
         table.add_row(
-            f"{region['distance']:.3f}",
-            str(region["candidates"]),
-            example["key"][:12],
-            str(example["replica"]),
-            str(example["step"]),
-            ", ".join(f"{t:.0f}" for t in region["temperatures"]),
+            f"{region.distance:.3f}",
+            str(region.candidates),
+            region.key[:12],
+            str(region.replica),
+            str(region.step),
+            ", ".join(f"{t:.0f}" for t in region.temperatures),
         )
     return table

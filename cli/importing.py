@@ -75,7 +75,7 @@ class Imported:
 def import_one(store: Store, path: Path, kind: Format, given: Given | None) -> Imported:
     """Read a file and store its sound frames, each theory level by itself."""
     done = Imported(path)
-    levels = {row[0]: "" for row in store.list_theories()}
+    levels = {row[0]: "" for row in store.theories.list()}
     frames: dict[str, list[CalculatedFrame]] = {}
     for outcome in _read(path, kind, done):
         fit = outcome
@@ -147,9 +147,9 @@ def _store_frames(
     done.theories[fingerprint] = ""
     if isinstance(level, Theory) and level.fingerprint == fingerprint:
         done.theories[fingerprint] = level.describe()
-        store.add_theory(fingerprint, level.code, level.version, level.settings_json)
+        store.theories.add(fingerprint, level.code, level.version, level.settings_json)
     keys = [structure_key(frame.atoms) for frame in frames]
-    labels = store.get_labels(keys, fingerprint)
+    labels = store.labels.get(keys, fingerprint)
     fresh: dict[str, CalculatedFrame] = {}
     for key, frame in zip(keys, frames, strict=True):
         before = labels.get(key) or (fresh[key].label if key in fresh else None)
@@ -159,10 +159,10 @@ def _store_frames(
             done.refused.append(problem)
         else:
             done.known.append(key)
-    store.add_structures(
+    store.structures.add(
         [frame.atoms for frame in fresh.values()], source=f"import {done.path.name}"
     )
-    added, known = store.add_labels(
+    added, known = store.labels.add(
         {key: frame.label for key, frame in fresh.items()}, fingerprint
     )
     done.added += added

@@ -28,8 +28,8 @@ def failures(
     with Store.open(db, blobs) as store:
         rows = [
             row
-            for fingerprint, *_ in store.list_theories()
-            for row in store.failed_labels(fingerprint)
+            for fingerprint, *_ in store.theories.list()
+            for row in store.labels.failed(fingerprint)
         ]
     if as_json:
         typer.echo(json.dumps([asdict(row) for row in rows]))
@@ -54,10 +54,10 @@ def retry(
 ) -> None:
     """Make failed labels wanted again; the next run of their campaign takes them."""
     with Store.open(db, blobs) as store:
-        number = store.retry_labels(theory, cause)
+        number = store.labels.retry(theory, cause)
         told = f"{number} labels are wanted again"
         subject = theory if cause is None else f"{theory} {cause}"
-        store.record_action(
+        store.actions.record(
             Action(getpass.getuser(), "console", "retry", subject, detail=told)
         )
     typer.echo(json.dumps({"wanted": number}) if as_json else told)

@@ -38,7 +38,7 @@ app.add_typer(config, name="config", help="Check campaign files; print the schem
 app.add_typer(db, name="db", help="Import, export, copy, back up and count.")
 app.add_typer(label, name="label", help="Look at failed labels; try them again.")
 app.add_typer(model, name="model", help="Check, promote, roll back, export models.")
-app.add_typer(people, name="people", help="Who may enter the dashboard.")
+app.add_typer(people, name="people", help="Who may sign in to the dashboard.")
 app.add_typer(properties, name="properties", help="Measure properties of models.")
 app.add_typer(study, name="study", help="Compare trainings over sizes and seeds.")
 app.add_typer(system, name="system", help="Crystals and interfaces.")

@@ -22,10 +22,11 @@ from fire_core.storage.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
+    from fire_core.campaign.campaign import Campaign as OpenCampaign
     from fire_core.records import GateResult
     from fire_core.storage.promotions import PromotionRow
-    from tasks.context import CampaignRef
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -59,7 +60,7 @@ def list_models(
 ) -> None:
     """List models with their states and files."""
     with Store.open(db, blobs) as store:
-        known = [c.name for c in store.list_campaigns()]
+        known = [c.name for c in store.campaigns.list()]
         if campaign is not None and campaign not in known:
             msg = f"no campaign {campaign!r} in {db}; there: {', '.join(known) or '-'}"
             raise StoreError(msg)
@@ -72,7 +73,7 @@ def list_models(
                 "sha256": model.blob_sha,
             }
             for name in ([campaign] if campaign else known)
-            for model in store.list_models(name)
+            for model in store.models.list(name)
         ]
     if as_json:
         typer.echo(json.dumps(rows))
@@ -92,14 +93,12 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show a model: its file, how it was trained, its gates and its history."""
-    ref = _ref(campaign, db, blobs)
-    from tasks.gates import known_gates
-
-    with Store.open(db, blobs) as store:
-        model = store.need_model(campaign, name)
-        path = store.blobs.path(model.blob_sha)
-        history = [r for r in store.list_promotions(campaign) if r.model == name]
-    gates = known_gates(ref, name)
+    with _open(campaign, db, blobs) as opened:
+        model = opened.store.models.need(campaign, name)
+        path = opened.model_file(name)
+        promotions = opened.store.models.promotions(campaign)
+        history = [row for row in promotions if row.model == name]
+        gates = opened.known_gates(name)
     if as_json:
         facts = asdict(model) | {"config_json": json.loads(model.config_json)}
         facts |= {"path": str(path), "gates": [asdict(g) for g in gates]}
@@ -131,18 +130,16 @@ def check(
     campaign: Campaign,
     name: Model,
     again: Annotated[
-        bool, typer.Option("--again", help="Measure what is known already, too.")
+        bool, typer.Option("--again", help="Measure again what is known already.")
     ] = False,
     db: Database = DEFAULT_DB,
     blobs: Blobs = DEFAULT_BLOBS,
     as_json: AsJson = False,
 ) -> None:
     """Hold a model against its campaign's gates; exit status 1 when one fails."""
-    ref = _ref(campaign, db, blobs)
-    from tasks.gates import required_gates
-
-    results = _measure(ref, name, again=again)
-    required = required_gates(ref)
+    with _open(campaign, db, blobs) as opened:
+        results = _measure(opened, name, again=again)
+        required = opened.config.evaluate.gates.required
     if as_json:
         typer.echo(json.dumps([asdict(result) for result in results]))
     else:
@@ -165,12 +162,10 @@ def promote(  # noqa: PLR0913, PLR0917 - options of one command
 
     A model that reaches production retires the one that is there.
     """
-    ref = _ref(campaign, db, blobs)
-    from tasks.gates import promote as promote_through_gates
-
-    results = _measure(ref, name)
     signed = Signature(getpass.getuser(), reason)
-    promote_through_gates(ref, name, to.value, results, signed)
+    with _open(campaign, db, blobs) as opened:
+        results = _measure(opened, name)
+        opened.promote(name, to.value, results, signed)
     if as_json:
         gates = [asdict(result) for result in results]
         typer.echo(json.dumps({"model": name, "state": to.value, "gates": gates}))
@@ -191,11 +186,10 @@ def rollback(
     as_json: AsJson = False,
 ) -> None:
     """Put the previous production model back and retire the present one."""
-    _ref(campaign, db, blobs)
-    with Store.open(db, blobs) as store:
-        signed = Signature(getpass.getuser(), reason)
-        name = store.rollback_model(campaign, signed=signed)
-        path = store.blobs.path(store.need_model(campaign, name).blob_sha)
+    signed = Signature(getpass.getuser(), reason)
+    with _open(campaign, db, blobs) as opened:
+        name = opened.store.models.rollback(campaign, signed=signed)
+        path = opened.model_file(name)
     if as_json:
         facts = {"model": name, "state": "production", "path": str(path)}
         typer.echo(json.dumps(facts))
@@ -223,12 +217,12 @@ def export(
     blobs: Blobs = DEFAULT_BLOBS,
 ) -> None:
     """Write a model for another program, and check what was written."""
-    from tasks.export import export_backbone, export_campaign_model
+    from fire_core.campaign.exporting import export_backbone
 
     match what:
         case [campaign, name, path]:
-            ref = _ref(campaign, db, blobs)
-            result = export_campaign_model(ref, name, format_, Path(path), dtype=dtype)
+            with _open(campaign, db, blobs) as opened:
+                result = opened.export(name, format_, Path(path), dtype=dtype)
         case [backbone, path]:
             result = export_backbone(backbone, format_, Path(path), dtype=dtype)
         case _:
@@ -244,21 +238,19 @@ def export(
     typer.echo(f"use: {result.usage}")
 
 
-def _measure(ref: CampaignRef, name: str, *, again: bool = False) -> list[GateResult]:
-    from tasks.gates import check_gates
-
+def _measure(
+    campaign: OpenCampaign, name: str, *, again: bool = False
+) -> list[GateResult]:
     console = Console(stderr=True)
     with console.status("loading the model") as status:
-        return check_gates.fn(ref, name, again=again, say=status.update)
+        return campaign.check_gates(name, again=again, say=status.update)
 
 
-def _ref(campaign: str, db: str, blobs: str) -> CampaignRef:
-    """Name a campaign for the tasks; what is not there is said before they load."""
-    from tasks.context import CampaignRef, open_campaign
+def _open(campaign: str, db: str, blobs: str) -> AbstractContextManager[OpenCampaign]:
+    from fire_core.campaign.campaign import Campaign as Opened
+    from fire_core.campaign.reference import CampaignRef
 
-    ref = CampaignRef(name=campaign, db=db, blobs=blobs)
-    with open_campaign(ref):
-        return ref
+    return Opened.find(CampaignRef(name=campaign, db=db, blobs=blobs))
 
 
 def _gate_table(results: Sequence[GateResult]) -> Table:

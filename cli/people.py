@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(help="As the person signs in.")]
+Name = Annotated[str, typer.Argument(help="Name with which the person signs in.")]
 File = Annotated[
     Path,
     typer.Option(
@@ -37,7 +37,7 @@ def add(
     role: Annotated[Role, typer.Option(help="What they may do.")] = Role.VIEWER,
     no_password: Annotated[
         bool,
-        typer.Option("--no-password", help="Known by a proxy or a token alone."),
+        typer.Option("--no-password", help="Sign in by a proxy or a token only."),
     ] = False,
     password_stdin: Annotated[
         bool,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 
+from fire_core.children import SAFE_PATH
 from fire_core.errors import FireError
 
 SERVER_TIMEOUT = "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"
@@ -16,6 +17,9 @@ PREFECT_DEFAULTS = {
     # Its first start on two cores takes longer than Prefect's 20 s, and minutes on a
     # busy machine.
     SERVER_TIMEOUT: "600",
+    # It starts its server and each run as `python -m`, which would import a user's
+    # `tasks.py` from the working folder.
+    SAFE_PATH: "1",
 }
 UNCOUNTED = "do not exist - skipping acquisition"
 

@@ -53,20 +53,20 @@ def report(
     blobs: Blobs = DEFAULT_BLOBS,
 ) -> None:
     """Write the report of what is finished, also while the study runs."""
-    from tasks.study import write_report_of
-    from tasks.study_inputs import find_study
+    from fire_core.campaign.study import Study
+    from fire_core.campaign.study_inputs import find_study
 
     with Store.open(db, blobs) as store:
         config = find_study(store, name, db)
     here = config.model_copy(update={"store": StoreConfig(url=db, blobs=blobs)})
-    _show(write_report_of(here, folder))
+    _show(Study(here).report(folder))
 
 
 @app.command()
 def check(file: StudyFile, as_json: AsJson = False) -> None:
     """Read the data and the model; say what a run would do and about how long."""
     config = load_study(file)
-    from tasks.study_check import check_study
+    from fire_core.campaign.study_check import check_study
 
     found = check_study(config)
     if as_json:

@@ -40,7 +40,7 @@ System = Annotated[
 def list_crystals(
     *,
     interfaces: Annotated[
-        bool, typer.Option("--interfaces", help="The named interfaces instead.")
+        bool, typer.Option("--interfaces", help="List the named interfaces instead.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:

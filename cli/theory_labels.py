@@ -28,15 +28,15 @@ def label_once(
     LabellingError
         The code failed.
     """
-    (key,) = store.add_structures([atoms], source=source)
+    (key,) = store.structures.add([atoms], source=source)
     level = theory_from_config(theory)
     facts = (level.code, level.version, level.settings_json)
-    store.add_theory(level.fingerprint, *facts)
-    known = store.get_labels([key], level.fingerprint)
+    store.theories.add(level.fingerprint, *facts)
+    known = store.labels.get([key], level.fingerprint)
     if key in known:
         return known[key], "stored"
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         label = run_label(theory, atoms, workdir=Path(folder))
-    store.add_labels({key: label}, level.fingerprint)
+    store.labels.add({key: label}, level.fingerprint)
     return label, f"{time.monotonic() - start:.0f}"

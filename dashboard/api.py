@@ -13,13 +13,14 @@ from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 
 from dashboard.access.guard import need
 from dashboard.access.roles import Right, Visitor
-from dashboard.pages.campaigns import read_decision, read_lines
 from dashboard.rendering import render
+from fire_core.campaign.choices import choice_to_dict, read_choice
+from fire_core.campaign.views.overview import read_decision, read_lines
+from fire_core.campaign.views.results import read_judgements
 from fire_core.config.campaign import STUDY_PREFIX
 from fire_core.errors import StoreError
-from fire_core.reading.results import read_judgements
 from fire_core.records import LabelState
-from fire_core.storage.browsing.structures import StructureFilter
+from fire_core.storage.structure_pages import StructureFilter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +84,7 @@ def campaigns(
     store = _store(request)
     rows = [
         row
-        for row in reversed(store.list_campaigns())
+        for row in reversed(store.campaigns.list())
         if not row.name.startswith(STUDY_PREFIX)
     ]
     return [asdict(line) for line in read_lines(store, rows[offset : offset + limit])]
@@ -92,27 +93,32 @@ def campaigns(
 def campaign(request: Request, name: str) -> Json:
     """Return one campaign with its errors, decision and configuration."""
     store = _store(request)
-    row = store.get_campaign(name)
+    row = store.campaigns.get(name)
     if row is None:
         raise HTTPException(404, f"no campaign {name!r} in this store")
     line = read_lines(store, [row])[0]
     return asdict(line) | {
         "decision": read_decision(store, name),
-        "errors": read_judgements(store, name, line.round),
-        "usage": [asdict(used) for used in store.get_usage(name)],
-        "choices": [asdict(c) for c in store.choice_sizes() if c.campaign == name],
+        "errors": {
+            kind: asdict(found)
+            for kind, found in read_judgements(store, name, line.round).items()
+        },
+        "usage": [asdict(used) for used in store.usage.list(name)],
+        "choices": [asdict(c) for c in store.selections.sizes() if c.campaign == name],
         "config": json.loads(row.config_json),
     }
 
 
 def picks(request: Request, name: str, number: int) -> Json:
     """Return the structures that a round chose, in order, and why each was."""
-    row = _store(request).get_selection(name, number, "selected")
-    if row is None:
+    found = read_choice(_store(request), name, number)
+    if found is None:
         raise HTTPException(404, f"{name!r} has chosen nothing in round {number}")
-    meta = json.loads(row.meta_json)
-    why = meta.get("explanation") or {}
-    return {"method": row.method, "keys": row.keys, "picks": why.get("picks", [])}
+    return {
+        "method": found.method,
+        "keys": [pick.key for pick in found.picks],
+        "picks": choice_to_dict(found)["picks"] if found.is_explained else [],
+    }
 
 
 def _wanted(
@@ -142,7 +148,7 @@ def structures(
     after = None
     if after_time is not None and after_key is not None:
         after = (after_time, after_key)
-    found = _store(request).find_structures(wanted, after=after, most=limit)
+    found = _store(request).structures.find(wanted, after=after, most=limit)
     return [asdict(line) for line in found]
 
 
@@ -150,13 +156,13 @@ def structure(request: Request, key: str) -> Json:
     """Return a structure with its labels and all that is known of it."""
     store = _store(request)
     try:
-        story = store.tell_structure(key)
+        story = store.structures.describe(key)
     except StoreError as error:
         raise HTTPException(404, str(error)) from error
-    atoms = store.get_structures([story.line.key])[0]
+    atoms = store.structures.get([story.line.key])[0]
     facts = asdict(story)
     for label in facts["labels"]:
-        done = store.get_labels([story.line.key], label["theory"])
+        done = store.labels.get([story.line.key], label["theory"])
         for found in done.values():
             label["energy"] = found.energy
             label["forces"] = found.forces.tolist()
@@ -178,9 +184,9 @@ def theories(request: Request) -> list[Json]:
             "code": code,
             "version": version,
             "settings": json.loads(settings),
-            "labels": {s.value: n for s, n in store.label_counts(fingerprint).items()},
+            "labels": {s.value: n for s, n in store.labels.counts(fingerprint).items()},
         }
-        for fingerprint, code, version, settings in store.list_theories()
+        for fingerprint, code, version, settings in store.theories.list()
     ]
 
 
@@ -192,20 +198,20 @@ def labels(
     before: int | None = None,
 ) -> list[Json]:
     """Return labels of a theory in a state, latest first, without their arrays."""
-    found = _store(request).browse_labels(theory, state, before=before, most=limit)
+    found = _store(request).labels.browse(theory, state, before=before, most=limit)
     return [asdict(row) for row in found]
 
 
 def models(request: Request, campaign: str | None = None) -> list[Json]:
     """Return models with their states and the sha256 of their files."""
     store = _store(request)
-    names = [campaign] if campaign else [row.name for row in store.list_campaigns()]
+    names = [campaign] if campaign else [row.name for row in store.campaigns.list()]
     return [
         {"campaign": name}
         | asdict(model)
         | {"config_json": json.loads(model.config_json)}
         for name in names
-        for model in store.list_models(name)
+        for model in store.models.list(name)
     ]
 
 
@@ -213,7 +219,7 @@ def approvals(request: Request) -> list[Json]:
     """Return requests for labels, oldest first, decided or not."""
     return [
         asdict(row) | {"price_json": json.loads(row.price_json)}
-        for row in _store(request).list_approvals()
+        for row in _store(request).approvals.list()
     ]
 
 
@@ -225,7 +231,7 @@ def properties(
     before: float | None = None,
 ) -> list[Json]:
     """Return measured properties with their numbers, newest first."""
-    found = _store(request).browse_properties(
+    found = _store(request).properties.browse(
         kind=kind, subject=subject, before=before, most=limit
     )
     return [asdict(line) for line in found]

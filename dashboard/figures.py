@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fire_core.report.data import LearningCurve, ParityData, StabilityCurve
-    from fire_core.storage.campaigns import UsageRow
+    from fire_core.storage.usage import UsageRow
 
     Figure = dict[str, Any]
 

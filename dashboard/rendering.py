@@ -143,7 +143,7 @@ def render(request: Request, template: str, /, **facts: Any) -> Response:
     visitor = facts.pop("visitor", None)
     pending = 0
     if visitor is not None:
-        pending = state.store().count_approvals(ApprovalState.PENDING)
+        pending = state.store().approvals.count(ApprovalState.PENDING)
     is_fragment = FRAGMENT in request.headers
     status = facts.pop("status", 200)
     text = state.templates.get_template(f"{template}.html.j2").render(

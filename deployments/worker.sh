@@ -17,6 +17,8 @@ shift
 # Handed down to every child, by which this worker's are told from others.
 FIRE_WORKER="$(uname -n)-$$-$(date +%s)"
 export FIRE_WORKER
+# Runs import FIRE as installed, and no `tasks.py` that lies where the worker started.
+export PYTHONSAFEPATH=1
 
 worker=
 told=no
@@ -36,7 +38,7 @@ labelling() {
     local file
     # Words of a command line, and variables, end with NUL; processes come and go.
     # shellcheck disable=SC2013 # names in /proc hold no blanks
-    for file in $(grep -slxz 'tasks.label_worker' /proc/[0-9]*/cmdline); do
+    for file in $(grep -slxz 'fire_core.campaign.label_worker' /proc/[0-9]*/cmdline); do
         if grep -sqxz "FIRE_WORKER=$FIRE_WORKER" "${file%cmdline}environ"; then
             echo "${file//[!0-9]/}"
         fi

@@ -45,6 +45,7 @@ COPY --chmod=755 deployments/worker.sh /usr/local/bin/fire-worker
 # Prefect's page is copied before it is served, and the venv is not its user's.
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
+    PYTHONSAFEPATH=1 \
     GOMP_SPINCOUNT=3000 \
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY=30 \
     PREFECT_SERVER_ANALYTICS_ENABLED=false \

@@ -9,13 +9,13 @@ from prefect import get_run_logger, suspend_flow_run
 from prefect.input import RunInput
 from pydantic import Field
 
+from fire_core.campaign.spending import count_asked, decide_labels, read_terms
 from fire_core.records import Decided
 from flows.dispatch import on_pools
-from tasks.spending import count_asked, decide_labels, read_terms
 
 if TYPE_CHECKING:
-    from tasks.context import CampaignRef
-    from tasks.spending import Terms
+    from fire_core.campaign.campaign import Campaign
+    from fire_core.campaign.spending import Terms
 
 POLL_S: Final = 2.0
 
@@ -44,7 +44,7 @@ def approval_form(n_asked: int, text: str) -> type[RunInput]:
     return ApproveLabels
 
 
-def wait_for_approval(ref: CampaignRef, round_: int, purpose: str) -> Terms:
+def wait_for_approval(campaign: Campaign, round_: int, purpose: str) -> Terms:
     """Return what was decided.
 
     On a pool the run is suspended, which frees its process, and starts from the top
@@ -52,10 +52,10 @@ def wait_for_approval(ref: CampaignRef, round_: int, purpose: str) -> Terms:
     are not run again. Elsewhere the store is looked at until there is a decision.
     """
     if on_pools():
-        n_asked = count_asked(ref, round_, purpose)
+        n_asked = count_asked(campaign, round_, purpose)
         text = (
             f"{n_asked} labels of {purpose}, round {round_}; what they cost is in the "
-            f"artifact approval-{ref.name}."
+            f"artifact approval-{campaign.name}."
         )
         given: Any = suspend_flow_run(
             wait_for_input=approval_form(n_asked, text),
@@ -63,10 +63,11 @@ def wait_for_approval(ref: CampaignRef, round_: int, purpose: str) -> Terms:
             key=f"approve-{purpose}-{round_}",
         )
         word = Decided(given.labels, given.who, given.reason)
-        return decide_labels(ref, round_, purpose, word)
+        return decide_labels(campaign, round_, purpose, word)
     get_run_logger().warning(
-        "waiting for approval: `fire campaign approve %s` in another terminal", ref.name
+        "waiting for approval: `fire campaign approve %s` in another terminal",
+        campaign.name,
     )
-    while (terms := read_terms(ref, round_, purpose)).state == "pending":
+    while (terms := read_terms(campaign, round_, purpose)).state == "pending":
         time.sleep(POLL_S)
     return terms

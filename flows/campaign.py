@@ -4,24 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from prefect import flow, get_run_logger
+from prefect import flow
 
-from fire_core.campaign import (
-    EXPLORE,
-    FIRE,
-    PERTURB,
-    PRE_FINE_TUNED,
-    SELECTED,
-    TEST,
-    VANILLA,
-    ZERO_SHOT,
-    Action,
-    RoundSummary,
-    decide,
-    last_trained,
-)
+from fire_core.campaign.driver import run_campaign
+from fire_core.campaign.reporting import report_folder
 from fire_core.config.campaign import CampaignConfig
-from fire_core.errors import FireError
 from flows.approval import wait_for_approval
 from flows.committee import committee_flow
 from flows.dispatch import run_step, tag_campaign
@@ -32,21 +19,15 @@ from flows.perturb import perturb_flow
 from flows.report import report_flow
 from flows.select import select_flow
 from flows.train import train_flow
-from tasks.committee import list_members
-from tasks.label import ATOMS
-from tasks.missing import (
-    is_chosen,
-    is_labelled,
-    is_trained,
-    keep_decision,
-    summarise_round,
-)
+from tasks.observer import observed
 from tasks.prepare import register_campaign
-from tasks.report import report_folder
-from tasks.spending import price_labels
+from tasks.price import price_choice
 
 if TYPE_CHECKING:
-    from tasks.context import CampaignRef
+    from collections.abc import Sequence
+
+    from fire_core.campaign.campaign import Campaign
+    from fire_core.campaign.spending import Terms
 
 
 @flow(name="fire-campaign", flow_run_name="{config.name}")
@@ -58,83 +39,55 @@ def campaign_flow(config: CampaignConfig) -> str:
     campaign sends its steps to the pools.
     """
     tag_campaign(config.name)
-    ref = register_campaign(config)
-    history = [_pre_fine_tune(ref, config)]
-    while (decision := decide(history, config)).action is Action.CONTINUE:
-        history.append(_run_round(ref, config, len(history)))
-    get_run_logger().info("%s: %s", decision.action, decision.reason)
-    keep_decision(ref, decision)
-    round_ = last_trained(history)
-    if decision.action is Action.STOP or round_ is None:
-        raise FireError(decision.reason)
-    return _judge(ref, config, round_)
+    with observed(register_campaign(config)) as campaign:
+        return run_campaign(campaign, FlowSteps(campaign))
 
 
-def _pre_fine_tune(ref: CampaignRef, config: CampaignConfig) -> RoundSummary:
-    """Round 0: perturb, label, pre-fine-tune."""
-    if not is_chosen(ref, 0, PERTURB):
-        run_step(perturb_flow, ref)
-    if is_chosen(ref, 0, ATOMS):
-        _label(ref, config, 0, ATOMS)
-    summary = summarise_round(ref, 0, _label(ref, config, 0, PERTURB))
-    if summary.labels_done:
-        _train(ref, 0, PRE_FINE_TUNED)
-    return summary
+class FlowSteps:
+    """The steps of a campaign as flows; see `fire_core.campaign.driver.Steps`."""
 
+    def __init__(self, campaign: Campaign) -> None:
+        self._campaign = campaign
+        self._ref = campaign.ref
 
-def _run_round(ref: CampaignRef, config: CampaignConfig, round_: int) -> RoundSummary:
-    """Explore, select, label, train."""
-    _choose(ref, round_, EXPLORE, SELECTED)
-    cut = _label(ref, config, round_, SELECTED)
-    if summarise_round(ref, round_, cut).labels_done:
-        _train(ref, round_, FIRE)
-        if not is_trained(ref, round_, list_members(ref)):
-            run_step(committee_flow, ref, round_=round_)
-    return summarise_round(ref, round_, cut)
+    def perturb(self) -> None:
+        """Store the starting structures and their perturbed copies."""
+        run_step(perturb_flow, self._ref)
 
+    def price(self, round_: int, purpose: str) -> Terms:
+        """Return how far a choice may be labelled, once that is decided."""
+        terms = price_choice(self._ref, round_, purpose)
+        if terms.state == "pending":
+            terms = wait_for_approval(self._campaign, round_, purpose)
+        return terms
 
-def _choose(ref: CampaignRef, round_: int, run: str, choice: str) -> None:
-    """Run molecular dynamics and choose from its frames."""
-    if not is_chosen(ref, round_, choice):
-        run_step(explore_flow, ref, round_=round_, purpose=run)
-        run_step(select_flow, ref, round_=round_, purpose=run)
+    def label(self, round_: int, purpose: str) -> None:
+        """Label what is missing of a choice."""
+        copies = self._campaign.config.label.machines
+        run_step(label_flow, self._ref, copies=copies, round_=round_, purpose=purpose)
 
+    def explore(self, round_: int, purpose: str) -> None:
+        """Run molecular dynamics."""
+        run_step(explore_flow, self._ref, round_=round_, purpose=purpose)
 
-def _label(
-    ref: CampaignRef, config: CampaignConfig, round_: int, purpose: str
-) -> str | None:
-    """Label a choice as far as budget and approval go; return what cut it."""
-    terms = price_labels(ref, round_, purpose)
-    if terms.state == "pending":
-        terms = wait_for_approval(ref, round_, purpose)
-    if terms.first != 0 and not is_labelled(ref, round_, purpose):
-        run_step(
-            label_flow,
-            ref,
-            copies=config.label.machines,
-            round_=round_,
-            purpose=purpose,
-        )
-    return terms.cut
+    def select(self, round_: int, purpose: str) -> None:
+        """Choose from a run's frames."""
+        run_step(select_flow, self._ref, round_=round_, purpose=purpose)
 
+    def train(self, round_: int, kind: str) -> None:
+        """Train a kind of model."""
+        run_step(train_flow, self._ref, round_=round_, kind=kind)
 
-def _train(ref: CampaignRef, round_: int, kind: str) -> None:
-    if not is_trained(ref, round_, [kind]):
-        run_step(train_flow, ref, round_=round_, kind=kind)
+    def train_committee(self, round_: int) -> None:
+        """Train every member of the committee."""
+        run_step(committee_flow, self._ref, round_=round_)
 
+    def evaluate(self, round_: int, kinds: Sequence[str]) -> None:
+        """Judge kinds of models."""
+        run_step(evaluate_flow, self._ref, round_=round_, kinds=list(kinds))
 
-def _judge(ref: CampaignRef, config: CampaignConfig, round_: int) -> str:
-    """Train the comparison, label an independent trajectory, evaluate, report."""
-    kinds = [ZERO_SHOT, PRE_FINE_TUNED]
-    if config.evaluate.vanilla:
-        _train(ref, round_, VANILLA)
-        kinds.append(VANILLA)
-    _choose(ref, round_, TEST, TEST)
-    cut = _label(ref, config, round_, TEST)
-    if summarise_round(ref, round_, cut, TEST).labels_done == 0:
-        msg = f"no model can be judged without labels of its test set: {cut}"
-        raise FireError(msg)
-    run_step(evaluate_flow, ref, round_=round_, kinds=[*kinds, FIRE])
-    folder = report_folder(config)
-    run_step(report_flow, ref, round_=round_, folder=folder)
-    return f"{folder}/report.html"
+    def report(self, round_: int) -> str:
+        """Write the report; return the path of its page."""
+        folder = report_folder(self._campaign.config)
+        run_step(report_flow, self._ref, round_=round_, folder=folder)
+        return f"{folder}/report.html"

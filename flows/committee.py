@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from prefect import flow, unmapped
 
+from fire_core.campaign.names import member_kind
+from fire_core.campaign.reference import CampaignRef
+from fire_core.campaign.train_child import committee_width
 from flows.label import threads
-from tasks.committee import committee_width, list_members, train_member
-from tasks.context import CampaignRef
+from tasks.observer import observed
+from tasks.train import train_member
 
 MOST_AT_ONCE = 64
 
@@ -26,7 +29,9 @@ def committee_flow(ref: CampaignRef, round_: int) -> list[str]:
     round_
         Round whose labels, and all before, the members learn from.
     """
-    members, width = list_members(ref), committee_width(ref)
+    with observed(ref) as campaign:
+        width = committee_width(campaign)
+        members = [member_kind(n + 1) for n in range(campaign.config.committee.members)]
     trained: list[str] = []
     for start in range(0, len(members), width):
         wave = members[start : start + width]

@@ -20,7 +20,7 @@ from prefect.deployments import run_deployment
 from prefect.runtime import deployment, flow_run
 
 from fire_core.errors import FireError
-from tasks.runs import find_runs
+from flows.runs import find_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from prefect import Flow
     from prefect.client.schemas.objects import FlowRun, State
 
+    from fire_core.campaign.reference import CampaignRef
     from fire_core.config.campaign import CampaignConfig
-    from tasks.context import CampaignRef
 
 Result = TypeVar("Result")
 
@@ -53,7 +53,7 @@ ALIVE: Final = (
 
 
 def on_pools() -> bool:
-    """Say whether this run came from a deployment."""
+    """Return whether this run came from a deployment."""
     return deployment.id is not None
 
 
@@ -103,7 +103,7 @@ def run_step(
 
 
 def _is_finished(name: str, state: State, starts: int) -> bool:
-    """Say whether a step that ended is done; False: it has to be sent again."""
+    """Return whether a step that ended is done; False: it has to be sent again."""
     if state.is_completed():
         return True
     if state.is_failed():
@@ -204,7 +204,7 @@ def _outlast(call: Callable[[], Result]) -> Result:
 
 
 def _is_refusal(error: httpx.HTTPError) -> bool:
-    """Say whether the server answered, and it is the question that was wrong."""
+    """Return whether the server answered, and it is the question that was wrong."""
     return (
         isinstance(error, httpx.HTTPStatusError)
         and error.response.status_code < SERVER_ERROR

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from prefect import flow
 
-from fire_core.campaign import EXPLORE
-from tasks.context import CampaignRef
+from fire_core.campaign.names import EXPLORE
+from fire_core.campaign.reference import CampaignRef
 from tasks.explore import advance_run, plan_run
 from tasks.progress import Progress
 from tasks.uncertainty import score_candidates

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, cast
 from prefect import flow, unmapped
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from tasks.context import CampaignRef
-from tasks.label import LabelSummary, label_lane, plan_labels, summarise_labels
+from fire_core.campaign.labels import LabelSummary
+from fire_core.campaign.reference import CampaignRef
+from tasks.label import label_lane, plan_labels, summarise_labels
 
 if TYPE_CHECKING:
     from prefect.futures import PrefectFuture
@@ -47,4 +48,4 @@ def label_flow(ref: CampaignRef, round_: int, purpose: str) -> LabelSummary:
         unmapped(ref), unmapped(round_), unmapped(purpose), lanes, unmapped(plan.batch)
     ).result()
     owners = [owner for lane in done for owner in lane]
-    return summarise_labels(ref, round_, purpose, plan.started, owners)
+    return summarise_labels(ref, round_, purpose, plan, owners)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefect import flow
 
-from tasks.context import CampaignRef
+from fire_core.campaign.reference import CampaignRef
 from tasks.prepare import perturb_structures
 
 

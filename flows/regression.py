@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from prefect import flow
 
+from fire_core.campaign.regression import production_campaigns
+from fire_core.campaign.views.overview import default_store
 from fire_core.errors import GateError
-from tasks.regression import check_production_model, production_campaigns
+from tasks.regression import check_production_model
 
 
 @flow(name="fire-regression", flow_run_name="fire-regression")
@@ -22,9 +24,12 @@ def regression_flow(names: list[str] | None = None, most: int = 200) -> None:
     most
         Newest labels to take at most.
     """
+    if names is None:
+        with default_store() as store:
+            names = production_campaigns(store)
     worse = [
         verdict
-        for name in (production_campaigns() if names is None else names)
+        for name in names
         if (verdict := check_production_model(name, most)) is not None
     ]
     if worse:

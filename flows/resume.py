@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from prefect import flow
 
+from fire_core.campaign.reference import default_ref
+from fire_core.campaign.state import CampaignState
+from fire_core.campaign.views.overview import default_store, unfinished_campaigns
 from flows.campaign import campaign_flow
 from flows.dispatch import send_campaign
-from tasks.missing import read_stored_config, unfinished_campaigns
 
 
 @flow(name="fire-resume", flow_run_name="fire-resume")
@@ -19,7 +21,11 @@ def resume_flow(names: list[str] | None = None) -> list[str]:
         Which campaigns; left out: every one without a judged model that is not
         running already.
     """
-    started = unfinished_campaigns() if names is None else names
-    for name in started:
-        send_campaign(campaign_flow, read_stored_config(name))
-    return started
+    if names is None:
+        with default_store() as store:
+            names = unfinished_campaigns(store)
+    for name in names:
+        with CampaignState.find(default_ref(name)) as campaign:
+            config = campaign.config
+        send_campaign(campaign_flow, config)
+    return names

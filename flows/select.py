@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from prefect import flow
 
-from fire_core.campaign import TEST
-from tasks.context import CampaignRef
+from fire_core.campaign.names import TEST
+from fire_core.campaign.reference import CampaignRef
 from tasks.explore import plan_run
 from tasks.select import choose_test_frames, select_candidates
 

@@ -24,8 +24,8 @@ def study_flow(config: StudyConfig) -> str:
     cells = prepare_study(config)
     title = f"Cells of study {config.name}"
     with Progress(config.key, title, len(cells)) as progress:
-        for cell in cells:
-            run_study_cell(config, cell)
+        for number, name in cells:
+            run_study_cell(config, number, name)
             progress.advance()
     page = write_study_report(config)
     publish_study(config, page)

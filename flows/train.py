@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from prefect import flow
 
-from fire_core.campaign import FIRE
-from tasks.context import CampaignRef
+from fire_core.campaign.names import FIRE
+from fire_core.campaign.reference import CampaignRef
 from tasks.train import train_model
 from tasks.uncertainty import assess_new_labels
 

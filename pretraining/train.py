@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import subprocess
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from fire_core.children import python_command
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,7 +96,7 @@ def train(data: Path, workdir: Path, e0s: dict[int, float], plan: TrainingPlan) 
         "checkpoints_dir": workdir / "checkpoints",
         "results_dir": workdir / "results",
     }
-    command = [sys.executable, "-W", "ignore", "-m", "mace.cli.run_train"]
+    command = python_command("mace.cli.run_train", quiet=True)
     command += [f"--{key}={value}" for key, value in options.items()]
     command += ["--pair_repulsion", "--ema", "--amsgrad", "--restart_latest"]
     logger.info("training %d epochs in %s", plan.epochs, workdir)

@@ -1,1 +1,1 @@
-"""Thin Prefect tasks: read from the store, call the step, write back."""
+"""The steps as Prefect tasks: build, call, return; one file a step."""

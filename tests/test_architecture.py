@@ -17,19 +17,22 @@ PACKAGES = (
     "dashboard",
     "pretraining",
     "benchmarks",
-    "documentation",
+    "docs",
 )
 STEPS = {
     "structures", "exploration", "selection", "labelling", "training", "evaluation",
     "uncertainty", "report", "backbones", "importing", "properties",
 }  # fmt: skip
-VOCABULARY = {"config", "records", "errors", "files", "progress", "extensions"}
+VOCABULARY = {
+    *("config", "records", "errors", "files", "progress", "seeds", "extensions"),
+    "children",
+}
 # Who may import which vendor (a room of fire_core, or a package).
 DOORS = {
     "torch": {"backbones", "training", "exploration"},
-    "mace": {"backbones", "training"},
-    "e3nn": {"backbones", "training"},
-    "torch_sim": {"backbones", "exploration"},
+    "mace": {"backbones"},
+    "e3nn": {"backbones"},
+    "torch_sim": {"backbones", "exploration", "testing"},
     "chgnet": {"backbones"},
     "dscribe": {"selection"},
     "sklearn": {"selection"},
@@ -66,38 +69,35 @@ ALLOWED = {
     "evaluation": {"evaluation", "backbones", "structures", "exploration"},
     # theory levels are read from files
     "importing": {"importing", "labelling", "structures"},
-    "study": {"study", "structures", "selection", "campaign"},
+    "study": {"study", "structures", "selection"},
     "uncertainty": {"uncertainty"},
+    # what an addition inherits is tried with the steps that use it
+    "testing": {"testing", *STEPS},
     # long dynamics are those of explorations; figures look like those of reports
     "properties": {"properties", "exploration", "structures", "backbones", "report"},
-    # where properties and the store meet
-    "campaign_properties": {
-        *("properties", "storage", "backbones", "labelling", "report"),
-    },
-    # contracts that additions inherit
-    "testing": {"testing", "properties", "backbones"},
     "report": {"report", "study"},  # a study's points, plain numbers
     "storage": {"storage", "structures"},
-    # the one room that reads the store for people and for deliveries
-    "reading": {
-        *("reading", "storage", "campaign", "labelling", "report", "structures"),
-        "properties",
-    },
+    # the application: the one room where science and store meet
+    "campaign": {*STEPS, "campaign", "storage", "study"},
     "config": set(),
     "records": set(),
     "errors": set(),
     "extensions": set(),
-    "campaign": {"uncertainty"},  # its learning curve, plain numbers
-    "spending": set(),
+    "seeds": set(),
     "files": set(),
+    "children": set(),
+    # the public names, each imported when it is first used
+    "__init__": {
+        *("backbones", "evaluation", "selection", "storage", "structures", "training"),
+        "campaign",
+    },
     "progress": set(),
 }
 
 
 # What the dashboard may import of fire_core beside the vocabulary.
 LOOKED_AT = {
-    *("storage", "reading", "campaign", "spending", "labelling", "report"),
-    *("structures", "properties"),
+    *("storage", "campaign", "labelling", "report", "structures", "properties"),
 }
 
 
@@ -133,8 +133,6 @@ def test_module_keeps_to_its_layer(path: Path) -> None:
     room, names = room_of(path), imports_of(path)
     if path.relative_to(ROOT).parts[0] == "fire_core":
         tops = {name.split(".")[0] for name in names}
-        if room == "campaign_properties":  # leases are still in tasks/context.py
-            tops -= {"tasks"}
         assert not tops & {"prefect", "tasks", "flows", "cli", "dashboard"}
         rooms = {n.split(".")[1] for n in names if n.startswith("fire_core.")}
         extra = rooms - VOCABULARY - ALLOWED.get(room, set())
@@ -154,7 +152,7 @@ def test_module_keeps_to_its_layer(path: Path) -> None:
         )
 
 
-APART = {"pretraining", "benchmarks", "documentation"}
+APART = {"pretraining", "benchmarks", "docs"}
 PRODUCT = [m for m in modules() if room_of(m) not in APART]
 
 
@@ -182,6 +180,62 @@ def test_no_module_is_longer_than_400_lines() -> None:
         for path in [*modules(), *(ROOT / "tests").rglob("*.py")]
     }
     assert not {p: n for p, n in lengths.items() if n > 400}
+
+
+def import_graph() -> dict[str, set[str]]:
+    """Which module of the product imports which, lazy and type-only imports too."""
+    names = {}
+    for path in PRODUCT:
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        names[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    graph = {}
+    for name, path in names.items():
+        found = imports_of(path) & names.keys()
+        # `from package import module` names the package, which imports nothing back
+        graph[name] = {
+            n for n in found if not any(m.startswith(f"{n}.") for m in found)
+        }
+    return {name: found - {name} for name, found in graph.items()}
+
+
+def find_circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Return the groups of modules that import each other."""
+    import networkx as nx
+
+    parts = nx.strongly_connected_components(nx.DiGraph(graph))
+    return sorted(sorted(part) for part in parts if len(part) > 1)
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert find_circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [
+        ["a", "b", "c"]
+    ]
+    assert find_circles(import_graph()) == []
+
+
+def test_a_task_file_is_thin_and_holds_tasks() -> None:
+    """Build, call, return: what is more than that belongs into fire_core.campaign."""
+    support = {"__init__.py", "observer.py", "progress.py"}
+    for path in (ROOT / "tasks").glob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert len(text.splitlines()) < 60, f"{path} is too long"
+        assert path.name in support or "@task(" in text, f"{path} holds no task"
+    assert [
+        p.name for p in (ROOT / "tasks").rglob("*.py") if p.parent.name != "tasks"
+    ] == []
+
+
+def test_a_task_is_called_through_prefect() -> None:
+    """Whoever wants the body of a task calls what the task calls."""
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in [*modules(), *(ROOT / "tests").rglob("*.py")]
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "fn"
+    ]
+    assert found == []
 
 
 def test_every_module_says_what_it_does() -> None:

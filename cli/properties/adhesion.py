@@ -35,7 +35,7 @@ def adhesion(  # noqa: PLR0913 - one parameter for each option
         typer.Option(help="Å above the top slab; 0: a periodic stack of two contacts."),
     ] = None,
     relax: Annotated[
-        bool, typer.Option(help="Relax the interface and the slabs apart.")
+        bool, typer.Option(help="Relax the interface and the separated slabs.")
     ] = True,
     name: RequestName = None,
     threads: Threads = 0,

@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.options import DEFAULT_BLOBS, DEFAULT_DB, AsJson, Blobs, Database
+from fire_core.campaign.views.measurements import label_measurements
 from fire_core.properties.comparison.compare import compare as compare_measured
 from fire_core.properties.comparison.figure import draw_comparisons
 from fire_core.properties.comparison.references import read_obelix
 from fire_core.properties.values import format_conditions, format_number
-from fire_core.reading.measurements import label_measurements
 from fire_core.storage.store import Store
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def compare(  # noqa: PLR0913, PLR0917 - options of a table and of a figure
         list[str] | None, typer.Option(help="Only these numbers, such as bulk_modulus.")
     ] = None,
     against: Annotated[
-        str | None, typer.Option(help="Whose number the others are held against.")
+        str | None, typer.Option(help="Source that the others are compared with.")
     ] = None,
     obelix: Annotated[
         Path | None, typer.Option(help="OBELiX's CSV: further measured conductivities.")
@@ -44,7 +44,7 @@ def compare(  # noqa: PLR0913, PLR0917 - options of a table and of a figure
 ) -> None:
     """Compare finished measurements with each other and with published numbers."""
     with Store.open(db, blobs) as store:
-        rows = [store.need_property(name) for name in names]
+        rows = [store.properties.need(name) for name in names]
     more = () if obelix is None else read_obelix(obelix)
     measured = label_measurements(rows)
     found = compare_measured(measured, more=more, names=value or (), against=against)

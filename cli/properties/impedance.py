@@ -34,7 +34,7 @@ def impedance(  # noqa: PLR0913, PLR0917 - a pellet has as many numbers
         str | None, typer.Option(help="Finished transport measurement to take it from.")
     ] = None,
     temperature: Annotated[
-        float | None, typer.Option(help="K, one of that measurement's.")
+        float | None, typer.Option(help="Temperature of that measurement, K.")
     ] = None,
     permittivity: Annotated[
         float, typer.Option(help="Relative, of the bulk; measured or assumed.")
@@ -47,7 +47,7 @@ def impedance(  # noqa: PLR0913, PLR0917 - a pellet has as many numbers
     ] = 1e-2,
     electrodes: Electrodes = "blocking",
     measured: Annotated[
-        Path | None, typer.Option(help="Measured spectrum to lay over it and to fit.")
+        Path | None, typer.Option(help="Measured spectrum, to be drawn and fitted too.")
     ] = None,
     instrument: Instrument = "csv",
     name: Name = "impedance",
@@ -87,9 +87,7 @@ def fit_spectrum(  # noqa: PLR0913, PLR0917 - a pellet and a fit
         str | None,
         typer.Option(help="impedance.py's notation, such as R0-p(R1,CPE1)-CPE2."),
     ] = None,
-    bulk: Annotated[
-        str, typer.Option(help="The circuit's resistance that is the bulk's.")
-    ] = "R1",
+    bulk: Annotated[str, typer.Option(help="Which resistance is the bulk's.")] = "R1",
     thickness: Thickness = 0.1,
     area: Area = 1.0,
     grain_share: GrainShare = None,

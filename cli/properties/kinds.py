@@ -25,7 +25,7 @@ from cli.properties.options import (
     read_settings,
 )
 from fire_core.config.interfaces import INTERFACES
-from fire_core.properties.kinds import KINDS, settings_of
+from fire_core.properties.kinds import KINDS
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -82,7 +82,7 @@ def list_kinds(
     as_json: AsJson = False,
 ) -> None:
     """List the kinds of property that are installed, or the settings of one."""
-    lines = _describe_kinds() if kind is None else _describe(settings_of(kind))
+    lines = _describe_kinds() if kind is None else _describe(KINDS.load(kind).settings)
     if as_json:
         typer.echo(json.dumps(lines))
         return
@@ -96,7 +96,7 @@ def list_kinds(
 
 def _describe_kinds() -> list[dict[str, str]]:
     return [
-        {"kind": name, "measures": inspect.getdoc(settings_of(name)) or ""}
+        {"kind": name, "measures": inspect.getdoc(KINDS.load(name).settings) or ""}
         for name in KINDS.names()
     ]
 

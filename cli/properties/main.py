@@ -55,7 +55,7 @@ def list_properties(
 ) -> None:
     """List measurements, the newest first."""
     with Store.open(db, blobs) as store:
-        rows = store.list_properties(kind=kind)
+        rows = store.properties.list(kind=kind)
     if as_json:
         typer.echo(json.dumps([row_facts(row) for row in rows]))
         return
@@ -86,9 +86,9 @@ def show(
 ) -> None:
     """Show what a measurement gave; draw its figures again."""
     with Store.open(db, blobs) as store:
-        row = store.need_property(name)
+        row = store.properties.need(name)
     if folder is not None:
-        from fire_core.campaign_properties import write_property
+        from fire_core.campaign.properties import write_property
 
         write_property(row, folder)
     show_row(row, as_json=as_json)

@@ -22,7 +22,8 @@ Model = Annotated[
     str, typer.Option("--model", help="Foundation model, file, or CAMPAIGN/MODEL.")
 ]
 RequestName = Annotated[
-    str | None, typer.Option("--name", help="What to call it; left out: made up.")
+    str | None,
+    typer.Option("--name", help="Name of the measurement; generated if left out."),
 ]
 Threads = Annotated[int, typer.Option(help="Threads of the model; 0: all cores.")]
 Results = Annotated[Path | None, typer.Option(help="Folder of figures and numbers.")]

@@ -29,7 +29,7 @@ def measure(request: PropertyRequest, *, as_json: bool = False) -> None:
         show_expected_errors_once()
         key = properties_flow(request)
     with Store.open(request.store.url, request.store.blobs) as store:
-        row = store.need_property(key)
+        row = store.properties.need(key)
     show_row(row, as_json=as_json)
     if not as_json:
         folder = request.results or results_folder(request.name)

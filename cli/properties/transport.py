@@ -18,7 +18,9 @@ from fire_core.properties.load import parse_property
 from fire_core.properties.transport.settings import TransportAnalysis
 from fire_core.storage.store import Store
 
-Name = Annotated[str | None, typer.Option(help="What it is called; made up if not.")]
+Name = Annotated[
+    str | None, typer.Option(help="Name of the measurement; generated if left out.")
+]
 
 
 def transport(  # noqa: PLR0913, PLR0917 - options of one command
@@ -42,7 +44,7 @@ def transport(  # noqa: PLR0913, PLR0917 - options of one command
         int | None, typer.Option(help="Runs of each temperature.")
     ] = None,
     setting: Settings = None,
-    seed: Annotated[int, typer.Option(help="Source of every random number.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = 0,
     name: Name = None,
     results: Annotated[Path | None, typer.Option(help="Folder of the figures.")] = None,
     db: Database = DEFAULT_DB,
@@ -82,7 +84,7 @@ def trajectory(  # noqa: PLR0913, PLR0917 - options of one command
         typer.Option(help="Time between frames, fs; once for all, or once for each."),
     ],
     theory: Annotated[
-        str, typer.Option(help="What computed them, in words or its fingerprint.")
+        str, typer.Option(help="Theory level in words, or its fingerprint.")
     ] = "trajectory",
     setting: Settings = None,
     name: Name = None,
@@ -97,7 +99,7 @@ def trajectory(  # noqa: PLR0913, PLR0917 - options of one command
     from frame to frame.
     """
     from cli.properties.running import show_row
-    from fire_core.campaign_properties import (
+    from fire_core.campaign.properties import (
         TrajectoryFile,
         analyse_trajectories,
         write_property,
@@ -118,7 +120,7 @@ def trajectory(  # noqa: PLR0913, PLR0917 - options of one command
     name = name or _make_name("trajectory", *files)
     with Store.open(db, blobs) as store:
         key = analyse_trajectories(store, given, settings, name=name, theory=theory)
-        row = store.need_property(key)
+        row = store.properties.need(key)
     folder = results or Path(results_folder(name))
     write_property(row, folder)
     show_row(row, as_json=as_json)

@@ -21,7 +21,7 @@ from prefect.events import (
 from prefect.events.schemas.automations import AutomationCore
 
 from cli.service.settings import HEARTBEAT_S
-from tasks.events import FAILED_LABELS, NEW_TERRITORY
+from fire_core.campaign.observer import CampaignEvent
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -120,9 +120,9 @@ def tell_failed_labels(block_id: UUID) -> AutomationCore:
     """Return the automation that sends a message of what a person should look at."""
     return AutomationCore(
         name="fire: tell of failed labels",
-        description="Labels failed, or a run left all that was learnt.",
+        description="Labels failed, or a run left what the model knows.",
         trigger=EventTrigger(
-            expect={FAILED_LABELS, NEW_TERRITORY},
+            expect={event.value for event in CampaignEvent},
             match=ResourceSpecification({"prefect.resource.id": ["fire.campaign.*"]}),
             posture=Posture.Reactive,
             threshold=1,

@@ -16,8 +16,8 @@ from cli.prefect_run import set_prefect_defaults
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tasks.server_checks import Expected
-    from tasks.service_checks import Check
+    from cli.service.server_checks import Expected
+    from cli.service.service_checks import Check
 
 COLOURS: Final = {"error": "red", "warning": "yellow", "ok": "green"}
 
@@ -25,8 +25,8 @@ COLOURS: Final = {"error": "red", "warning": "yellow", "ok": "green"}
 def check_service(db: str, blobs: str, *, as_json: bool) -> bool:
     """Examine machine, store and server; print it; say whether there is no error."""
     set_prefect_defaults()
-    from tasks.server_checks import check_server
-    from tasks.service_checks import Status, check_machine
+    from cli.service.server_checks import check_server
+    from cli.service.service_checks import Status, check_machine
 
     checks = [*check_machine(db, blobs), *check_server(expected_service())]
     fit = all(check.status is not Status.ERROR for check in checks)
@@ -46,8 +46,8 @@ def expected_service() -> Expected:
         restart_campaigns,
     )
     from cli.service.blueprint import GPU_POOL, POOLS, read_deployments
+    from cli.service.server_checks import Expected
     from cli.service.settings import HEARTBEAT_S
-    from tasks.server_checks import Expected
 
     wanted = (crash_silent_runs(), crash_stuck_runs("process"), restart_campaigns())
     return Expected(

@@ -67,7 +67,7 @@ def deploy_everything(pool_type: str, image: str | None = None) -> list[str]:
         lines.append(_licences(client))
         lines += [_automation(client, item) for item in _automations(pool_type)]
     if notify_url() is None:
-        lines.append("failed labels are told nobody (FIRE_NOTIFY_URL is not set)")
+        lines.append("nobody is notified of failed labels (FIRE_NOTIFY_URL is not set)")
     return lines
 
 
@@ -154,7 +154,7 @@ def _licences(client: SyncPrefectClient) -> str:
     limit = dft_licences()
     if limit is None:
         return "labelling processes are not limited (FIRE_DFT_LICENCES is not set)"
-    from tasks.label import LICENCES
+    from fire_core.campaign.labels import LICENCES
 
     client.upsert_global_concurrency_limit_by_name(LICENCES, limit)
     return f"at most {limit} labelling processes at once"

@@ -22,7 +22,7 @@ def crash_lost_runs() -> list[FlowRun]:
     from prefect.client.schemas.objects import StateType
     from prefect.states import Crashed
 
-    from tasks.runs import find_runs
+    from flows.runs import find_runs
 
     lost = (StateType.RUNNING, StateType.PENDING, StateType.CANCELLING)
     with get_client(sync_client=True) as client:

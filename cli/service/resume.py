@@ -12,7 +12,7 @@ from fire_core.config.environment import default_blobs, default_database
 from fire_core.errors import FireError
 from fire_core.storage.approvals import ApprovalState
 from fire_core.storage.store import Store
-from tasks.runs import find_runs
+from flows.runs import find_runs
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -48,7 +48,7 @@ def resume_decided(client: SyncPrefectClient) -> list[str]:
         with Store.open(default_database(), default_blobs()) as store:
             waiting = [(run, find_decision(store, run)) for run in runs]
     except FireError as error:
-        return [f"the store is away, suspended campaigns stay so: {error}"]
+        return [f"the store does not answer, campaigns stay suspended: {error}"]
     lines = []
     for run, row in waiting:
         if row is None:
@@ -70,7 +70,7 @@ def find_decision(store: Store, run: FlowRun) -> ApprovalRow | None:
     found = KEY.fullmatch(key or "")
     if not names or found is None:
         return None
-    row = store.get_approval(names[0], int(found[2]), found[1])
+    row = store.approvals.get(names[0], int(found[2]), found[1])
     return None if row is None or row.state is ApprovalState.PENDING else row
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +15,7 @@ import typer
 
 from cli.service.settings import service_environment
 from cli.service.supervise import Child
+from fire_core.children import python_command
 from fire_core.config import environment
 from fire_core.errors import FireError
 from fire_core.progress import Work
@@ -44,9 +44,10 @@ def serve(
     variables = service_environment(folder, host, port)
     _refuse_taken(variables["PREFECT_API_URL"])
     logs = folder.resolve() / "service"
+    server_words = ("server", "start", "--host", host, "--port", str(port))
     server = Child(
         "Prefect server",
-        [*_prefect(), "server", "start", "--host", host, "--port", str(port)],
+        python_command("prefect", *server_words),
         variables,
         logs / "server.log",
     )
@@ -59,7 +60,7 @@ def serve(
         with Work("deploying the flows"):
             _deploy(variables)
         children += _workers(variables, logs)
-        watch = [sys.executable, "-m", "cli.main", "watch"]
+        watch = python_command("cli.main", "watch")
         children.append(Child("watch", watch, variables, logs / "watch.log"))
         if dashboard_port and find_spec("dashboard") is not None:
             children.append(_dashboard(variables, logs, host, dashboard_port))
@@ -71,17 +72,13 @@ def serve(
             for child in children:
                 child.look(typer.echo)
     except KeyboardInterrupt:
-        typer.echo("stopping: labelling processes finish what they compute")
+        typer.echo("stopping: labelling processes finish their labels")
     finally:
         _ignore_signals()  # a second Ctrl-C must not leave half of it running
         for child in children[1:]:
             child.ask_to_stop()
         for child in reversed(children):
             child.stop()
-
-
-def _prefect() -> list[str]:
-    return [sys.executable, "-m", "prefect"]
 
 
 def _refuse_taken(api: str) -> None:
@@ -115,7 +112,7 @@ def _await_server(server: Child, variables: dict[str, str]) -> None:
 def _deploy(variables: dict[str, str]) -> None:
     """Deploy, and declare runs crashed whose processes ended with the last service."""
     done = subprocess.run(
-        [sys.executable, "-m", "cli.service.recover"],
+        python_command("cli.service.recover"),
         env=variables,
         capture_output=True,
         text=True,
@@ -132,11 +129,10 @@ def _workers(variables: dict[str, str], logs: Path) -> list[Child]:
     return [
         Child(
             f"worker of {pool}",
-            [
-                *_prefect(),
-                *("worker", "start", "--pool", pool, "--type", "process"),
+            python_command(
+                *("prefect", "worker", "start", "--pool", pool, "--type", "process"),
                 *("--name", f"{pool}-{os.uname().nodename}"),
-            ],
+            ),
             variables,
             logs / f"{pool}.log",
         )
@@ -145,7 +141,7 @@ def _workers(variables: dict[str, str], logs: Path) -> list[Child]:
 
 
 def _dashboard(variables: dict[str, str], logs: Path, host: str, port: int) -> Child:
-    command = [sys.executable, "-m", "cli.main", "dashboard"]
+    command = python_command("cli.main", "dashboard")
     command += ["--host", host, "--port", str(port)]
     return Child("dashboard", command, variables, logs / "dashboard.log")
 

@@ -70,7 +70,7 @@ def look(client: SyncPrefectClient, stuck_s: float) -> list[str]:
     from prefect.states import AwaitingRetry, Crashed
 
     from cli.service.resume import resume_decided
-    from tasks.runs import find_runs
+    from flows.runs import find_runs
 
     lines: list[str] = []
     for run in find_runs(client, [StateType.CRASHED], ["fire-restart"]):

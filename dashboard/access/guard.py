@@ -138,6 +138,6 @@ def keep(request: Request, action: Action) -> None:
     """Record an action; where the store cannot, the log has it."""
     store: Store = request.app.state.store()
     try:
-        store.record_action(action)
+        store.actions.record(action)
     except StoreError:
         request.app.state.log.warning("not recorded: %s", action)

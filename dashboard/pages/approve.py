@@ -14,7 +14,7 @@ from dashboard.access.guard import need, own_form
 from dashboard.access.roles import Right, Visitor
 from dashboard.acting import act, take_told
 from dashboard.rendering import render, root_of
-from fire_core.campaign import PERTURB, SELECTED, TEST
+from fire_core.campaign.names import PERTURB, SELECTED, TEST
 from fire_core.errors import StoreError, StoreUnavailableError
 from fire_core.records import Decided
 from fire_core.storage.approvals import ApprovalState
@@ -99,7 +99,7 @@ def show(
 ) -> Response:
     """Show what waits, oldest first, and what was decided, newest first."""
     store: Store = request.app.state.store()
-    rows = store.list_approvals()
+    rows = store.approvals.list()
     pending = [row for row in rows if row.state is ApprovalState.PENDING]
     decided = [row for row in rows if row.state is not ApprovalState.PENDING]
     decided.sort(key=lambda row: -(row.decided_at or 0.0))
@@ -133,7 +133,7 @@ def decide(  # noqa: PLR0913, PLR0917 - each is a part of the address or the for
     decided = Decided(count_labels(what, first), visitor.name, reason.strip())
 
     def work() -> str:
-        row = store.decide_approval(campaign, round_, purpose, decided)
+        row = store.approvals.decide(campaign, round_, purpose, decided)
         return tell_decision(row)
 
     act(request, visitor, Right.APPROVE, f"{campaign}/{round_}/{purpose}", work)
@@ -188,7 +188,7 @@ def read_oddest(store: Store, entries: list[dict[str, Any]]) -> list[Odd]:
     try:
         names: list[tuple[str, int | None]] = [
             (atoms.get_chemical_formula(), len(atoms))
-            for atoms in store.get_structures(keys)
+            for atoms in store.structures.get(keys)
         ]
     except StoreUnavailableError:
         raise

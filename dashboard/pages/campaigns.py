@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Final
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -11,46 +9,14 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from dashboard.access.guard import need
 from dashboard.access.roles import Right, Visitor
 from dashboard.rendering import render
-from fire_core.campaign import DECISION, PERTURB, SELECTED, TEST
-from fire_core.config.campaign import STUDY_PREFIX
+from fire_core.campaign.views.overview import list_campaigns, read_lines
 from fire_core.records import LabelState
-from fire_core.storage.approvals import ApprovalState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from fire_core.storage.browsing.campaigns import RunningStep
-    from fire_core.storage.campaigns import CampaignRow
     from fire_core.storage.store import Store
 
 router = APIRouter()
 PAGE: Final = 50
-PAID: Final = (PERTURB, SELECTED, TEST)
-"""Choices whose structures are labelled."""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Where a campaign stands: one word of it, and a sentence."""
-
-    word: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A campaign on the list; seconds, and seconds since 1970."""
-
-    name: str
-    progress: Progress
-    round: int
-    rounds: int
-    chosen: int
-    models: list[tuple[str, str]]
-    core_s: float
-    gpu_s: float
-    last_at: float
-    owner: str
 
 
 @router.get("/")
@@ -61,13 +27,9 @@ def show(
 ) -> Response:
     """Show the campaigns, newest first."""
     store: Store = request.app.state.store()
-    rows = [
-        row
-        for row in reversed(store.list_campaigns())
-        if not row.name.startswith(STUDY_PREFIX)
-    ]
+    rows = list_campaigns(store)[::-1]
     first = PAGE * (page - 1)
-    counts = store.label_counts()
+    counts = store.labels.counts()
     return render(
         request,
         "campaigns",
@@ -76,76 +38,6 @@ def show(
         page=page,
         more=len(rows) > first + PAGE,
         total=len(rows),
-        structures=store.count_structures(),
+        structures=store.structures.count(),
         counts={state.value: counts.get(state, 0) for state in LabelState},
     )
-
-
-def read_lines(store: Store, rows: Sequence[CampaignRow]) -> list[Line]:
-    """Return the campaigns of a page, in a number of queries that does not grow."""
-    usage, models = store.usage_totals(), store.model_states()
-    running = {step.campaign: step for step in store.running_steps()}
-    sizes: dict[str, dict[tuple[int, str], int]] = {}
-    for size in store.choice_sizes():
-        sizes.setdefault(size.campaign, {})[size.round, size.purpose] = size.size
-    evaluated = store.evaluated()
-    pending = {
-        row.campaign
-        for row in store.list_approvals()
-        if row.state is ApprovalState.PENDING
-    }
-    lines = []
-    for row in rows:
-        total, chosen = usage.get(row.name), sizes.get(row.name, {})
-        config = json.loads(row.config_json)
-        progress = tell_progress(
-            running.get(row.name),
-            is_pending=row.name in pending,
-            is_decided=DECISION in evaluated.get(row.name, set()),
-            chosen=chosen,
-        )
-        lines.append(
-            Line(
-                name=row.name,
-                progress=progress,
-                round=max((number for number, _ in chosen), default=0),
-                rounds=config.get("rounds", 1),
-                chosen=sum(n for (_, p), n in chosen.items() if p in PAID),
-                models=models.get(row.name, []),
-                core_s=0.0 if total is None else total.core_s,
-                gpu_s=0.0 if total is None else total.gpu_s,
-                last_at=row.created_at if total is None else total.last_at,
-                owner=config.get("owner") or "",
-            )
-        )
-    return lines
-
-
-def tell_progress(
-    step: RunningStep | None,
-    *,
-    is_pending: bool,
-    is_decided: bool,
-    chosen: Mapping[tuple[int, str], int],
-) -> Progress:
-    """Say where a campaign stands."""
-    if is_pending:
-        return Progress("approval", "waits for somebody to approve its labels")
-    if step is not None and step.late_s <= 0:
-        return Progress("running", f"{step.step} on {step.owner}")
-    if is_decided:
-        return Progress("finished", "came to its end")
-    if step is not None:
-        return Progress("gone", f"{step.step} was left by {step.owner}")
-    if not chosen:
-        return Progress("new", "has not begun")
-    return Progress("waiting", "no step of it is held; between steps, or stopped")
-
-
-def read_decision(store: Store, name: str) -> str:
-    """Return why a campaign ended, in words; empty while it has not."""
-    row = store.get_evaluation(name, *DECISION)
-    if row is None:
-        return ""
-    found = json.loads(row.result_json)
-    return f"{found['action'].replace('_', ' ')}: {found['reason']}"

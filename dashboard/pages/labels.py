@@ -17,7 +17,7 @@ from fire_core.labelling.triage import FIXES
 from fire_core.records import FailureKind, LabelState
 
 if TYPE_CHECKING:
-    from fire_core.storage.browsing.labels import QueuedLabel
+    from fire_core.storage.label_progress import QueuedLabel
     from fire_core.storage.store import Store
 
 router = APIRouter()
@@ -107,7 +107,7 @@ def show(
         visitor=visitor,
         told=take_told(request),
         lines=lines,
-        workers=store.label_workers(),
+        workers=store.labels.workers(),
         failures=read_failures(store),
         shown=shown,
         states=[s.value for s in LabelState],
@@ -130,11 +130,11 @@ def retry(
     store: Store = request.app.state.store()
 
     def work() -> str:
-        known = [fingerprint for fingerprint, *_ in store.list_theories()]
+        known = [fingerprint for fingerprint, *_ in store.theories.list()]
         if theory not in known:
             msg = f"no theory level {theory!r}; there: {', '.join(known) or 'none'}"
             raise StoreError(msg)
-        number = store.retry_labels(theory, cause or None)
+        number = store.labels.retry(theory, cause or None)
         return f"{number} failed label(s) are wanted again"
 
     act(request, visitor, Right.RETRY, f"{theory} {cause}".strip(), work)
@@ -144,12 +144,12 @@ def retry(
 def read_theories(store: Store) -> list[TheoryLine]:
     """Return every theory level that has labels, the busiest first."""
     lines = []
-    for fingerprint, code, version, settings_json in store.list_theories():
-        found = store.label_counts(fingerprint)
+    for fingerprint, code, version, settings_json in store.theories.list():
+        found = store.labels.counts(fingerprint)
         if not found:
             continue
         counts = {state.value: found.get(state, 0) for state in LabelState}
-        pace = store.label_pace(fingerprint)
+        pace = store.labels.pace(fingerprint)
         waiting = counts["wanted"] + counts["claimed"]
         left = HOUR * waiting / pace.finished if waiting and pace.finished else None
         name = f"{code} {version}"
@@ -163,7 +163,7 @@ def read_failures(store: Store) -> list[Failed]:
     remedies = {kind.value: text for kind, text in FIXES.items()}
     return [
         Failed(row.theory, row.kind, row.labels, row.reason, remedies.get(row.kind, ""))
-        for row in store.failure_counts()
+        for row in store.labels.failure_counts()
     ]
 
 
@@ -190,7 +190,7 @@ def choose(
 
 def read_labels(store: Store, shown: Shown, before: int | None) -> list[QueuedLabel]:
     """Return a page of the list, and one label more where there is another page."""
-    return store.browse_labels(
+    return store.labels.browse(
         shown.theory,
         LabelState(shown.state),
         before=before,

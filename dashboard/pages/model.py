@@ -11,19 +11,21 @@ from fastapi.responses import FileResponse, RedirectResponse
 from dashboard.access.guard import need, own_form
 from dashboard.access.roles import Right, Visitor
 from dashboard.acting import act, note, take_told
-from dashboard.pages.model_facts import flatten, need_facts, read_parents
+from dashboard.found import need_facts
 from dashboard.pages.model_learning import draw_trainings
 from dashboard.pages.model_numbers import tabulate
 from dashboard.pages.model_parity import read_parity
 from dashboard.rendering import render, root_of
+from fire_core.campaign.views.models import flatten, read_parents
 from fire_core.errors import GateError, StoreError, StoreUnavailableError
-from fire_core.records import JsonDict, Split
+from fire_core.records import Split
 from fire_core.storage.actions import DONE
 from fire_core.storage.promotions import FROM, PRODUCTION, STAGING, Signature
 
 if TYPE_CHECKING:
-    from dashboard.pages.model_facts import ModelFacts
     from dashboard.pages.model_parity import Parity
+    from fire_core.campaign.kinds import Judgement
+    from fire_core.campaign.views.models import ModelFacts
     from fire_core.storage.store import Store
 
 router = APIRouter()
@@ -48,8 +50,8 @@ def show(
     store: Store = request.app.state.store()
     facts = need_facts(store, campaign, name)
     parity, problem = try_parity(store, facts)
-    parts = list(store.get_dataset(campaign, name).values())
-    results: list[JsonDict | None] = [None, None]
+    parts = list(store.datasets.get(campaign, name).values())
+    results: list[Judgement | None] = [None, None]
     if facts.judged is not None:
         results = [facts.judged.foundation, facts.judged.result]
     return render(
@@ -64,7 +66,7 @@ def show(
         numbers=tabulate(results),
         parents=read_parents(store, facts.row),
         sizes={split.value: parts.count(split) for split in Split if split in parts},
-        history=[r for r in store.list_promotions(campaign) if r.model == name],
+        history=[r for r in store.models.promotions(campaign) if r.model == name],
         stages=[s.value for s in Stage if facts.row.state in FROM[s.value]],
         settings_rows=flatten(facts.training.get("settings", {})),
         others=list_others(store, (campaign, name)),
@@ -87,7 +89,7 @@ def promote(
     def work() -> str:
         if facts.gates.problem:
             raise StoreError(facts.gates.problem)
-        store.promote_model(
+        store.models.promote(
             campaign,
             name,
             to.value,
@@ -125,7 +127,7 @@ def roll_back(
 
     def work() -> str:
         signed = Signature(visitor.name, reason.strip())
-        found.append(store.rollback_model(campaign, signed=signed))
+        found.append(store.models.rollback(campaign, signed=signed))
         return f"{found[0]} of {campaign} is in production again."
 
     act(request, visitor, Right.ROLL_BACK, campaign, work)
@@ -164,7 +166,7 @@ def list_others(store: Store, this: tuple[str, str]) -> list[str]:
     """Return CAMPAIGN/NAME of every other model, those of the same campaign first."""
     names = [
         (campaign, name)
-        for campaign, models in store.model_states().items()
+        for campaign, models in store.models.states().items()
         for name, _ in models
         if (campaign, name) != this
     ]

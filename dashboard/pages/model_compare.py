@@ -8,13 +8,14 @@ from fastapi import APIRouter, Depends, HTTPException, Request, Response, status
 
 from dashboard.access.guard import need
 from dashboard.access.roles import Right, Visitor
-from dashboard.pages.model_facts import flatten, need_facts
+from dashboard.found import need_facts
 from dashboard.pages.model_learning import draw_trainings
 from dashboard.pages.model_numbers import tabulate
 from dashboard.rendering import render
+from fire_core.campaign.views.models import flatten
 
 if TYPE_CHECKING:
-    from dashboard.pages.model_facts import ModelFacts
+    from fire_core.campaign.views.models import ModelFacts
     from fire_core.storage.store import Store
 
 router = APIRouter()

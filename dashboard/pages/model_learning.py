@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dashboard.figures import draw_learning
-from fire_core.reading.results import read_learning_curve
+from fire_core.campaign.views.results import read_learning_curve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dashboard.pages.model_facts import ModelFacts
+    from fire_core.campaign.views.models import ModelFacts
     from fire_core.storage.store import Store
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fire_core.records import JsonDict
+    from fire_core.campaign.kinds import Judgement
 
 NUMBERS: Final = (
     ("force RMSE", "meV/Å", "test", "force_rmse"),
@@ -45,14 +45,14 @@ class NumberLine:
         return 100 * difference / first if first and difference is not None else None
 
 
-def tabulate(results: Sequence[JsonDict | None]) -> list[NumberLine]:
+def tabulate(results: Sequence[Judgement | None]) -> list[NumberLine]:
     """Return every number that at least one of the judgements has."""
     lines = [
         NumberLine(name, unit, [_get(result, part, key) for result in results])
         for name, unit, part, key in NUMBERS
     ]
     errors = [
-        (result or {}).get("test", {}).get("force_rmse_by_element", {})
+        {} if result is None else result.test.force_rmse_by_element
         for result in results
     ]
     lines += [
@@ -62,6 +62,6 @@ def tabulate(results: Sequence[JsonDict | None]) -> list[NumberLine]:
     return [line for line in lines if any(v is not None for v in line.values)]
 
 
-def _get(result: JsonDict | None, part: str, key: str) -> float | None:
-    value = (result or {}).get(part, {}).get(key)
+def _get(result: Judgement | None, part: str, key: str) -> float | None:
+    value = None if result is None else getattr(getattr(result, part), key)
     return None if value is None else float(value)

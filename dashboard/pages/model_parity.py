@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from dashboard.figures import draw_parity
-from fire_core.campaign import TEST
-from fire_core.reading.results import parity_of, read_arrays
+from fire_core.campaign.names import TEST
+from fire_core.campaign.views.results import parity_of, read_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from dashboard.pages.model_facts import ModelFacts
+    from fire_core.campaign.views.models import ModelFacts
     from fire_core.storage.store import Store
 
     Arrays = Mapping[str, NDArray[np.float64]]
@@ -47,12 +47,11 @@ class Parity:
 
 def read_parity(store: Store, facts: ModelFacts) -> Parity | None:
     """Return a model's predictions beside the labels; None where it was not judged."""
-    sha = None if facts.judged is None else facts.judged.result.get("curves_blob")
-    if sha is None or facts.judged is None:
+    if facts.judged is None or facts.judged.result.curves_blob is None:
         return None
-    arrays = read_arrays(store, sha)
+    arrays = read_arrays(store, facts.judged.result.curves_blob)
     keys = judged_keys(store, facts, arrays)
-    frames = store.get_structures(keys)
+    frames = store.structures.get(keys)
     elements = None
     if frames:
         symbols = [atoms.get_chemical_symbols() for atoms in frames]
@@ -78,10 +77,10 @@ def judged_keys(store: Store, facts: ModelFacts, arrays: Arrays) -> list[str]:
     if "keys" in arrays:
         return [str(key) for key in arrays["keys"]]
     round_ = 0 if facts.judged is None else facts.judged.round
-    row = store.get_selection(facts.campaign, round_, TEST)
+    row = store.selections.get(facts.campaign, round_, TEST)
     if row is None or not facts.gates.theory:
         return []
-    labels = store.get_labels(row.keys, facts.gates.theory)
+    labels = store.labels.get(row.keys, facts.gates.theory)
     keys = [key for key in row.keys if key in labels]
     if not keys:
         return []

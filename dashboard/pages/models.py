@@ -11,13 +11,13 @@ from dashboard.access.guard import need
 from dashboard.access.roles import Right, Visitor
 from dashboard.acting import take_told
 from dashboard.pages import model, model_compare
-from dashboard.pages.model_facts import read_models
 from dashboard.rendering import render
+from fire_core.campaign.views.models import read_models
 from fire_core.config.campaign import STUDY_PREFIX
-from fire_core.storage.models import STATES
+from fire_core.storage.promotions import STATES
 
 if TYPE_CHECKING:
-    from dashboard.pages.model_facts import ModelFacts
+    from fire_core.campaign.views.models import ModelFacts
     from fire_core.storage.store import Store
 
 router = APIRouter()
@@ -34,7 +34,7 @@ def show(
 ) -> Response:
     """Show the registry, the newest campaign first."""
     store: Store = request.app.state.store()
-    states = store.model_states()
+    states = store.models.states()
     names = list_names(states, campaign, state)
     first = PAGE * (max(page, 1) - 1)
     return render(

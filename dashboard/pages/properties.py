@@ -15,11 +15,11 @@ from fastapi.responses import JSONResponse
 from dashboard.access.guard import need
 from dashboard.access.roles import Right, Visitor
 from dashboard.rendering import render
+from fire_core.campaign.views.measurements import label_measurements
 from fire_core.errors import PropertyError
 from fire_core.properties.comparison.compare import Comparison, compare
 from fire_core.properties.comparison.figure import draw_comparisons
 from fire_core.properties.kinds import KINDS, draw_property
-from fire_core.reading.measurements import label_measurements
 from fire_core.storage.properties import PropertyRow
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def show(
 ) -> Response:
     """Show the measurements, newest first."""
     store: Store = request.app.state.store()
-    lines = store.browse_properties(
+    lines = store.properties.browse(
         kind=kind or None, subject=subject or None, before=before, most=PAGE + 1
     )
     return render(
@@ -58,7 +58,7 @@ def show(
         lines=lines[:PAGE],
         older=lines[PAGE - 1].created_at if len(lines) > PAGE else None,
         kinds=sorted(KINDS.names()),
-        subjects=store.property_subjects(),
+        subjects=store.properties.subjects(),
         chosen={"kind": kind, "subject": subject},
     )
 
@@ -154,7 +154,7 @@ def download(
 def need_property(request: Request, key: str) -> PropertyRow:
     """Return a measurement, or answer that there is none."""
     store: Store = request.app.state.store()
-    row = store.get_property(key)
+    row = store.properties.get(key)
     if row is None:
         raise HTTPException(404, "no such measurement in this store")
     return row

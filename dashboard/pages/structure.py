@@ -13,24 +13,24 @@ from fastapi.responses import JSONResponse
 from dashboard.access.guard import need
 from dashboard.access.roles import Right, Visitor
 from dashboard.rendering import render
-from fire_core.campaign import SELECTED, TEST
+from fire_core.campaign.names import SELECTED, TEST
+from fire_core.campaign.views.candidate_map import explain_pick
+from fire_core.campaign.views.geometry import describe_geometry
+from fire_core.campaign.views.structure_errors import errors_on
 from fire_core.errors import StoreError, StoreUnavailableError
 from fire_core.labelling.triage import FIXES
-from fire_core.reading.geometry import describe_geometry
-from fire_core.reading.picks import explain_pick
-from fire_core.reading.structure_errors import errors_on
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from fire_core.reading.picks import PickedBecause
-    from fire_core.storage.browsing.stories import (
-        Chosen,
-        LabelNumbers,
-        StructureStory,
-    )
+    from fire_core.campaign.choices import PickedBecause
     from fire_core.storage.label_queries import LabelRow
     from fire_core.storage.store import Store
+    from fire_core.storage.structure_details import (
+        Chosen,
+        LabelNumbers,
+        StructureDetails,
+    )
 
 router = APIRouter()
 KEY: Final = re.compile(r"[0-9a-f]{6,64}")
@@ -70,7 +70,7 @@ def one_key(request: Request, key: Annotated[str, Path()]) -> str:
         )
     store: Store = request.app.state.store()
     try:
-        return store.find_key(key)
+        return store.structures.find_key(key)
     except StoreUnavailableError:
         raise
     except StoreError as error:
@@ -86,7 +86,7 @@ def show(
 ) -> Response:
     """Show all that is known of a structure."""
     store: Store = request.app.state.store()
-    story = store.tell_structure(key, MOST)
+    story = store.structures.describe(key, MOST)
     tests = [(c.campaign, c.round) for c in story.choices if c.purpose == TEST]
     return render(
         request,
@@ -94,7 +94,7 @@ def show(
         visitor=visitor,
         live=False,  # moving the viewer's canvas into a new page would empty it
         story=story,
-        geometry=describe_geometry(store.get_structures([key])[0]),
+        geometry=describe_geometry(store.structures.get([key])[0]),
         labels=_labels(store, story),
         choices=[_why(store, key, choice) for choice in story.choices],
         errors=errors_on(store, key, tests, [row.theory for row in story.labels]),
@@ -109,7 +109,7 @@ def send_view(
     """Send a structure as chemiscope draws it."""
     del visitor
     store: Store = request.app.state.store()
-    atoms = store.get_structures([key])[0]
+    atoms = store.structures.get([key])[0]
     return JSONResponse(atoms_to_view(atoms), headers=EVER)
 
 
@@ -131,10 +131,10 @@ def atoms_to_view(atoms: Atoms) -> dict[str, Any]:
     return view
 
 
-def _labels(store: Store, story: StructureStory) -> list[LabelLine]:
+def _labels(store: Store, story: StructureDetails) -> list[LabelLine]:
     theories = {
         fingerprint: (f"{code} {version}", settings)
-        for fingerprint, code, version, settings in store.list_theories()
+        for fingerprint, code, version, settings in store.theories.list()
     }
     return [
         LabelLine(

@@ -13,10 +13,10 @@ from fastapi.responses import StreamingResponse
 from dashboard.access.guard import need
 from dashboard.access.roles import Right, Visitor
 from dashboard.pages.structure import Key
-from fire_core.campaign import SELECTED
+from fire_core.campaign.names import SELECTED
 from fire_core.records import LabelState
 from fire_core.storage.exchange import frame_text
-from fire_core.storage.label_queries import Choice
+from fire_core.storage.selections import Choice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,7 @@ def send_extxyz(
     store: Store = request.app.state.store()
     done = [
         row.theory
-        for row in store.tell_structure(key).labels
+        for row in store.structures.describe(key).labels
         if row.state is LabelState.DONE
     ]
     if theory and theory not in done:
@@ -50,7 +50,7 @@ def send_extxyz(
     if done:
         text = "".join(_labelled(store, [key], theory or done[0]))
     else:
-        text = bare_frame(store.get_structures([key])[0], key)
+        text = bare_frame(store.structures.get([key])[0], key)
     return Response(text, media_type="text/plain", headers=_named(key, "extxyz"))
 
 
@@ -63,7 +63,7 @@ def send_cif(
     """Send a structure as a crystallographic file."""
     del visitor
     store: Store = request.app.state.store()
-    atoms = store.get_structures([key])[0]
+    atoms = store.structures.get([key])[0]
     if atoms.cell.rank < 3:
         raise HTTPException(404, "this structure has no cell; take the extxyz file")
     buffer = io.BytesIO()
@@ -82,13 +82,13 @@ def send_picks(
     """Send the picks of a round that have a label, of the theory that most have."""
     del visitor
     store: Store = request.app.state.store()
-    row = store.get_selection(campaign, round_, SELECTED)
+    row = store.selections.get(campaign, round_, SELECTED)
     if row is None:
         raise HTTPException(404, f"round {round_} of {campaign!r} has picked nothing")
     choice = Choice(campaign, round_, SELECTED)
     counts = {
-        fingerprint: store.label_counts(fingerprint, choice).get(LabelState.DONE, 0)
-        for fingerprint, *_ in store.list_theories()
+        fingerprint: store.labels.counts(fingerprint, choice).get(LabelState.DONE, 0)
+        for fingerprint, *_ in store.theories.list()
     }
     theory = max(counts, key=lambda name: counts[name], default="")
     if not counts.get(theory):
@@ -102,7 +102,7 @@ def send_picks(
 
 def _labelled(store: Store, keys: list[str], theory: str) -> Iterator[str]:
     for start in range(0, len(keys), CHUNK):
-        for item in store.get_labelled(keys[start : start + CHUNK], theory):
+        for item in store.labels.labelled(keys[start : start + CHUNK], theory):
             yield frame_text(
                 item.atoms,
                 energy=item.label.energy,

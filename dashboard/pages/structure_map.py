@@ -12,14 +12,16 @@ from fastapi.responses import JSONResponse
 from dashboard.access.guard import need
 from dashboard.access.roles import Right, Visitor
 from dashboard.rendering import render
-from fire_core.reading.picks import read_choice, read_map
+from fire_core.campaign.choices import read_choice
+from fire_core.campaign.views.candidate_map import read_map
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from fire_core.reading.picks import CandidateMap, PickedBecause, RoundChoice
+    from fire_core.campaign.choices import PickedBecause, RoundChoice
+    from fire_core.campaign.views.candidate_map import CandidateMap
     from fire_core.storage.store import Store
 
 router = APIRouter()

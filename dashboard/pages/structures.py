@@ -14,9 +14,9 @@ from fastapi.responses import RedirectResponse
 from dashboard.access.guard import need
 from dashboard.access.roles import Right, Visitor
 from dashboard.rendering import render, root_of
-from fire_core.campaign import SELECTED
+from fire_core.campaign.names import SELECTED
 from fire_core.records import LabelState
-from fire_core.storage.browsing.structures import StructureFilter
+from fire_core.storage.structure_pages import StructureFilter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,7 @@ def show(
     wanted, problems = read_filter(given)
     after, wrong = read_mark(mark)
     problems += wrong
-    rows = [] if problems else store.find_structures(wanted, after=after, most=PAGE + 1)
+    rows = [] if problems else store.structures.find(wanted, after=after, most=PAGE + 1)
     following = ""
     if len(rows) > PAGE:
         last = rows[PAGE - 1]
@@ -61,7 +61,7 @@ def show(
         is_narrow=any(given.values()),
         first_page=urlencode({k: v for k, v in given.items() if v}),
         following=following,
-        total=store.count_structures(),
+        total=store.structures.count(),
         **_choices(store),
     )
 
@@ -84,14 +84,14 @@ def choose_map(
 def _choices(store: Store) -> dict[str, Any]:
     """Return what the form offers."""
     return {
-        "formulas": store.list_formulas(),
-        "campaigns": [(row.name, row.name) for row in store.list_campaigns()],
+        "formulas": store.structures.formulas(),
+        "campaigns": [(row.name, row.name) for row in store.campaigns.list()],
         "states": [(state.value, state.value) for state in LabelState],
         "theories": [
             (fingerprint, f"{code} {version}, {fingerprint[:8]}")
-            for fingerprint, code, version, _ in store.list_theories()
+            for fingerprint, code, version, _ in store.theories.list()
         ],
-        "maps": store.rounds_chosen(SELECTED),
+        "maps": store.selections.rounds(SELECTED),
     }
 
 

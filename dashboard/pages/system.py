@@ -76,14 +76,14 @@ def show(
         "system",
         visitor=visitor,
         health=examine_database(settings.db),
-        structures=store.count_structures(),
+        structures=store.structures.count(),
         disks=read_disks(settings),
-        workers=store.label_workers(),
-        steps=store.running_steps(),
+        workers=store.labels.workers(),
+        steps=store.steps.running(),
         prefect=PREFECT.ask(os.environ.get("PREFECT_API_URL", "")),
         gpus=gpu_count(),
         licences=dft_licences(),
-        actions=store.list_actions(SHOWN) if is_operator else None,
+        actions=store.actions.list(SHOWN) if is_operator else None,
     )
 
 

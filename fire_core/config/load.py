@@ -12,9 +12,9 @@ from pydantic import BaseModel, ValidationError
 
 from fire_core.config.campaign import CampaignConfig
 from fire_core.config.interfaces import expand_system
-from fire_core.config.open_union import OpenUnion
 from fire_core.config.presets import expand_theory
 from fire_core.config.study import StudyConfig
+from fire_core.config.variants import VariantOf
 from fire_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -249,21 +249,22 @@ def _fields_at(model: type[BaseModel], parents: list[str]) -> Iterator[str]:
         return
     if rest and get_origin(field.annotation) in {dict, tuple}:
         rest = rest[1:]  # the entry's name or number
-    variants = [
-        union.settings(rest[0])
-        for union in field.metadata
-        if isinstance(union, OpenUnion) and rest[:1] and rest[0] in union.names()
-    ]
-    for inner in (*_models_in(field.annotation), *variants):
+    name = rest[0] if rest else ""
+    for inner in _models_in((field.annotation, *field.metadata), name):
         tag = inner.model_fields.get("kind")
-        if tag is not None and rest and rest[0] == tag.default:
+        if tag is not None and rest and name == tag.default:
             yield from _fields_at(inner, rest[1:])
         elif tag is None:
             yield from _fields_at(inner, rest)
 
 
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+def _models_in(annotation: Any, name: str) -> Iterator[type[BaseModel]]:
+    """Yield the models in an annotation; of an open set the one of that name."""
+    if isinstance(annotation, VariantOf):
+        if name in annotation.members:
+            yield annotation.model(name)
+    elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
-    for part in get_args(annotation):
-        yield from _models_in(part)
+    parts = annotation if isinstance(annotation, tuple) else get_args(annotation)
+    for part in parts:
+        yield from _models_in(part, name)

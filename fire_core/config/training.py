@@ -62,6 +62,7 @@ class LoraConfig(Part):
     """Low-rank adapters (Hu et al. 2021, equivariant as mace-torch has them)."""
 
     rank: Count = 4
+    """Rank of each adapter: larger ones can change the model more."""
     alpha: Positive = 4.0
     """The adapter's output is multiplied by alpha / rank."""
 
@@ -81,13 +82,13 @@ class StoppingConfig(Part):
 
 
 class TrainConfig(Part):
-    """Fine-tuning by MACE's loss, with our epochs."""
+    """Fine-tuning on labels, with or without rehearsal of the pre-training data."""
 
     strategy: Strategy = "replay"
     """`scratch` starts from random weights; `naive` trains on the target alone;
     `replay` rehearses a fresh subsample of the pre-training set every epoch;
     `multihead_replay` does so on a readout head of its own, for another theory
-    level; `pseudolabel_replay` rehearses what the foundation model itself says."""
+    level; `pseudolabel_replay` rehearses predictions of the foundation model."""
     freeze: tuple[Module, ...] = ()
     """Parts of the model that do not change."""
     lora: LoraConfig | None = None
@@ -97,6 +98,7 @@ class TrainConfig(Part):
     before; left out, every round starts from the foundation model. What is forgotten is
     measured against the foundation model either way."""
     epochs: Count = 40
+    """Passes over the target's structures."""
     batch_atoms: Count = 128
     """Most atoms in one batch."""
     batch_edges: Annotated[int, Field(ge=0)] = 0
@@ -108,9 +110,13 @@ class TrainConfig(Part):
     learning_rate: Positive = 2e-3
     """Peak; warmed up, then annealed to a hundredth by a cosine."""
     weight_decay: NonNegative = 0.0
+    """L2 weight decay of the optimiser (Adam)."""
     energy_weight: NonNegative = 1.0
+    """Weight of energies per atom in the loss, eV."""
     forces_weight: NonNegative = 10.0
+    """Weight of forces in the loss, eV/Å."""
     stress_weight: NonNegative = 1.0
+    """Weight of stresses in the loss, eV/Å³; 0 leaves them out."""
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.98
     """Decay of the exponential moving average that is kept as the model; 0: off."""
     clip: Positive = 10.0

@@ -44,8 +44,8 @@ class UncertaintyConfig(Part):
     tolerance: Annotated[float, Field(ge=1)] = 1.5
     """Most that the observed error may be as a multiple of the expected one."""
     verify: Count = 8
-    """Fewest labels of a round: where fewer candidates are worth one, trusted ones are
-    added, which test the uncertainty where it claims to know."""
+    """Fewest labels of a round: where fewer candidates are worth one, trusted ones
+    drawn at random are added, as a test of small uncertainties."""
     min_gain: Fraction = 0.03
     """Forecast reduction of the force error by the next batch below which the campaign
     ends; 0: never for that reason."""

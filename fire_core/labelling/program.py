@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
+from fire_core.children import SAFE_PATH
 from fire_core.config.environment import program_command
 from fire_core.errors import ConfigError, LabellingError
 from fire_core.labelling.shelf import FARTHEST, Shelf
@@ -266,10 +267,12 @@ def _environment(command: list[str]) -> dict[str, str]:
     """Return a code's environment: one thread for each rank.
 
     Our mpirun counts the cores itself. Slurm would tell it of the tasks of its job,
-    and a worker is one task, whatever the cores that it may use.
+    and a worker is one task, whatever the cores that it may use. A program that is
+    itself a Python script finds the modules beside it.
     """
     hidden = "SLURM_" if tuple(command[: len(MPI)]) == MPI else "\0"
     kept = {k: v for k, v in os.environ.items() if not k.startswith(hidden)}
+    kept.pop(SAFE_PATH, None)
     return kept | {"OMP_NUM_THREADS": "1"}
 
 

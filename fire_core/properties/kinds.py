@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fire_core.properties.kind import PropertyKind
-    from fire_core.properties.settings import PropertySettings
     from fire_core.records import PropertyResult
     from fire_core.report.figures import FigureFiles
 
@@ -32,11 +31,6 @@ KINDS: Final[Registry[PropertyKind]] = Registry(
         )
     },
 )
-
-
-def settings_of(kind: str) -> type[PropertySettings]:
-    """Return the class of a kind's settings."""
-    return KINDS.load(kind).settings_class()
 
 
 def draw_property(kind: str, result: PropertyResult, folder: Path) -> list[FigureFiles]:

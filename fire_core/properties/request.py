@@ -8,11 +8,11 @@ from pydantic import Field, model_validator
 
 from fire_core.config.base import Count, NonNegative, Part
 from fire_core.config.campaign import StoreConfig
-from fire_core.config.open_union import OpenUnion
 from fire_core.config.steps import BackboneConfig
 from fire_core.config.system import FileSystem, InterfaceSystem, OrderConfig
+from fire_core.config.variants import VariantOf
 from fire_core.errors import PropertyError
-from fire_core.properties.kinds import KINDS, settings_of
+from fire_core.properties.kinds import KINDS
 from fire_core.properties.settings import PropertySettings
 
 
@@ -51,7 +51,7 @@ class PropertyRequest(Part):
     """Source of every random number of the measurement."""
     threads: Annotated[int, Field(ge=0)] = 0
     """Threads of the model; 0 takes every core."""
-    measure: Annotated[PropertySettings, OpenUnion(KINDS.names, settings_of)]
+    measure: Annotated[PropertySettings, VariantOf(KINDS, {})]
     """What is measured, and how."""
     system: PropertySystem | None = None
     """The structure; left out where the measurement is of none."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fire_core.backbones.base import need_dynamics
 from fire_core.exploration.dynamics import (
     bytes_to_state,
     run_segment,
@@ -90,7 +91,7 @@ class SegmentedRun:
     def _advance(
         self, states: bytes, index: int, sample: Callable[[SegmentResult], Array]
     ) -> bytes:
-        backbone = self.backbone()
+        backbone = need_dynamics(self.backbone())
         result = run_segment(
             backbone,
             bytes_to_state(states),

@@ -7,14 +7,21 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import insert, select
 
-from fire_core.storage.engine import database_time, reading, writing
+from fire_core.storage.dialects import database_time
 from fire_core.storage.tables import ActionTable
+from fire_core.storage.transaction import reading, writing_once
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection
+
+    from fire_core.storage.transaction import Database
 
 DONE: Final = "done"
+
+
 REFUSED: Final = "refused"
+
+
 LONGEST: Final = {"actor": 128, "role": 16, "action": 32, "subject": 255}
 """Characters that a column holds; a name that a stranger gives may be of any length."""
 
@@ -54,31 +61,34 @@ class ActionRow:
     action: Action
 
 
-class ActionTables:
-    """Actions of people; a part of `Store`."""
+def record_action(connection: Connection, action: Action) -> None:
+    """Keep what somebody did; what is too long for its column is cut."""
+    facts = {k: v[: LONGEST.get(k)] for k, v in asdict(action).items()}
+    facts |= {"at": database_time(connection)}
+    connection.execute(insert(ActionTable).values(facts))
 
-    engine: Engine
 
-    def record_action(self, action: Action) -> None:
-        """Keep what somebody did; what is too long for its column is cut."""
-        facts = {k: v[: LONGEST.get(k)] for k, v in asdict(action).items()}
-        with writing(self.engine) as connection:
-            facts |= {"at": database_time(connection)}
-            connection.execute(insert(ActionTable).values(facts))
+def list_actions(connection: Connection, most: int = 100) -> list[ActionRow]:
+    """Return the latest actions, newest first."""
+    columns = [
+        getattr(ActionTable, name)
+        for name in ("actor", "role", "action", "subject", "outcome", "detail")
+    ]
+    query = (
+        select(ActionTable.id, ActionTable.at, *columns)
+        .order_by(ActionTable.id.desc())
+        .limit(most)
+    )
+    return [
+        ActionRow(row[0], row[1], Action(*row[2:])) for row in connection.execute(query)
+    ]
 
-    def list_actions(self, most: int = 100) -> list[ActionRow]:
-        """Return the latest actions, newest first."""
-        columns = [
-            getattr(ActionTable, name)
-            for name in ("actor", "role", "action", "subject", "outcome", "detail")
-        ]
-        query = (
-            select(ActionTable.id, ActionTable.at, *columns)
-            .order_by(ActionTable.id.desc())
-            .limit(most)
-        )
-        with reading(self.engine) as connection:
-            return [
-                ActionRow(row[0], row[1], Action(*row[2:]))
-                for row in connection.execute(query)
-            ]
+
+@dataclass(frozen=True)
+class Actions:
+    """What people did."""
+
+    database: Database
+
+    record = writing_once(record_action)
+    list = reading(list_actions)

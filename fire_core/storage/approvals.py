@@ -10,18 +10,15 @@ from sqlalchemy import delete, func, select, update
 
 from fire_core.errors import StoreError
 from fire_core.storage.campaigns import campaign_lock
-from fire_core.storage.engine import (
-    database_time,
-    insert_missing,
-    reading,
-    writing,
-)
+from fire_core.storage.dialects import database_time, insert_missing, lock
 from fire_core.storage.tables import ApprovalTable
+from fire_core.storage.transaction import reading, writing
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection
 
     from fire_core.records import Decided
+    from fire_core.storage.transaction import Database
 
 BUDGET: Final = "budget"
 """The actor that decides what nobody was asked for."""
@@ -61,136 +58,145 @@ class ApprovalRow:
     decided_at: float | None
 
 
-class ApprovalTables:
-    """Approvals; a part of `Store`."""
+def ask_approval(
+    connection: Connection,
+    campaign: str,
+    round_: int,
+    purpose: str,
+    n: int,
+    price_json: str,
+) -> ApprovalRow:
+    """Ask for labels, or return the request as it was made before.
 
-    engine: Engine
+    What only a budget decided gives way to the question.
+    """
+    lock(connection, campaign_lock(campaign))
+    connection.execute(
+        delete(ApprovalTable).where(
+            ApprovalTable.campaign == campaign,
+            ApprovalTable.round == round_,
+            ApprovalTable.purpose == purpose,
+            ApprovalTable.actor == BUDGET,
+        )
+    )
+    row = {
+        "campaign": campaign,
+        "round": round_,
+        "purpose": purpose,
+        "state": ApprovalState.PENDING.value,
+        "n_asked": n,
+        "price_json": price_json,
+        "asked_at": database_time(connection),
+    }
+    insert_missing(connection, ApprovalTable, [row])
+    return _need(connection, campaign, round_, purpose)
 
-    def ask_approval(
-        self, campaign: str, round_: int, purpose: str, n: int, price_json: str
-    ) -> ApprovalRow:
-        """Ask for labels, or return the request as it was made before.
 
-        What only a budget decided gives way to the question.
-        """
-        with writing(self.engine, campaign_lock(campaign)) as connection:
-            connection.execute(
-                delete(ApprovalTable).where(
-                    ApprovalTable.campaign == campaign,
-                    ApprovalTable.round == round_,
-                    ApprovalTable.purpose == purpose,
-                    ApprovalTable.actor == BUDGET,
-                )
-            )
-            row = {
-                "campaign": campaign,
-                "round": round_,
-                "purpose": purpose,
-                "state": ApprovalState.PENDING.value,
-                "n_asked": n,
-                "price_json": price_json,
-                "asked_at": database_time(connection),
-            }
-            insert_missing(connection, ApprovalTable, [row])
-            return _need(connection, campaign, round_, purpose)
+def decide_approval(
+    connection: Connection, campaign: str, round_: int, purpose: str, decided: Decided
+) -> ApprovalRow:
+    """Decide a request that is pending; return it.
 
-    def decide_approval(
-        self, campaign: str, round_: int, purpose: str, decided: Decided
-    ) -> ApprovalRow:
-        """Decide a request that is pending; return it.
+    Raises
+    ------
+    StoreError
+        There is none, it was decided before, or the number is out of range.
+    """
+    lock(connection, campaign_lock(campaign))
+    row = _need(connection, campaign, round_, purpose)
+    if row.state is not ApprovalState.PENDING:
+        msg = (
+            f"the labels of {purpose!r}, round {round_} of {campaign!r}, were "
+            f"{row.state} by {row.actor} ({row.n_approved} of {row.n_asked})"
+        )
+        raise StoreError(msg)
+    n = row.n_asked if decided.n is None else decided.n
+    if not 0 <= n <= row.n_asked:
+        msg = f"expected 0 to {row.n_asked} labels to approve, got {n}"
+        raise StoreError(msg)
+    state = ApprovalState.APPROVED if n else ApprovalState.REJECTED
+    connection.execute(
+        update(ApprovalTable)
+        .where(
+            ApprovalTable.campaign == campaign,
+            ApprovalTable.round == round_,
+            ApprovalTable.purpose == purpose,
+        )
+        .values(
+            state=state.value,
+            n_approved=n,
+            actor=decided.actor,
+            reason=decided.reason,
+            decided_at=database_time(connection),
+        )
+    )
+    return _need(connection, campaign, round_, purpose)
 
-        Raises
-        ------
-        StoreError
-            There is none, it was decided before, or the number is out of range.
-        """
-        with writing(self.engine, campaign_lock(campaign)) as connection:
-            row = _need(connection, campaign, round_, purpose)
-            if row.state is not ApprovalState.PENDING:
-                msg = (
-                    f"the labels of {purpose!r}, round {round_} of {campaign!r}, were "
-                    f"{row.state} by {row.actor} ({row.n_approved} of {row.n_asked})"
-                )
-                raise StoreError(msg)
-            n = row.n_asked if decided.n is None else decided.n
-            if not 0 <= n <= row.n_asked:
-                msg = f"expected 0 to {row.n_asked} labels to approve, got {n}"
-                raise StoreError(msg)
-            state = ApprovalState.APPROVED if n else ApprovalState.REJECTED
-            connection.execute(
-                update(ApprovalTable)
-                .where(
-                    ApprovalTable.campaign == campaign,
-                    ApprovalTable.round == round_,
-                    ApprovalTable.purpose == purpose,
-                )
-                .values(
-                    state=state.value,
-                    n_approved=n,
-                    actor=decided.actor,
-                    reason=decided.reason,
-                    decided_at=database_time(connection),
-                )
-            )
-            return _need(connection, campaign, round_, purpose)
 
-    def cut_labels(
-        self, campaign: str, round_: int, purpose: str, n: int, decided: Decided
-    ) -> ApprovalRow:
-        """Limit a choice of `n` structures to the first ones that are affordable.
+def limit_labels(
+    connection: Connection,
+    campaign: str,
+    round_: int,
+    purpose: str,
+    n: int,
+    decided: Decided,
+) -> ApprovalRow:
+    """Limit a choice of `n` structures to the first ones that are affordable.
 
-        A limit that the same actor set before is replaced: a budget may grow. What a
-        person decided stays.
-        """
-        state = ApprovalState.APPROVED if decided.n else ApprovalState.REJECTED
-        with writing(self.engine, campaign_lock(campaign)) as connection:
-            now = database_time(connection)
-            row = {
-                "campaign": campaign,
-                "round": round_,
-                "purpose": purpose,
-                "state": state.value,
-                "n_asked": n,
-                "n_approved": decided.n,
-                "price_json": "{}",
-                "actor": decided.actor,
-                "reason": decided.reason,
-                "asked_at": now,
-                "decided_at": now,
-            }
-            connection.execute(
-                update(ApprovalTable)
-                .where(
-                    ApprovalTable.campaign == campaign,
-                    ApprovalTable.round == round_,
-                    ApprovalTable.purpose == purpose,
-                    ApprovalTable.actor == decided.actor,
-                )
-                .values(row)
-            )
-            insert_missing(connection, ApprovalTable, [row])
-            return _need(connection, campaign, round_, purpose)
+    A limit that the same actor set before is replaced: a budget may grow. What a
+    person decided stays.
+    """
+    state = ApprovalState.APPROVED if decided.n else ApprovalState.REJECTED
+    lock(connection, campaign_lock(campaign))
+    now = database_time(connection)
+    row = {
+        "campaign": campaign,
+        "round": round_,
+        "purpose": purpose,
+        "state": state.value,
+        "n_asked": n,
+        "n_approved": decided.n,
+        "price_json": "{}",
+        "actor": decided.actor,
+        "reason": decided.reason,
+        "asked_at": now,
+        "decided_at": now,
+    }
+    connection.execute(
+        update(ApprovalTable)
+        .where(
+            ApprovalTable.campaign == campaign,
+            ApprovalTable.round == round_,
+            ApprovalTable.purpose == purpose,
+            ApprovalTable.actor == decided.actor,
+        )
+        .values(row)
+    )
+    insert_missing(connection, ApprovalTable, [row])
+    return _need(connection, campaign, round_, purpose)
 
-    def get_approval(
-        self, campaign: str, round_: int, purpose: str
-    ) -> ApprovalRow | None:
-        """Return a request, or None where nobody was asked."""
-        with reading(self.engine) as connection:
-            return _find(connection, campaign, round_, purpose)
 
-    def count_approvals(self, state: ApprovalState) -> int:
-        """Count the requests in a state."""
-        query = select(func.count()).where(ApprovalTable.state == state.value)
-        with reading(self.engine) as connection:
-            return int(connection.execute(query).scalar_one())
+def get_approval(
+    connection: Connection, campaign: str, round_: int, purpose: str
+) -> ApprovalRow | None:
+    """Return a request, or None where nobody was asked."""
+    return _find(connection, campaign, round_, purpose)
 
-    def list_approvals(self, campaign: str | None = None) -> list[ApprovalRow]:
-        """Return every request, of one campaign or all, oldest first."""
-        query = select(ApprovalTable.__table__).order_by(ApprovalTable.asked_at)
-        if campaign is not None:
-            query = query.where(ApprovalTable.campaign == campaign)
-        with reading(self.engine) as connection:
-            return [_unpack(row._mapping) for row in connection.execute(query)]  # noqa: SLF001
+
+def count_approvals(connection: Connection, state: ApprovalState) -> int:
+    """Count the requests in a state."""
+    query = select(func.count()).where(ApprovalTable.state == state.value)
+    return int(connection.execute(query).scalar_one())
+
+
+def list_approvals(
+    connection: Connection, campaign: str | None = None
+) -> list[ApprovalRow]:
+    """Return every request, of one campaign or all, oldest first."""
+    query = select(ApprovalTable.__table__).order_by(ApprovalTable.asked_at)
+    if campaign is not None:
+        query = query.where(ApprovalTable.campaign == campaign)
+    return [_unpack(row._mapping) for row in connection.execute(query)]  # noqa: SLF001
 
 
 def _find(
@@ -226,3 +232,17 @@ def _need(
 def _unpack(row: object) -> ApprovalRow:
     facts = dict(row)  # type: ignore[call-overload]
     return ApprovalRow(**facts | {"state": ApprovalState(facts["state"])})
+
+
+@dataclass(frozen=True)
+class Approvals:
+    """Requests for labels, and what was decided."""
+
+    database: Database
+
+    ask = writing(ask_approval)
+    decide = writing(decide_approval)
+    limit = writing(limit_labels)
+    get = reading(get_approval)
+    count = reading(count_approvals)
+    list = reading(list_approvals)

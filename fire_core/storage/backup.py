@@ -22,7 +22,7 @@ from fire_core.files import file_sha256
 from fire_core.progress import tracked
 from fire_core.storage.blobs import BlobStore
 from fire_core.storage.copying import copy_blob, list_blobs
-from fire_core.storage.engine import SQLITE
+from fire_core.storage.dialects import SQLITE
 from fire_core.storage.snapshot import REVISION, Snapshot, open_snapshot
 
 FORMAT: Final = 1

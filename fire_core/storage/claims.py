@@ -16,16 +16,16 @@ from sqlalchemy import select, update
 
 from fire_core.errors import LeaseLostError, StoreError
 from fire_core.records import FailureKind, Label, LabelState
-from fire_core.storage.engine import database_time, writing
-from fire_core.storage.label_queries import Choice, LabelQueries
+from fire_core.storage.dialects import database_time
 from fire_core.storage.tables import LabelTable, SelectionMember
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection
 
-    from fire_core.records import Failure
+    from fire_core.records import Failure, StructureKey
+    from fire_core.storage.selections import Choice
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Claim:
     """A label that a worker may compute until its lease ends."""
 
     label_id: int
-    key: str
+    key: StructureKey
     attempt: int
 
 
@@ -54,7 +54,7 @@ class LeaseTerms:
 
 
 @dataclass(slots=True)
-class Sightings:
+class ExpiredLeases:
     """Expired leases that this worker has seen, and since when.
 
     While the database was away nobody could renew. A worker therefore takes an
@@ -65,8 +65,8 @@ class Sightings:
     grace_s: float
     seen: dict[int, tuple[float, float]] = field(default_factory=dict)
 
-    def is_ripe(self, label_id: int, lease_until: float) -> bool:
-        """Say whether the lease was seen expired for long enough; notes it if new."""
+    def observe(self, label_id: int, lease_until: float) -> bool:
+        """Note an expired lease; return whether it was seen so for long enough."""
         now = time.monotonic()
         lease, since = self.seen.get(label_id, (None, now))
         if lease != lease_until:
@@ -96,151 +96,140 @@ def pack_label(label: Label) -> dict[str, Any]:
     }
 
 
-class ClaimTables(LabelQueries):
-    """Claiming and ending of labels; a part of `Store`."""
+@dataclass(frozen=True, slots=True)
+class ClaimRequest:
+    """What a worker would like to compute; see `Labels.claim`."""
 
-    engine: Engine
+    owner: str
+    terms: LeaseTerms
+    limit: int = 1
+    choice: Choice | None = None
+    expired: ExpiredLeases | None = None
 
-    def claim_labels(
-        self,
-        theory: str,
-        owner: str,
-        *,
-        terms: LeaseTerms,
-        limit: int = 1,
-        choice: Choice | None = None,
-        sightings: Sightings | None = None,
-    ) -> list[Claim]:
-        """Take up to `limit` labels that nobody is working on, oldest first.
 
-        Of a choice those are taken that were chosen first. A label is free when it is
-        wanted, or claimed by a worker whose lease has run out. One that was claimed
-        `max_attempts` times without an end fails as `too_many_attempts` instead.
+def claim_labels(
+    connection: Connection, theory: str, request: ClaimRequest
+) -> list[Claim]:
+    """Take labels that nobody is working on, or those whose lease has run out."""
+    terms, limit = request.terms, request.limit
+    seen = request.expired or ExpiredLeases(0.0)
+    claims: list[Claim] = []
+    now = database_time(connection)
+    while len(claims) < limit:
+        rows = _free_rows(
+            connection, theory, request.choice, limit - len(claims), now, seen
+        )
+        tired = [row.id for row in rows if row.attempts >= terms.max_attempts]
+        fresh = [row for row in rows if row.attempts < terms.max_attempts]
+        _change(connection, tired, _given_up(terms.max_attempts, now))
+        held = {
+            "state": LabelState.CLAIMED.value,
+            "owner": request.owner,
+            "lease_until": now + terms.lease_s,
+            "attempts": LabelTable.attempts + 1,
+        }
+        _change(connection, [row.id for row in fresh], held)
+        claims += [Claim(r.id, r.structure, r.attempts + 1) for r in fresh]
+        if not tired:
+            break
+    return claims
 
-        Parameters
-        ----------
-        theory
-            Fingerprint.
-        owner
-            Name of the worker; unique among workers.
-        terms
-            Of the lease.
-        limit
-            Most claims to take.
-        choice
-            Only labels of these structures; None: any.
-        sightings
-            Kept by the caller between calls, so that a claim is not taken from a
-            worker that could not renew; None: take expired claims at once.
-        """
-        patience = sightings or Sightings(0.0)
-        claims: list[Claim] = []
-        with writing(self.engine) as connection:
-            now = database_time(connection)
-            while len(claims) < limit:
-                rows = _free_rows(
-                    connection, theory, choice, limit - len(claims), now, patience
-                )
-                tired = [row.id for row in rows if row.attempts >= terms.max_attempts]
-                fresh = [row for row in rows if row.attempts < terms.max_attempts]
-                _change(connection, tired, _given_up(terms.max_attempts, now))
-                held = {
-                    "state": LabelState.CLAIMED.value,
-                    "owner": owner,
-                    "lease_until": now + terms.lease_s,
-                    "attempts": LabelTable.attempts + 1,
-                }
-                _change(connection, [row.id for row in fresh], held)
-                claims += [Claim(r.id, r.structure, r.attempts + 1) for r in fresh]
-                if not tired:
-                    break
-        return claims
 
-    def renew_leases(
-        self, label_ids: Sequence[int], owner: str, lease_s: float
-    ) -> list[int]:
-        """Extend claims; return those that are no longer the owner's."""
-        with writing(self.engine) as connection:
-            now = database_time(connection)
-            kept = connection.scalars(
-                update(LabelTable)
-                .where(_held(label_ids, owner))
-                .values(lease_until=now + lease_s)
-                .returning(LabelTable.id)
-            )
-            return sorted(set(label_ids) - set(kept))
+def renew_leases(
+    connection: Connection, label_ids: Sequence[int], owner: str, lease_s: float
+) -> list[int]:
+    """Extend claims; return those that are no longer the owner's."""
+    now = database_time(connection)
+    kept = connection.scalars(
+        update(LabelTable)
+        .where(_held(label_ids, owner))
+        .values(lease_until=now + lease_s)
+        .returning(LabelTable.id)
+    )
+    return sorted(set(label_ids) - set(kept))
 
-    def release_labels(self, label_ids: Sequence[int], owner: str) -> int:
-        """Give back claims that were never begun; return how many were held."""
-        with writing(self.engine) as connection:
-            changed = connection.execute(
-                update(LabelTable)
-                .where(_held(label_ids, owner))
-                .values(
-                    state=LabelState.WANTED.value,
-                    owner=None,
-                    lease_until=None,
-                    attempts=LabelTable.attempts - 1,
-                )
-            )
-            return int(changed.rowcount)
 
-    def finish_label(
-        self, label_id: int, owner: str, label: Label, *, core_seconds: float
-    ) -> None:
-        """Write a claimed label as done; LeaseLostError when it is not the owner's."""
-        if self.finish_labels([Finished(label_id, label, core_seconds)], owner):
-            with writing(self.engine) as connection:
-                _explain_loss(connection, label_id, owner)
+def release_labels(connection: Connection, label_ids: Sequence[int], owner: str) -> int:
+    """Give back claims that were never begun; return how many were held."""
+    changed = connection.execute(
+        update(LabelTable)
+        .where(_held(label_ids, owner))
+        .values(
+            state=LabelState.WANTED.value,
+            owner=None,
+            lease_until=None,
+            attempts=LabelTable.attempts - 1,
+        )
+    )
+    return int(changed.rowcount)
 
-    def finish_labels(self, finished: Sequence[Finished], owner: str) -> list[int]:
-        """Write claimed labels as done; return those no longer the owner's.
 
-        Writing the same again changes nothing and is no loss, so that a worker may
-        repeat a write whose answer it did not get.
-        """
-        lost: list[int] = []
-        with writing(self.engine) as connection:
-            now = database_time(connection)
-            for item in finished:
-                values = pack_label(item.label) | {
-                    "state": LabelState.DONE.value,
-                    "failure_kind": None,
-                    "failure_reason": None,
-                    "log_tail": None,
-                }
-                ended = _ended(item.core_seconds, now)
-                if _end(connection, item.label_id, owner, values | ended):
-                    continue
-                if not _is_written(connection, item, owner):
-                    lost.append(item.label_id)
-        return lost
+def finish_label(
+    connection: Connection,
+    label_id: int,
+    owner: str,
+    label: Label,
+    *,
+    core_seconds: float,
+) -> None:
+    """Write a claimed label as done; LeaseLostError when it is not the owner's."""
+    if finish_labels(connection, [Finished(label_id, label, core_seconds)], owner):
+        _explain_loss(connection, label_id, owner)
 
-    def fail_label(
-        self, label_id: int, owner: str, failure: Failure, core_seconds: float
-    ) -> None:
-        """Write a claimed label as failed; LeaseLostError when not the owner's."""
-        with writing(self.engine) as connection:
-            values = {
-                "state": LabelState.FAILED.value,
-                "failure_kind": failure.kind.value,
-                "failure_reason": failure.reason,
-                "log_tail": failure.log_tail,
-                "failed_workdir": failure.workdir,
-            }
-            ended = _ended(core_seconds, database_time(connection))
-            if _end(connection, label_id, owner, values | ended):
-                return
-            written = connection.execute(
-                select(LabelTable.id).where(
-                    LabelTable.id == label_id,
-                    LabelTable.owner == owner,
-                    LabelTable.failure_reason == failure.reason,
-                    LabelTable.state == LabelState.FAILED.value,
-                )
-            )
-            if written.one_or_none() is None:
-                _explain_loss(connection, label_id, owner)
+
+def finish_labels(
+    connection: Connection, finished: Sequence[Finished], owner: str
+) -> list[int]:
+    """Write claimed labels as done; return those no longer the owner's.
+
+    Writing the same again changes nothing and is no loss, so that a worker may
+    repeat a write whose answer it did not get.
+    """
+    lost: list[int] = []
+    now = database_time(connection)
+    for item in finished:
+        values = pack_label(item.label) | {
+            "state": LabelState.DONE.value,
+            "failure_kind": None,
+            "failure_reason": None,
+            "log_tail": None,
+        }
+        ended = _ended(item.core_seconds, now)
+        if _end(connection, item.label_id, owner, values | ended):
+            continue
+        if not _is_written(connection, item, owner):
+            lost.append(item.label_id)
+    return lost
+
+
+def fail_label(
+    connection: Connection,
+    label_id: int,
+    owner: str,
+    failure: Failure,
+    core_seconds: float,
+) -> None:
+    """Write a claimed label as failed; LeaseLostError when not the owner's."""
+    values = {
+        "state": LabelState.FAILED.value,
+        "failure_kind": failure.kind.value,
+        "failure_reason": failure.reason,
+        "log_tail": failure.log_tail,
+        "failed_workdir": failure.workdir,
+    }
+    ended = _ended(core_seconds, database_time(connection))
+    if _end(connection, label_id, owner, values | ended):
+        return
+    written = connection.execute(
+        select(LabelTable.id).where(
+            LabelTable.id == label_id,
+            LabelTable.owner == owner,
+            LabelTable.failure_reason == failure.reason,
+            LabelTable.state == LabelState.FAILED.value,
+        )
+    )
+    if written.one_or_none() is None:
+        _explain_loss(connection, label_id, owner)
 
 
 def _free_rows(
@@ -249,7 +238,7 @@ def _free_rows(
     choice: Choice | None,
     limit: int,
     now: float,
-    sightings: Sightings,
+    seen: ExpiredLeases,
 ) -> list[Any]:
     """Return labels that may be claimed, locked until the transaction ends."""
     query = (
@@ -279,12 +268,12 @@ def _free_rows(
         expired = query.where(
             LabelTable.state == LabelState.CLAIMED.value, LabelTable.lease_until < now
         )
-        ripe = [
+        lapsed = [
             row
             for row in connection.execute(expired)
-            if sightings.is_ripe(row.id, row.lease_until)
+            if seen.observe(row.id, row.lease_until)
         ]
-        rows += ripe[: limit - len(rows)]
+        rows += lapsed[: limit - len(rows)]
     return rows
 
 

@@ -12,15 +12,10 @@ from sqlalchemy import Table, func, insert, select, text
 from fire_core.errors import StoreError
 from fire_core.progress import Work, tracked
 from fire_core.storage.blobs import BlobStore
-from fire_core.storage.engine import (
-    PGSQL,
-    SQLITE,
-    open_engine,
-    parse_url,
-    reading,
-    writing,
-)
+from fire_core.storage.dialects import PGSQL, SQLITE
+from fire_core.storage.engine import open_engine, parse_url
 from fire_core.storage.tables import Base
+from fire_core.storage.transaction import read_transaction, write_transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +71,7 @@ def copy_store(source: str, target: str) -> list[Copied]:
     need_database(source)
     first, second = open_engine(source), open_engine(target)
     try:
-        with reading(first) as old, writing(second, LOCK) as new:
+        with read_transaction(first) as old, write_transaction(second, LOCK) as new:
             _snapshot(old)
             for connection in (old, new):
                 wait_as_long_as_needed(connection)

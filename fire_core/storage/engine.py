@@ -1,9 +1,8 @@
-"""Open a database: engine settings, migrations, write transactions."""
+"""Open a database: engine settings and migrations."""
 
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,25 +10,20 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, event, func, literal, select, text
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
 
 from fire_core.errors import SchemaTooNewError, StoreError
-from fire_core.storage.patience import may_pass
+from fire_core.storage.dialects import PGSQL, SQLITE
+from fire_core.storage.transaction import READ_ONLY, may_pass, write_transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from sqlalchemy import URL, Connection, Engine
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT: Final = 60_000  # ms that SQLite waits for another writer
 OPEN_ATTEMPTS: Final = 20
-READ_ONLY: Final = "fire_read_only"
-PGSQL: Final = "postgresql"
-SQLITE: Final = "sqlite"
 MIGRATION_LOCK: Final = "fire: migrate"
 PGSQL_CONNECTION: Final = {
     "application_name": "fire",
@@ -53,7 +47,7 @@ def open_engine(url: str) -> Engine:
     StoreError
         The URL cannot be opened.
     OperationalError
-        The database is away for now; see `storage.patience`.
+        The database is away for now; see `storage.transaction`.
     """
     parsed = parse_url(url)
     is_sqlite = parsed.get_backend_name() == SQLITE
@@ -128,7 +122,7 @@ def migrate(engine: Engine, revision: str = "head") -> None:
                     raise SchemaTooNewError(msg)
                 if revision == "head" and current == script.get_current_head():
                     return
-            with writing(engine, MIGRATION_LOCK) as connection:
+            with write_transaction(engine, MIGRATION_LOCK) as connection:
                 config.attributes["connection"] = connection
                 _move(config, connection, revision)
         except OperationalError as error:
@@ -146,62 +140,6 @@ def _move(config: Config, connection: Connection, revision: str) -> None:
         command.upgrade(config, revision)
     else:
         command.downgrade(config, revision)
-
-
-@contextmanager
-def writing(engine: Engine, lock: str | None = None) -> Iterator[Connection]:
-    """Open a transaction that has the right to write from its first statement.
-
-    Parameters
-    ----------
-    engine
-        The database.
-    lock
-        Writers that name the same lock follow one another. SQLite has one writer at
-        a time anyway.
-    """
-    with engine.begin() as connection:
-        if lock is not None and engine.dialect.name == PGSQL:
-            key = func.hashtextextended(lock, 0)
-            connection.execute(select(func.pg_advisory_xact_lock(key)))
-        yield connection
-
-
-@contextmanager
-def reading(engine: Engine) -> Iterator[Connection]:
-    """Open a transaction that only reads, beside whoever writes."""
-    with engine.connect() as connection:
-        yield connection.execution_options(**{READ_ONLY: True})
-
-
-def insert_missing(
-    connection: Connection, table: Any, rows: Sequence[dict[str, Any]]
-) -> int:
-    """Insert the rows whose keys are not there yet; return how many.
-
-    Rows should come in the order of their keys, so that two writers of the same rows
-    wait for each other in the same order.
-    """
-    if not rows:
-        return 0
-    if connection.dialect.name != PGSQL:
-        # Its driver adds up what a statement did for many rows; see PEP 249.
-        plain = sqlite.insert(table).on_conflict_do_nothing()
-        return int(connection.execute(plain, list(rows)).rowcount)
-    # psycopg does not tell how many rows of many were inserted; RETURNING does.
-    statement = postgresql.insert(table).on_conflict_do_nothing().returning(literal(1))
-    return len(connection.execute(statement, list(rows)).all())
-
-
-def database_time(connection: Connection) -> float:
-    """Return the seconds since 1970 by the clock that every client shares.
-
-    That is PostgreSQL's. A SQLite database is used from one machine alone.
-    """
-    if connection.dialect.name != PGSQL:
-        return time.time()
-    now = select(func.extract("epoch", func.clock_timestamp()))
-    return float(connection.execute(now).scalar_one())
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -94,8 +94,8 @@ def import_extxyz(
     if not labels and not refused:
         msg = f"{path} holds no frame; expected extended XYZ"
         raise StoreError(msg)
-    store.add_structures(list(structures.values()), source=f"import {path.name}")
-    accepted, duplicates = store.add_labels(labels, theory)
+    store.structures.add(list(structures.values()), source=f"import {path.name}")
+    accepted, duplicates = store.labels.add(labels, theory)
     return ImportReport(accepted, duplicates, refused)
 
 
@@ -106,7 +106,7 @@ def export_extxyz(
 
     Every number is written with the digits that restore it exactly.
     """
-    chosen = store.list_labelled_keys(theory) if keys is None else list(keys)
+    chosen = store.labels.labelled_keys(theory) if keys is None else list(keys)
     partial = path.with_suffix(path.suffix + ".partial")
     number = 0
     with partial.open("w", encoding="utf-8") as stream:
@@ -132,7 +132,7 @@ def stream_labelled(
     with Work("Labelled structures", len(keys)) as work:
         for start in range(0, len(keys), CHUNK):
             part = keys[start : start + CHUNK]
-            yield from store.get_labelled(part, theory)
+            yield from store.labels.labelled(part, theory)
             work.advance(len(part))
 
 

@@ -10,7 +10,8 @@ from typing import Final
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from fire_core.storage.engine import MIGRATIONS, PGSQL
+from fire_core.storage.dialects import PGSQL
+from fire_core.storage.engine import MIGRATIONS
 from fire_core.storage.snapshot import REVISION, open_snapshot
 
 TRIPS: Final = 5

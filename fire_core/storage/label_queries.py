@@ -9,37 +9,18 @@ import numpy as np
 from sqlalchemy import func, select, union
 
 from fire_core.records import Label, LabelledStructure, LabelState
-from fire_core.storage.engine import reading
 from fire_core.storage.rebuilding import rebuild
-from fire_core.storage.structures import PACKED, StructureTables, chunked
-from fire_core.storage.tables import LabelTable, SelectionMember, StructureRow
+from fire_core.storage.structure_rows import PACKED, chunked
+from fire_core.storage.tables import LabelTable, StructureRow
 from fire_core.structures.content import PackedStructure
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection
 
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """A stored choice of structures, or its first `first` ones (None: all)."""
-
-    campaign: str
-    round: int
-    purpose: str
-    first: int | None = None
-
-    def members(self) -> Any:
-        """Return the SQL query of the chosen structures' keys."""
-        query = select(SelectionMember.structure).where(
-            SelectionMember.campaign == self.campaign,
-            SelectionMember.round == self.round,
-            SelectionMember.purpose == self.purpose,
-        )
-        if self.first is not None:
-            query = query.where(SelectionMember.rank < self.first)
-        return query
+    from fire_core.records import StructureKey, TheoryId
+    from fire_core.storage.selections import Choice
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +48,8 @@ class LabelRow:
     folder that a failed calculation left on the machine that computed it.
     """
 
-    key: str
-    theory: str
+    key: StructureKey
+    theory: TheoryId
     state: LabelState
     attempts: int
     owner: str | None
@@ -112,183 +93,189 @@ def _unpack_label(energy: float, forces: bytes, stress: bytes | None) -> Label:
     )
 
 
-class LabelQueries(StructureTables):
-    """Reading of labels; a part of `Store`."""
+def get_labels(
+    connection: Connection, keys: Sequence[str], theory: str
+) -> dict[str, Label]:
+    """Return the finished labels among the keys."""
+    labels: dict[str, Label] = {}
+    for part in chunked(list(dict.fromkeys(keys))):
+        query = select(
+            LabelTable.structure,
+            LabelTable.energy,
+            LabelTable.forces,
+            LabelTable.stress,
+        ).where(
+            LabelTable.theory == theory,
+            LabelTable.state == LabelState.DONE.value,
+            LabelTable.structure.in_(part),
+        )
+        for key, *packed in connection.execute(query).all():
+            labels[key] = _unpack_label(*packed)
+    return labels
 
-    engine: Engine
 
-    def get_labels(self, keys: Sequence[str], theory: str) -> dict[str, Label]:
-        """Return the finished labels among the keys."""
-        labels: dict[str, Label] = {}
-        with reading(self.engine) as connection:
-            for part in chunked(list(dict.fromkeys(keys))):
-                query = select(
-                    LabelTable.structure,
-                    LabelTable.energy,
-                    LabelTable.forces,
-                    LabelTable.stress,
-                ).where(
-                    LabelTable.theory == theory,
-                    LabelTable.state == LabelState.DONE.value,
-                    LabelTable.structure.in_(part),
-                )
-                for key, *packed in connection.execute(query).all():
-                    labels[key] = _unpack_label(*packed)
-        return labels
-
-    def get_labelled(self, keys: Sequence[str], theory: str) -> list[LabelledStructure]:
-        """Return structures with finished labels, in the order of the keys."""
-        found: dict[str, tuple[PackedStructure, Label]] = {}
-        with reading(self.engine) as connection:
-            for part in chunked(list(dict.fromkeys(keys))):
-                query = (
-                    select(
-                        LabelTable.structure,
-                        LabelTable.energy,
-                        LabelTable.forces,
-                        LabelTable.stress,
-                        *PACKED,
-                    )
-                    .join(StructureRow, StructureRow.key == LabelTable.structure)
-                    .where(
-                        LabelTable.theory == theory,
-                        LabelTable.state == LabelState.DONE.value,
-                        LabelTable.structure.in_(part),
-                    )
-                )
-                for key, *row in connection.execute(query).all():
-                    label = _unpack_label(*row[:3])
-                    found[key] = (PackedStructure(*row[3:]), label)
-        done = [key for key in keys if key in found]
-        frames = rebuild(found[key][0] for key in done)
-        return [
-            LabelledStructure(key, atoms, found[key][1], theory)
-            for key, atoms in zip(done, frames, strict=True)
-        ]
-
-    def list_labelled_keys(self, theory: str) -> list[str]:
-        """Return the keys of all finished labels of a theory, oldest first."""
-        with reading(self.engine) as connection:
-            query = (
-                select(LabelTable.structure)
-                .where(
-                    LabelTable.theory == theory,
-                    LabelTable.state == LabelState.DONE.value,
-                )
-                .order_by(LabelTable.id)
+def get_labelled(
+    connection: Connection, keys: Sequence[str], theory: str
+) -> list[LabelledStructure]:
+    """Return structures with finished labels, in the order of the keys."""
+    found: dict[str, tuple[PackedStructure, Label]] = {}
+    for part in chunked(list(dict.fromkeys(keys))):
+        query = (
+            select(
+                LabelTable.structure,
+                LabelTable.energy,
+                LabelTable.forces,
+                LabelTable.stress,
+                *PACKED,
             )
-            return list(connection.scalars(query))
-
-    def newest_labels(
-        self, theory: str, since: float, elements: Collection[str], most: int
-    ) -> list[str]:
-        """Return the structures of the newest labels, newest first.
-
-        Parameters
-        ----------
-        theory
-            Fingerprint.
-        since
-            Only labels finished after this time, seconds since 1970.
-        elements
-            Only structures that hold no other elements.
-        most
-            How many at most.
-        """
-        allowed = set(elements)
-        with reading(self.engine) as connection:
-            kinds = connection.scalars(select(StructureRow.elements).distinct())
-            fitting = [kind for kind in kinds if set(kind.split("-")) <= allowed]
-            query = (
-                select(LabelTable.structure)
-                .join(StructureRow, StructureRow.key == LabelTable.structure)
-                .where(
-                    LabelTable.theory == theory,
-                    LabelTable.state == LabelState.DONE.value,
-                    LabelTable.finished_at > since,
-                    StructureRow.elements.in_(fitting),
-                )
-                .order_by(LabelTable.finished_at.desc(), LabelTable.id)
-                .limit(most)
-            )
-            return list(connection.scalars(query))
-
-    def label_counts(
-        self, theory: str | None = None, choice: Choice | None = None
-    ) -> dict[LabelState, int]:
-        """Count labels by state, of one theory or all, of some structures or all."""
-        query = select(LabelTable.state, func.count()).group_by(LabelTable.state)
-        if theory is not None:
-            query = query.where(LabelTable.theory == theory)
-        if choice is not None:
-            query = query.where(LabelTable.structure.in_(choice.members()))
-        with reading(self.engine) as connection:
-            return {LabelState(row[0]): row[1] for row in connection.execute(query)}
-
-    def label_rows(
-        self, theory: str, keys: Sequence[str] | None = None
-    ) -> list[LabelRow]:
-        """Return what is known about labels, in the order of the keys if given."""
-        query = select(*FACTS).where(LabelTable.theory == theory)
-        with reading(self.engine) as connection:
-            if keys is None:
-                found = connection.execute(query.order_by(LabelTable.id))
-                return [unpack_row(row) for row in found]
-            rows: dict[str, LabelRow] = {}
-            for part in chunked(list(dict.fromkeys(keys))):
-                some = query.where(LabelTable.structure.in_(part))
-                rows |= {r.structure: unpack_row(r) for r in connection.execute(some)}
-        return [rows[key] for key in keys if key in rows]
-
-    def has_claimed(self, owner: str) -> bool:
-        """Say whether a worker has or had any label, as far as rows still tell."""
-        query = select(LabelTable.id).where(LabelTable.owner == owner).limit(1)
-        with reading(self.engine) as connection:
-            return connection.execute(query).one_or_none() is not None
-
-    def label_costs(self, theory: str, last: int = 2000) -> list[LabelCost]:
-        """Return what the latest labels of a theory took, by size, smallest first."""
-        recent = (
-            select(LabelTable.structure, LabelTable.core_seconds)
+            .join(StructureRow, StructureRow.key == LabelTable.structure)
             .where(
                 LabelTable.theory == theory,
                 LabelTable.state == LabelState.DONE.value,
-                LabelTable.core_seconds > 0,  # imported ones cost nothing here
+                LabelTable.structure.in_(part),
             )
-            .order_by(LabelTable.id.desc())
-            .limit(last)
-            .subquery()
         )
-        query = (
-            select(StructureRow.n_atoms, func.avg(recent.c.core_seconds), func.count())
-            .join(recent, recent.c.structure == StructureRow.key)
-            .group_by(StructureRow.n_atoms)
-            .order_by(StructureRow.n_atoms)
-        )
-        with reading(self.engine) as connection:
-            return [LabelCost(*row) for row in connection.execute(query)]
+        for key, *row in connection.execute(query).all():
+            label = _unpack_label(*row[:3])
+            found[key] = (PackedStructure(*row[3:]), label)
+    done = [key for key in keys if key in found]
+    frames = rebuild(found[key][0] for key in done)
+    return [
+        LabelledStructure(key, atoms, found[key][1], theory)
+        for key, atoms in zip(done, frames, strict=True)
+    ]
 
-    def label_spending(self, theory: str, choices: Sequence[Choice]) -> LabelSpending:
-        """Return the settled labels among some choices, and their core-seconds."""
-        keys = union(*(choice.members() for choice in choices)).subquery()
-        query = select(func.count(), func.sum(LabelTable.core_seconds)).where(
+
+def list_labelled_keys(connection: Connection, theory: str) -> list[str]:
+    """Return the keys of all finished labels of a theory, oldest first."""
+    query = (
+        select(LabelTable.structure)
+        .where(
             LabelTable.theory == theory,
-            LabelTable.state.in_([LabelState.DONE.value, LabelState.FAILED.value]),
-            LabelTable.structure.in_(select(keys.c.structure)),
+            LabelTable.state == LabelState.DONE.value,
         )
-        with reading(self.engine) as connection:
-            number, seconds = connection.execute(query).one()
-        return LabelSpending(number, seconds or 0.0)
+        .order_by(LabelTable.id)
+    )
+    return list(connection.scalars(query))
 
-    def failed_labels(self, theory: str) -> list[LabelRow]:
-        """Return the failed labels of a theory, oldest first."""
-        query = (
-            select(*FACTS)
-            .where(
-                LabelTable.theory == theory,
-                LabelTable.state == LabelState.FAILED.value,
-            )
-            .order_by(LabelTable.id)
+
+def newest_labels(
+    connection: Connection,
+    theory: str,
+    since: float,
+    elements: Collection[str],
+    most: int,
+) -> list[str]:
+    """Return the structures of the newest labels, newest first.
+
+    Parameters
+    ----------
+    theory
+        Fingerprint.
+    since
+        Only labels finished after this time, seconds since 1970.
+    elements
+        Only structures that hold no other elements.
+    most
+        How many at most.
+    """
+    allowed = set(elements)
+    kinds = connection.scalars(select(StructureRow.elements).distinct())
+    fitting = [kind for kind in kinds if set(kind.split("-")) <= allowed]
+    query = (
+        select(LabelTable.structure)
+        .join(StructureRow, StructureRow.key == LabelTable.structure)
+        .where(
+            LabelTable.theory == theory,
+            LabelTable.state == LabelState.DONE.value,
+            LabelTable.finished_at > since,
+            StructureRow.elements.in_(fitting),
         )
-        with reading(self.engine) as connection:
-            return [unpack_row(row) for row in connection.execute(query)]
+        .order_by(LabelTable.finished_at.desc(), LabelTable.id)
+        .limit(most)
+    )
+    return list(connection.scalars(query))
+
+
+def label_counts(
+    connection: Connection, theory: str | None = None, choice: Choice | None = None
+) -> dict[LabelState, int]:
+    """Count labels by state, of one theory or all, of some structures or all."""
+    query = select(LabelTable.state, func.count()).group_by(LabelTable.state)
+    if theory is not None:
+        query = query.where(LabelTable.theory == theory)
+    if choice is not None:
+        query = query.where(LabelTable.structure.in_(choice.members()))
+    return {LabelState(row[0]): row[1] for row in connection.execute(query)}
+
+
+def label_rows(
+    connection: Connection, theory: str, keys: Sequence[str] | None = None
+) -> list[LabelRow]:
+    """Return what is known about labels, in the order of the keys if given."""
+    query = select(*FACTS).where(LabelTable.theory == theory)
+    if keys is None:
+        found = connection.execute(query.order_by(LabelTable.id))
+        return [unpack_row(row) for row in found]
+    rows: dict[str, LabelRow] = {}
+    for part in chunked(list(dict.fromkeys(keys))):
+        some = query.where(LabelTable.structure.in_(part))
+        rows |= {r.structure: unpack_row(r) for r in connection.execute(some)}
+    return [rows[key] for key in keys if key in rows]
+
+
+def has_claimed(connection: Connection, owner: str) -> bool:
+    """Say whether a worker has or had any label, as far as rows still tell."""
+    query = select(LabelTable.id).where(LabelTable.owner == owner).limit(1)
+    return connection.execute(query).one_or_none() is not None
+
+
+def label_costs(
+    connection: Connection, theory: str, last: int = 2000
+) -> list[LabelCost]:
+    """Return what the latest labels of a theory took, by size, smallest first."""
+    recent = (
+        select(LabelTable.structure, LabelTable.core_seconds)
+        .where(
+            LabelTable.theory == theory,
+            LabelTable.state == LabelState.DONE.value,
+            LabelTable.core_seconds > 0,  # imported ones cost nothing here
+        )
+        .order_by(LabelTable.id.desc())
+        .limit(last)
+        .subquery()
+    )
+    query = (
+        select(StructureRow.n_atoms, func.avg(recent.c.core_seconds), func.count())
+        .join(recent, recent.c.structure == StructureRow.key)
+        .group_by(StructureRow.n_atoms)
+        .order_by(StructureRow.n_atoms)
+    )
+    return [LabelCost(*row) for row in connection.execute(query)]
+
+
+def label_spending(
+    connection: Connection, theory: str, choices: Sequence[Choice]
+) -> LabelSpending:
+    """Return the settled labels among some choices, and their core-seconds."""
+    keys = union(*(choice.members() for choice in choices)).subquery()
+    query = select(func.count(), func.sum(LabelTable.core_seconds)).where(
+        LabelTable.theory == theory,
+        LabelTable.state.in_([LabelState.DONE.value, LabelState.FAILED.value]),
+        LabelTable.structure.in_(select(keys.c.structure)),
+    )
+    number, seconds = connection.execute(query).one()
+    return LabelSpending(number, seconds or 0.0)
+
+
+def failed_labels(connection: Connection, theory: str) -> list[LabelRow]:
+    """Return the failed labels of a theory, oldest first."""
+    query = (
+        select(*FACTS)
+        .where(
+            LabelTable.theory == theory,
+            LabelTable.state == LabelState.FAILED.value,
+        )
+        .order_by(LabelTable.id)
+    )
+    return [unpack_row(row) for row in connection.execute(query)]

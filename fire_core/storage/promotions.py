@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
@@ -11,24 +10,33 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import insert, select, update
 
 from fire_core.errors import GateError, StoreError
-from fire_core.records import Gate, GateResult
-from fire_core.storage.engine import reading, writing
-from fire_core.storage.models import STATES, ModelTables
 from fire_core.storage.tables import CampaignTable, ModelTable, PromotionTable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from sqlalchemy import Connection
 
+    from fire_core.records import GateResult
+    from fire_core.storage.blobs import BlobStore
+
+STATES: Final = ("candidate", "staging", "production", "retired")
 CANDIDATE, STAGING, PRODUCTION, RETIRED = STATES
+
+
 FROM: Final = {
     STAGING: (CANDIDATE, RETIRED),
     PRODUCTION: (CANDIDATE, STAGING, RETIRED),
 }
 """States that a promotion may lead to, and where from."""
+
+
 PROMOTE: Final = "promote"
+
+
 RETIRE: Final = "retire"
+
+
 ROLLBACK: Final = "rollback"
 
 
@@ -73,107 +81,17 @@ class PromotionRow:
     at: float
 
 
-class PromotionTables(ModelTables):
-    """Models with the history of their states; a part of `Store`."""
-
-    def promote_model(
-        self,
-        campaign: str,
-        name: str,
-        to: str,
-        gate_results: Sequence[GateResult],
-        *,
-        required: Iterable[Gate] = tuple(Gate),
-        signed: Signature = UNSIGNED,
-    ) -> None:
-        """Move a model to staging or production, if every required gate let it pass.
-
-        A promotion to production retires the model that is there. All of it is one
-        transaction; the model's file is verified first.
-
-        Raises
-        ------
-        GateError
-            A required gate is missing or failed; the message lists each with its
-            numbers.
-        StoreError
-            There is no such model, or no such way from its state.
-        """
-        if to not in FROM:
-            msg = f"expected a promotion to {' or '.join(FROM)}, got {to!r}"
-            raise StoreError(msg)
-        self.blobs.path(self.need_model(campaign, name).blob_sha)
-        _refuse_ungated(name, to, gate_results, tuple(required))
-        gates = json.dumps([asdict(result) for result in gate_results])
-        with writing(self.engine) as connection:
-            states = _lock(connection, campaign)
-            if states[name] not in FROM[to]:
-                msg = (
-                    f"{name!r} of {campaign!r} is in {states[name]}; {to} is reached "
-                    f"from {', '.join(FROM[to])}"
-                )
-                if states[name] == PRODUCTION != to:
-                    msg += f"; take it back with `fire model rollback {campaign}`"
-                raise StoreError(msg)
-            if to == PRODUCTION:
-                for other in _in_production(states):
-                    why = replace(signed, reason=f"{name} took its place")
-                    row = _row(other, RETIRE, RETIRED, why)
-                    _move(connection, campaign, row, states)
-            row = _row(name, PROMOTE, to, signed, gates)
-            _move(connection, campaign, row, states)
-
-    def rollback_model(self, campaign: str, *, signed: Signature = UNSIGNED) -> str:
-        """Put the previous production model back; return its name.
-
-        The present one is retired; both in one transaction. Again, it goes back one
-        further.
-
-        Raises
-        ------
-        StoreError
-            There is no production model, or none before it; or the earlier one's
-            file is missing or damaged.
-        """
-        with writing(self.engine) as connection:
-            states = _lock(connection, campaign)
-            served = _served(_history(connection, campaign))
-            if not _in_production(states):
-                msg = (
-                    f"campaign {campaign!r} has no model in production to roll back "
-                    "from; `fire model list` shows their states"
-                )
-                raise StoreError(msg)
-            if len(served) < 2:
-                msg = (
-                    f"nothing was in production before {served[-1]!r} in campaign "
-                    f"{campaign!r}; promote another model with `fire model promote "
-                    f"{campaign} NAME --to production`"
-                )
-                raise StoreError(msg)
-            previous = served[-2]
-            sha = connection.scalar(
-                select(ModelTable.blob_sha).where(
-                    ModelTable.campaign == campaign, ModelTable.name == previous
-                )
-            )
-            self.blobs.path(str(sha))
-            for other in _in_production(states):
-                row = _row(other, ROLLBACK, RETIRED, signed)
-                _move(connection, campaign, row, states)
-            row = _row(previous, ROLLBACK, PRODUCTION, signed)
-            _move(connection, campaign, row, states)
-        return previous
-
-    def list_promotions(self, campaign: str) -> list[PromotionRow]:
-        """Return every change of state of a campaign's models, oldest first."""
-        with reading(self.engine) as connection:
-            return _history(connection, campaign)
+def refuse_target(to: str) -> None:
+    """Raise a StoreError for a state that no promotion leads to."""
+    if to not in FROM:
+        msg = f"expected a promotion to {' or '.join(FROM)}, got {to!r}"
+        raise StoreError(msg)
 
 
-def _refuse_ungated(
-    name: str, to: str, results: Sequence[GateResult], required: Sequence[Gate]
+def refuse_ungated(
+    name: str, to: str, results: Sequence[GateResult], required: Sequence[str]
 ) -> None:
+    """Raise a GateError where a required gate is missing or failed."""
     counts = Counter(result.name for result in results)
     doubled = [gate for gate, number in counts.items() if number > 1]
     if doubled:
@@ -194,6 +112,86 @@ def _refuse_ungated(
             "and run the campaign again, which changes the gates and nothing else"
         )
         raise GateError(msg)
+
+
+def promote_model(
+    connection: Connection,
+    campaign: str,
+    name: str,
+    to: str,
+    signed: Signature,
+    gates_json: str,
+) -> None:
+    """Move a model up; one that leaves production for it is retired."""
+    states = _lock(connection, campaign)
+    if states[name] not in FROM[to]:
+        msg = (
+            f"{name!r} of {campaign!r} is in {states[name]}; {to} is reached "
+            f"from {', '.join(FROM[to])}"
+        )
+        if states[name] == PRODUCTION != to:
+            msg += f"; take it back with `fire model rollback {campaign}`"
+        raise StoreError(msg)
+    if to == PRODUCTION:
+        for other in _in_production(states):
+            why = replace(signed, reason=f"{name} took its place")
+            row = _row(other, RETIRE, RETIRED, why)
+            _move(connection, campaign, row, states)
+    row = _row(name, PROMOTE, to, signed, gates_json)
+    _move(connection, campaign, row, states)
+
+
+def restore_model(
+    connection: Connection, campaign: str, signed: Signature, blobs: BlobStore
+) -> str:
+    """Put the production model of before back, if its file is sound."""
+    states = _lock(connection, campaign)
+    served = _served(list_promotions(connection, campaign))
+    if not _in_production(states):
+        msg = (
+            f"campaign {campaign!r} has no model in production to roll back "
+            "from; `fire model list` shows their states"
+        )
+        raise StoreError(msg)
+    if len(served) < 2:
+        msg = (
+            f"nothing was in production before {served[-1]!r} in campaign "
+            f"{campaign!r}; promote another model with `fire model promote "
+            f"{campaign} NAME --to production`"
+        )
+        raise StoreError(msg)
+    previous = served[-2]
+    sha = connection.scalar(
+        select(ModelTable.blob_sha).where(
+            ModelTable.campaign == campaign, ModelTable.name == previous
+        )
+    )
+    blobs.path(str(sha))
+    for other in _in_production(states):
+        row = _row(other, ROLLBACK, RETIRED, signed)
+        _move(connection, campaign, row, states)
+    row = _row(previous, ROLLBACK, PRODUCTION, signed)
+    _move(connection, campaign, row, states)
+    return previous
+
+
+def list_promotions(connection: Connection, campaign: str) -> list[PromotionRow]:
+    """Return every change of state of a campaign's models, oldest first."""
+    query = (
+        select(
+            PromotionTable.model,
+            PromotionTable.action,
+            PromotionTable.from_state,
+            PromotionTable.to_state,
+            PromotionTable.gates_json,
+            PromotionTable.actor,
+            PromotionTable.reason,
+            PromotionTable.at,
+        )
+        .where(PromotionTable.campaign == campaign)
+        .order_by(PromotionTable.id)
+    )
+    return [PromotionRow(*row) for row in connection.execute(query)]
 
 
 def _lock(connection: Connection, campaign: str) -> dict[str, str]:
@@ -225,24 +223,6 @@ def _served(history: Sequence[PromotionRow]) -> list[str]:
         elif row.to_state == PRODUCTION and row.action == ROLLBACK:
             served.pop()
     return served
-
-
-def _history(connection: Connection, campaign: str) -> list[PromotionRow]:
-    query = (
-        select(
-            PromotionTable.model,
-            PromotionTable.action,
-            PromotionTable.from_state,
-            PromotionTable.to_state,
-            PromotionTable.gates_json,
-            PromotionTable.actor,
-            PromotionTable.reason,
-            PromotionTable.at,
-        )
-        .where(PromotionTable.campaign == campaign)
-        .order_by(PromotionTable.id)
-    )
-    return [PromotionRow(*row) for row in connection.execute(query)]
 
 
 def _row(

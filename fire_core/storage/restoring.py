@@ -13,13 +13,8 @@ from sqlalchemy.exc import DBAPIError
 from fire_core.errors import StoreError
 from fire_core.storage.backup import BLOBS, Manifest, read_manifest
 from fire_core.storage.copying import copy_blobs, copy_store
-from fire_core.storage.engine import (
-    PGSQL,
-    PGSQL_CONNECTION,
-    SQLITE,
-    open_engine,
-    parse_url,
-)
+from fire_core.storage.dialects import PGSQL, SQLITE
+from fire_core.storage.engine import PGSQL_CONNECTION, open_engine, parse_url
 from fire_core.storage.snapshot import REVISION, TABLES, libpq_url, run_client
 
 if TYPE_CHECKING:

@@ -13,16 +13,18 @@ from fire_core.config.steps import DynamicsConfig
 from fire_core.errors import StoreError
 from fire_core.records import Breach, StopReason
 from fire_core.storage.campaigns import campaign_lock
-from fire_core.storage.engine import reading, writing
-from fire_core.storage.structures import insert_structures
+from fire_core.storage.dialects import lock
+from fire_core.storage.structure_rows import insert_structures
 from fire_core.storage.tables import FrameTable, RunTable, SegmentTable
+from fire_core.storage.transaction import reading, writing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection
 
     from fire_core.records import Frame
+    from fire_core.storage.transaction import Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,134 +56,133 @@ class FrameRow:
     segment: int
 
 
-class RunTables:
-    """Molecular-dynamics runs; a part of `Store`."""
+def open_run(
+    connection: Connection,
+    campaign: str,
+    round_: int,
+    purpose: str,
+    model: str,
+    config_json: str,
+) -> int:
+    """Return the number of a run, opened now or before.
 
-    engine: Engine
-
-    def open_run(
-        self, campaign: str, round_: int, purpose: str, model: str, config_json: str
-    ) -> int:
-        """Return the number of a run, opened now or before.
-
-        Raises
-        ------
-        StoreError
-            The run was begun with other settings.
-        """
-        which = (
-            RunTable.campaign == campaign,
-            RunTable.round == round_,
-            RunTable.purpose == purpose,
-            RunTable.model == model,
+    Raises
+    ------
+    StoreError
+        The run was begun with other settings.
+    """
+    which = (
+        RunTable.campaign == campaign,
+        RunTable.round == round_,
+        RunTable.purpose == purpose,
+        RunTable.model == model,
+    )
+    lock(connection, campaign_lock(campaign))
+    row = connection.execute(
+        select(RunTable.id, RunTable.config_json).where(*which)
+    ).one_or_none()
+    if row is not None and _is_same(row.config_json, config_json):
+        return int(row.id)
+    if row is not None:
+        msg = (
+            f"the {purpose} run of round {round_} of {campaign!r} was begun "
+            f"with {row.config_json}, now {config_json}"
         )
-        with writing(self.engine, campaign_lock(campaign)) as connection:
-            row = connection.execute(
-                select(RunTable.id, RunTable.config_json).where(*which)
-            ).one_or_none()
-            if row is not None and _is_same(row.config_json, config_json):
-                return int(row.id)
-            if row is not None:
-                msg = (
-                    f"the {purpose} run of round {round_} of {campaign!r} was begun "
-                    f"with {row.config_json}, now {config_json}"
-                )
-                raise StoreError(msg)
-            made = connection.execute(
-                insert(RunTable)
-                .values(
-                    campaign=campaign,
-                    round=round_,
-                    purpose=purpose,
-                    model=model,
-                    config_json=config_json,
-                )
-                .returning(RunTable.id)
-            )
-            return int(made.scalar_one())
+        raise StoreError(msg)
+    made = connection.execute(
+        insert(RunTable)
+        .values(
+            campaign=campaign,
+            round=round_,
+            purpose=purpose,
+            model=model,
+            config_json=config_json,
+        )
+        .returning(RunTable.id)
+    )
+    return int(made.scalar_one())
 
-    def save_segment(
-        self,
-        run_id: int,
-        index: int,
-        frames: Sequence[Frame],
-        state: bytes,
-        breaches: Sequence[Breach],
-    ) -> None:
-        """Commit a segment: its frames and the state after it, all or nothing.
 
-        A segment that is there already is left as it is: the same segment was
-        repeated, and gave the same.
-        """
-        with writing(self.engine, f"md run {run_id}") as connection:
-            there = connection.scalar(
-                select(SegmentTable.number).where(
-                    SegmentTable.run == run_id, SegmentTable.number == index
-                )
-            )
-            if there is not None:
-                return
-            keys = insert_structures(
-                connection, [f.atoms for f in frames], f"md run {run_id}"
-            )
-            connection.execute(
-                insert(SegmentTable).values(
-                    run=run_id,
-                    number=index,
-                    state=state,
-                    stopped_json=json.dumps([asdict(b) for b in breaches]),
-                )
-            )
-            rows = [
-                {
-                    "run": run_id,
-                    "replica": frame.tag.replica,
-                    "step": frame.tag.step,
-                    "segment": index,
-                    "structure": key,
-                    "temperature": frame.tag.temperature,
-                    "energy": frame.energy,
-                }
-                for frame, key in zip(frames, keys, strict=True)
-            ]
-            if rows:
-                connection.execute(insert(FrameTable), rows)
+def save_segment(
+    connection: Connection,
+    run_id: int,
+    index: int,
+    frames: Sequence[Frame],
+    state: bytes,
+    breaches: Sequence[Breach],
+) -> None:
+    """Commit a segment: its frames and the state after it, all or nothing.
 
-    def get_segments(self, run_id: int) -> list[SegmentRow]:
-        """Return the finished segments of a run in order."""
-        query = _segments(run_id).order_by(SegmentTable.number)
-        with reading(self.engine) as connection:
-            return [_unpack_segment(row) for row in connection.execute(query)]
+    A segment that is there already is left as it is: the same segment was
+    repeated, and gave the same.
+    """
+    lock(connection, f"md run {run_id}")
+    there = connection.scalar(
+        select(SegmentTable.number).where(
+            SegmentTable.run == run_id, SegmentTable.number == index
+        )
+    )
+    if there is not None:
+        return
+    keys = insert_structures(connection, [f.atoms for f in frames], f"md run {run_id}")
+    connection.execute(
+        insert(SegmentTable).values(
+            run=run_id,
+            number=index,
+            state=state,
+            stopped_json=json.dumps([asdict(b) for b in breaches]),
+        )
+    )
+    rows = [
+        {
+            "run": run_id,
+            "replica": frame.tag.replica,
+            "step": frame.tag.step,
+            "segment": index,
+            "structure": key,
+            "temperature": frame.tag.temperature,
+            "energy": frame.energy,
+        }
+        for frame, key in zip(frames, keys, strict=True)
+    ]
+    if rows:
+        connection.execute(insert(FrameTable), rows)
 
-    def last_segment(self, run_id: int) -> SegmentRow | None:
-        """Return the last finished segment of a run, None before the first."""
-        query = _segments(run_id).order_by(SegmentTable.number.desc()).limit(1)
-        with reading(self.engine) as connection:
-            row = connection.execute(query).one_or_none()
-            return None if row is None else _unpack_segment(row)
 
-    def count_frames(self, run_id: int) -> int:
-        """Count the saved frames of a run."""
-        query = select(func.count()).where(FrameTable.run == run_id)
-        with reading(self.engine) as connection:
-            return int(connection.execute(query).scalar_one())
+def get_segments(connection: Connection, run_id: int) -> list[SegmentRow]:
+    """Return the finished segments of a run in order."""
+    query = _segments(run_id).order_by(SegmentTable.number)
+    return [_unpack_segment(row) for row in connection.execute(query)]
 
-    def get_frames(self, run_id: int) -> list[FrameRow]:
-        """Return the saved frames of a run, by replica, then step."""
-        with reading(self.engine) as connection:
-            query = (
-                select(
-                    FrameTable.structure,
-                    FrameTable.replica,
-                    FrameTable.temperature,
-                    FrameTable.step,
-                    FrameTable.energy,
-                    FrameTable.segment,
-                )
-                .where(FrameTable.run == run_id)
-                .order_by(FrameTable.replica, FrameTable.step)
-            )
-            return [FrameRow(*row) for row in connection.execute(query)]
+
+def last_segment(connection: Connection, run_id: int) -> SegmentRow | None:
+    """Return the last finished segment of a run, None before the first."""
+    query = _segments(run_id).order_by(SegmentTable.number.desc()).limit(1)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _unpack_segment(row)
+
+
+def count_frames(connection: Connection, run_id: int) -> int:
+    """Count the saved frames of a run."""
+    query = select(func.count()).where(FrameTable.run == run_id)
+    return int(connection.execute(query).scalar_one())
+
+
+def get_frames(connection: Connection, run_id: int) -> list[FrameRow]:
+    """Return the saved frames of a run, by replica, then step."""
+    query = (
+        select(
+            FrameTable.structure,
+            FrameTable.replica,
+            FrameTable.temperature,
+            FrameTable.step,
+            FrameTable.energy,
+            FrameTable.segment,
+        )
+        .where(FrameTable.run == run_id)
+        .order_by(FrameTable.replica, FrameTable.step)
+    )
+    return [FrameRow(*row) for row in connection.execute(query)]
 
 
 def _segments(run_id: int) -> Any:
@@ -211,3 +212,30 @@ def _is_same(stored: str, given: str) -> bool:
     except ValidationError:
         return False
     return before == now.model_copy(update={"batch": before.batch})
+
+
+def find_runs(
+    connection: Connection, campaign: str, round_: int, purpose: str
+) -> list[int]:
+    """Return the numbers of a campaign's runs of one round and purpose."""
+    query = select(RunTable.id).where(
+        RunTable.campaign == campaign,
+        RunTable.round == round_,
+        RunTable.purpose == purpose,
+    )
+    return list(connection.scalars(query.order_by(RunTable.id)))
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Molecular-dynamics runs."""
+
+    database: Database
+
+    open = writing(open_run)
+    find = reading(find_runs)
+    save_segment = writing(save_segment)
+    segments = reading(get_segments)
+    last_segment = reading(last_segment)
+    count_frames = reading(count_frames)
+    frames = reading(get_frames)

@@ -19,13 +19,8 @@ from fire_core.storage.copying import (
     need_database,
     wait_as_long_as_needed,
 )
-from fire_core.storage.engine import (
-    BUSY_TIMEOUT,
-    PGSQL,
-    PGSQL_CONNECTION,
-    SQLITE,
-    parse_url,
-)
+from fire_core.storage.dialects import PGSQL, SQLITE
+from fire_core.storage.engine import BUSY_TIMEOUT, PGSQL_CONNECTION, parse_url
 from fire_core.storage.tables import Base
 
 if TYPE_CHECKING:

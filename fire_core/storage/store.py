@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Final, Self
 
-from sqlalchemy import select
-
-from fire_core.storage.actions import ActionTables
-from fire_core.storage.approvals import ApprovalTables
+from fire_core.storage.actions import Actions
+from fire_core.storage.approvals import Approvals
 from fire_core.storage.blobs import BlobStore
-from fire_core.storage.browsing.campaigns import CampaignBrowsing
-from fire_core.storage.browsing.labels import LabelBrowsing
-from fire_core.storage.browsing.properties import PropertyBrowsing
-from fire_core.storage.browsing.structures import StructureBrowsing
-from fire_core.storage.campaigns import CampaignTables
-from fire_core.storage.engine import database_time, open_engine, reading
-from fire_core.storage.labels import LabelTables
-from fire_core.storage.patience import outlast, wait_for
-from fire_core.storage.promotions import PromotionTables
-from fire_core.storage.properties import PropertyTables
-from fire_core.storage.runs import RunTables
-from fire_core.storage.steps import StepTables
+from fire_core.storage.campaigns import Campaigns
+from fire_core.storage.datasets import Datasets
+from fire_core.storage.engine import open_engine
+from fire_core.storage.evaluations import Evaluations
+from fire_core.storage.labels import Labels
+from fire_core.storage.models import Models
+from fire_core.storage.properties import Properties
+from fire_core.storage.runs import Runs
+from fire_core.storage.selections import Selections
+from fire_core.storage.steps import Steps
+from fire_core.storage.structures import Structures
+from fire_core.storage.theories import Theories
+from fire_core.storage.transaction import Database, wait_for
+from fire_core.storage.usage import Usage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,40 +31,41 @@ if TYPE_CHECKING:
 DEFAULT_PATIENCE_S: Final = 0.0
 
 
-class Store(
-    LabelTables,
-    CampaignTables,
-    RunTables,
-    PromotionTables,
-    ApprovalTables,
-    StepTables,
-    PropertyTables,
-    ActionTables,
-    StructureBrowsing,
-    LabelBrowsing,
-    CampaignBrowsing,
-    PropertyBrowsing,
-):
+class Store:
     """The SQL database of structures, labels, campaigns and models.
 
-    Every method is one transaction, repeated while the database is away for as long
-    as `patience_s` allows. Safe for threads and processes at once.
-    Open with `Store.open`, use as a context manager.
+    Every method of its parts is one transaction, repeated while the database is away
+    for as long as `patience_s` allows; see `storage.transaction`. Safe for threads and
+    processes at once. Open with `Store.open`, use as a context manager.
 
     Attributes
     ----------
     blobs
         Files under their sha256.
-    patience_s
-        Seconds that a method waits for a database that is away.
+    database
+        What the parts are transactions on.
     """
 
     def __init__(
         self, engine: Engine, blobs: BlobStore, patience_s: float = DEFAULT_PATIENCE_S
     ) -> None:
-        self.engine = engine
+        database = Database(engine, patience_s)
+        self.database = database
         self.blobs = blobs
-        self.patience_s = patience_s
+        self.structures = Structures(database)
+        self.theories = Theories(database)
+        self.labels = Labels(database)
+        self.campaigns = Campaigns(database)
+        self.selections = Selections(database)
+        self.datasets = Datasets(database)
+        self.usage = Usage(database)
+        self.runs = Runs(database)
+        self.models = Models(database, blobs)
+        self.evaluations = Evaluations(database)
+        self.approvals = Approvals(database)
+        self.steps = Steps(database)
+        self.properties = Properties(database, blobs)
+        self.actions = Actions(database)
 
     @classmethod
     def open(
@@ -94,15 +94,18 @@ class Store(
         engine = wait_for(patience_s, lambda: open_engine(url))
         return cls(engine, BlobStore(blobs), patience_s)
 
+    @property
+    def engine(self) -> Engine:
+        """SQLAlchemy's engine of the database."""
+        return self.database.engine
+
     def ping(self) -> None:
         """Ask the database for an answer."""
-        with reading(self.engine) as connection:
-            connection.execute(select(1))
+        self.database.ping()
 
     def now(self) -> float:
         """Return the seconds since 1970 by the database's clock."""
-        with reading(self.engine) as connection:
-            return database_time(connection)
+        return self.database.now()
 
     def close(self) -> None:
         """Close every connection."""
@@ -113,20 +116,3 @@ class Store(
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-UNREPEATED: Final = {"add_usage", "promote_model", "rollback_model", "record_action"}
-"""Methods that would act twice where the answer to a commit was lost."""
-
-
-def _make_patient() -> None:
-    """Let every public method wait for the database."""
-    for part in Store.__mro__:
-        for name, method in list(vars(part).items()):
-            if inspect.isfunction(method) and not name.startswith("_"):
-                patient = outlast(getattr(Store, name), repeat=name not in UNREPEATED)
-                if name != "close":
-                    setattr(Store, name, patient)
-
-
-_make_patient()

@@ -90,13 +90,20 @@ class LabelTable(Base):
 
 
 class CampaignTable(Base):
-    """A campaign and its resolved configuration."""
+    """A campaign, its resolved configuration, and what it was labelled and begun with.
+
+    The theory levels and the foundation model are recorded when they are first met,
+    and read from here whatever is installed later.
+    """
 
     __tablename__ = "campaign"
 
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
     config_json: Mapped[str] = mapped_column(Text)
     created_at: Mapped[float] = mapped_column(Float)
+    theory: Mapped[str | None] = mapped_column(String(64))
+    atom_theory: Mapped[str | None] = mapped_column(String(64))
+    foundation_sha: Mapped[str | None] = mapped_column(KEY)
 
 
 class RunTable(Base):
@@ -233,16 +240,18 @@ class EpochTable(Base):
 
 
 class EvaluationTable(Base):
-    """What was measured of a model on a dataset."""
+    """What was measured, one kind of record each; see `storage.evaluations`."""
 
     __tablename__ = "evaluation"
 
     campaign: Mapped[str] = mapped_column(
         String(64), ForeignKey("campaign.name"), primary_key=True
     )
-    model: Mapped[str] = mapped_column(String(64), primary_key=True)
-    dataset: Mapped[str] = mapped_column(String(64), primary_key=True)
-    result_json: Mapped[str] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(String(32), primary_key=True)
+    round: Mapped[int] = mapped_column(Integer, primary_key=True)
+    subject: Mapped[str] = mapped_column(String(255), primary_key=True)
+    version: Mapped[int] = mapped_column(Integer)
+    body_json: Mapped[str] = mapped_column(Text)
 
 
 class StepTable(Base):

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fire_core.campaign import derive_seed, split_keys
 from fire_core.config.steps import SelectConfig
 from fire_core.records import Split
+from fire_core.seeds import derive_seed, split_keys
 from fire_core.selection.descriptors import soap_features
 from fire_core.selection.reduce import fit_pca
 from fire_core.selection.selectors import select

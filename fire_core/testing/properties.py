@@ -175,7 +175,7 @@ class PropertyContract:
         return here, cls.registered().run(here.measurement)
 
     def test_settings_are_those_of_the_kind(self) -> None:
-        settings = self.registered().settings_class()
+        settings = self.registered().settings
         assert issubclass(settings, PropertySettings)
         assert self.registered().name == self.kind
         assert settings.model_fields["kind"].default == self.kind
@@ -185,7 +185,7 @@ class PropertyContract:
         request = self.request()
         text = request.model_dump_json()
         assert PropertyRequest.model_validate_json(text) == request
-        assert type(request.measure) is self.registered().settings_class()
+        assert type(request.measure) is self.registered().settings
 
     def test_an_unknown_setting_is_refused_by_its_place(self) -> None:
         with pytest.raises(ConfigError, match=rf"measure\.{self.kind}\.no_such_thing"):
@@ -194,8 +194,7 @@ class PropertyContract:
     def test_settings_are_light(self) -> None:
         """Every command and every flow imports them."""
         code = (
-            "import sys; from fire_core.properties.kinds import settings_of; "
-            f"settings_of({self.kind!r}); "
+            f"import sys, {self.registered().settings.__module__}; "
             f"print([name for name in {HEAVY!r} if name in sys.modules])"
         )
         done = subprocess.run(

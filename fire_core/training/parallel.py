@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from fire_core.children import python_command
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -115,7 +117,8 @@ def start_processes(n: int, module: str, arguments: Sequence[str]) -> None:
     """
     from torch.distributed.run import main as torchrun
 
-    torchrun(["--standalone", f"--nproc-per-node={n}", "-m", module, *arguments])
+    command = python_command(module, *arguments)
+    torchrun(["--standalone", f"--nproc-per-node={n}", "--no-python", *command])
 
 
 def was_started() -> bool:

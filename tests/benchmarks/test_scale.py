@@ -12,8 +12,7 @@ from benchmarks.scale_claims import Load, run_load
 from benchmarks.scale_fill import LEASE, THEORIES, Filled, grow, make_frames, refill
 from benchmarks.scale_queries import fit_exponents, list_queries
 from fire_core.records import LabelState
-from fire_core.storage.campaigns import SelectionRow
-from fire_core.storage.label_queries import Choice
+from fire_core.storage.selections import Choice, SelectionRow
 from fire_core.storage.store import Store
 
 if TYPE_CHECKING:
@@ -34,8 +33,8 @@ def test_states_add_up_and_every_claim_is_handed_out_once(
     filled = Filled()
     with Store.open(url, tmp_path) as store:
         tally = grow(store, filled, N_STRUCTURES)
-        assert store.count_structures() == len(set(filled.keys)) == N_STRUCTURES
-        before = store.label_counts(THEORIES[0])
+        assert store.structures.count() == len(set(filled.keys)) == N_STRUCTURES
+        before = store.labels.counts(THEORIES[0])
         assert sum(before.values()) == filled.n_labels == N_STRUCTURES // 5
         assert set(before) == set(LabelState)
         assert min(tally.rates().values()) > 0
@@ -45,8 +44,8 @@ def test_states_add_up_and_every_claim_is_handed_out_once(
     outcome = run_load(url, tmp_path, Load(4, 2, seconds=60.0), choice)
     assert (outcome.labels, outcome.handed_out_twice, outcome.lost) == (N_QUEUE, 0, 0)
     with Store.open(url, tmp_path) as store:
-        after = store.label_counts(THEORIES[0])
-        assert store.label_counts(THEORIES[0], choice) == {LabelState.DONE: N_QUEUE}
+        after = store.labels.counts(THEORIES[0])
+        assert store.labels.counts(THEORIES[0], choice) == {LabelState.DONE: N_QUEUE}
     assert after[LabelState.DONE] == before[LabelState.DONE] + N_QUEUE
     assert sum(after.values()) == sum(before.values()) + N_QUEUE
 
@@ -57,9 +56,9 @@ def test_copied_structures_are_what_the_store_would_have_written(
     frames = make_frames(0, 12)
     with Store.open(url, tmp_path) as store:
         keys = scale_copy.copy_structures(store, frames, "copied")
-        assert store.add_structures(frames, source="again") == keys
-        assert store.count_structures() == len(keys)
-        for there, made in zip(store.get_structures(keys), frames, strict=True):
+        assert store.structures.add(frames, source="again") == keys
+        assert store.structures.count() == len(keys)
+        for there, made in zip(store.structures.get(keys), frames, strict=True):
             assert np.array_equal(there.positions, made.positions)
 
 
@@ -67,17 +66,17 @@ def test_what_was_chosen_first_is_claimed_first_and_once(
     url: str, tmp_path: Path
 ) -> None:
     with Store.open(url, tmp_path) as store:
-        store.open_campaign("c", "{}")
-        store.add_theory(THEORIES[0], "rehearsal", "1", "{}")
-        keys = store.add_structures(make_frames(0, 6), source="test")
-        store.want_labels(keys, THEORIES[0])
+        store.campaigns.open("c", "{}")
+        store.theories.add(THEORIES[0], "rehearsal", "1", "{}")
+        keys = store.structures.add(make_frames(0, 6), source="test")
+        store.labels.want(keys, THEORIES[0])
         chosen = [keys[4], keys[1], keys[1], keys[3]]
-        store.save_selection("c", 1, "label", SelectionRow("test", chosen))
+        store.selections.save("c", 1, "label", SelectionRow("test", chosen))
         choice = Choice("c", 1, "label")
         claims = [
             claim.key
             for _ in range(4)
-            for claim in store.claim_labels(
+            for claim in store.labels.claim(
                 THEORIES[0], "me", terms=LEASE, limit=2, choice=choice
             )
         ]

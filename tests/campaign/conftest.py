@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from tasks.context import available_cores
+from fire_core.campaign.usage import available_cores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from fire_core.campaign import (
+from fire_core.campaign.names import (
     FIRE,
     PRE_FINE_TUNED,
     VANILLA,
@@ -99,12 +99,12 @@ def test_every_candidate_has_its_provenance(
 ) -> None:
     folder, _ = whole
     with open_store(folder) as store:
-        model = store.need_model("tiny", PRE_FINE_TUNED)
-        run = store.open_run("tiny", 1, "explore", model.blob_sha, run_config(store))
-        frames = store.get_frames(run)
+        model = store.models.need("tiny", PRE_FINE_TUNED)
+        run = store.runs.open("tiny", 1, "explore", model.blob_sha, run_config(store))
+        frames = store.runs.frames(run)
         assert len(frames) == 2 * 60 // 4
         assert {f.temperature for f in frames} == {300.0, 600.0}
-        chosen = store.get_selection("tiny", 1, "selected")
+        chosen = store.selections.get("tiny", 1, "selected")
         assert chosen is not None
         assert len(set(chosen.keys)) == 6
         assert set(chosen.keys) <= {f.key for f in frames}
@@ -117,17 +117,17 @@ def test_committee_members_differ_in_data_and_weights(
     folder, _ = whole
     with open_store(folder) as store:
         names = [member_kind(1), member_kind(2)]
-        assert len({store.need_model("tiny", name).blob_sha for name in names}) == 2
-        everything = store.get_dataset("tiny", FIRE)
-        parts = [store.get_dataset("tiny", name) for name in names]
+        assert len({store.models.need("tiny", name).blob_sha for name in names}) == 2
+        everything = store.datasets.get("tiny", FIRE)
+        parts = [store.datasets.get("tiny", name) for name in names]
         for part in parts:
             assert set(part) < set(everything)
             train = [k for k, split in part.items() if split is Split.TRAIN]
             all_of_it = sum(s is Split.TRAIN for s in everything.values())
             assert len(train) == round(0.7 * all_of_it)
-            assert len(store.get_epochs("tiny", names[0])) == 4
+            assert len(store.models.epochs("tiny", names[0])) == 4
         assert parts[0] != parts[1]
-        settings = json.loads(store.need_model("tiny", names[0]).config_json)
+        settings = json.loads(store.models.need("tiny", names[0]).config_json)
         assert settings["references"]["undetermined"] == ["Cl", "F", "Li"]
 
 
@@ -141,15 +141,15 @@ def test_people_use_the_dashboard(
     with browser.serve(tmp_path) as address:
         browser.use_dashboard(address, "tiny", tmp_path)
     with open_store(tmp_path) as store:
-        approval = store.get_approval("tiny", 2, "selected")
+        approval = store.approvals.get("tiny", 2, "selected")
         assert approval is not None
         assert (approval.n_approved, approval.actor, approval.reason) == (
             *(4, "olga", "enough"),
         )
-        assert store.label_counts(theory).get(LabelState.FAILED, 0) == 0
-        assert store.need_model("tiny", FIRE).state == "staging"
+        assert store.labels.counts(theory).get(LabelState.FAILED, 0) == 0
+        assert store.models.need("tiny", FIRE).state == "staging"
         done = {(a.action.actor, a.action.action, a.action.outcome)
-                for a in store.list_actions()}  # fmt: skip
+                for a in store.actions.list()}  # fmt: skip
     assert {
         ("olga", action, "done") for action in ("approve", "retry", "promote")
     } <= done
@@ -163,9 +163,9 @@ def test_killed_in_labelling_dynamics_and_training_it_ends_the_same(
     folder, environment = whole
     path = write_campaign(tmp_path, committee={"members": 0})  # changes nothing else
     moments: list[Callable[[Store], bool]] = [
-        lambda s: s.label_counts().get(LabelState.DONE, 0) >= 2,
-        lambda s: bool(s.get_segments(1)),
-        lambda s: bool(s.get_epochs("tiny", FIRE)),
+        lambda s: s.labels.counts().get(LabelState.DONE, 0) >= 2,
+        lambda s: bool(s.runs.segments(1)),
+        lambda s: bool(s.models.epochs("tiny", FIRE)),
     ]
     finished: dict[str, float | None] = {}
     for moment in moments:
@@ -215,21 +215,21 @@ def label_facts(
     folder: Path,
 ) -> dict[str, tuple[LabelState, float | None, int]]:
     with open_store(folder) as store:
-        theory = store.list_theories()[0][0]
+        theory = store.theories.list()[0][0]
         return {
             row.key: (row.state, row.finished_at, row.attempts)
-            for row in store.label_rows(theory)
+            for row in store.labels.rows(theory)
         }
 
 
 def usage_seconds(folder: Path) -> float:
     with open_store(folder) as store:
-        return sum(row.wall_s for row in store.get_usage("tiny"))
+        return sum(row.wall_s for row in store.usage.list("tiny"))
 
 
 def selection(folder: Path, purpose: str) -> list[str]:
     with open_store(folder) as store:
-        row = store.get_selection("tiny", 0 if purpose == "perturb" else 1, purpose)
+        row = store.selections.get("tiny", 0 if purpose == "perturb" else 1, purpose)
         assert row is not None
         return row.keys
 
@@ -237,6 +237,6 @@ def selection(folder: Path, purpose: str) -> list[str]:
 def run_config(store: Store) -> str:
     from fire_core.config.campaign import CampaignConfig
 
-    row = store.get_campaign("tiny")
+    row = store.campaigns.get("tiny")
     assert row is not None
     return CampaignConfig.model_validate_json(row.config_json).explore.model_dump_json()

@@ -9,19 +9,18 @@ import pytest
 from ase.build import bulk
 from ase.io import write
 
+from fire_core.campaign.campaign import register_campaign
+from fire_core.campaign.names import ATOMS
+from fire_core.campaign.reference import CampaignRef
+from fire_core.campaign.references import fill_references
+from fire_core.campaign.state import CampaignState
 from fire_core.config.campaign import CampaignConfig
-from fire_core.config.load import config_to_json
 from fire_core.config.training import TrainConfig
 from fire_core.labelling.isolated import isolated_atom
 from fire_core.labelling.makers import run_label
 from fire_core.records import Label, LabelledStructure
-from fire_core.storage.store import Store
 from flows.label import label_flow
 from flows.perturb import perturb_flow
-from tasks.context import CampaignRef
-from tasks.label import ATOMS
-from tasks.missing import is_labelled
-from tasks.references import fill_references
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,22 +42,23 @@ def test_what_nobody_gave_is_labelled_once(tmp_path: Path) -> None:
         }
     )
     ref = CampaignRef(name="atoms", db=config.store.url, blobs=config.store.blobs)
-    with Store.open(ref.db, ref.blobs) as store:
-        store.open_campaign("atoms", config_to_json(config))
+    register_campaign(config)
+    with CampaignState.find(ref) as campaign:
+        store = campaign.store
         perturb_flow(ref)
-        chosen = store.get_selection("atoms", 0, ATOMS)
+        chosen = store.selections.get("atoms", 0, ATOMS)
         assert chosen is not None
-        assert store.get_structures(chosen.keys) == [isolated_atom("Li")]
-        assert not is_labelled(ref, 0, ATOMS)
+        assert store.structures.get(chosen.keys) == [isolated_atom("Li")]
+        assert not campaign.is_labelled(0, ATOMS)
         assert label_flow(ref, 0, ATOMS).done == 1
-        assert is_labelled(ref, 0, ATOMS)
+        assert campaign.is_labelled(0, ATOMS)
 
         expected = run_label(config.theory, isolated_atom("Li"), workdir=tmp_path)
         label = Label(0.0, np.zeros((2, 3)))
         labelled = [LabelledStructure("key", salt, label, "theory")]
-        filled = fill_references(store, config, config.fine_tune, labelled)
+        filled = fill_references(campaign, config.fine_tune, labelled)
         energies = filled.references.isolated_atoms
         assert energies.pop("Li") == pytest.approx(expected.energy, abs=1e-6)
         assert energies == {"Cl": -7.0}
         fitted = TrainConfig()  # least squares asks for no atom
-        assert fill_references(store, config, fitted, labelled) is fitted
+        assert fill_references(campaign, fitted, labelled) is fitted

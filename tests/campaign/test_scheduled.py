@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,16 +9,23 @@ import pytest
 from ase.build import bulk
 
 from fire_core.backbones.assets import bundled_model
+from fire_core.campaign.kinds import (
+    JUDGEMENT,
+    REGRESSION,
+    EnergyConservation,
+    Judgement,
+)
+from fire_core.campaign.views.overview import unfinished_campaigns
 from fire_core.config.campaign import CampaignConfig
 from fire_core.config.load import config_to_json
 from fire_core.config.theory import LennardJonesTheory
 from fire_core.errors import GateError
 from fire_core.labelling.codes import lennard_jones
 from fire_core.labelling.theory import theory_from_config
-from fire_core.storage.campaigns import SelectionRow
+from fire_core.records import ErrorSummary
+from fire_core.storage.selections import SelectionRow
 from fire_core.storage.store import Store
 from flows.regression import regression_flow
-from tasks.missing import unfinished_campaigns
 from tests.campaign.conftest import TINY
 
 if TYPE_CHECKING:
@@ -44,23 +50,23 @@ def produced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     monkeypatch.setenv("FIRE_BLOBS", str(blobs))
     config = CampaignConfig.model_validate(TINY | {"theory": THEORY.model_dump()})
     store = Store.open(url, blobs)
-    store.open_campaign("tiny", config_to_json(config))
-    (start,) = store.add_structures([cell(0)], source="test")
-    store.save_selection("tiny", 0, "start", SelectionRow("build", [start]))
+    store.campaigns.open("tiny", config_to_json(config))
+    (start,) = store.structures.add([cell(0)], source="test")
+    store.selections.save("tiny", 0, "start", SelectionRow("build", [start]))
     sha = store.blobs.put_file(bundled_model())
-    store.add_model("tiny", "fire", sha, parent_sha=None, config_json="{}")
-    store.promote_model("tiny", "fire", "production", [], required=())
+    store.models.add("tiny", "fire", sha, parent_sha=None, config_json="{}")
+    store.models.promote("tiny", "fire", "production", [], required=())
     return store
 
 
 def label(store: Store, frames: list[Atoms]) -> None:
     theory = theory_from_config(THEORY)
-    store.add_theory(
+    store.theories.add(
         theory.fingerprint, theory.code, theory.version, theory.settings_json
     )
-    keys = store.add_structures(frames, source="test")
+    keys = store.structures.add(frames, source="test")
     labels = [lennard_jones.compute(THEORY, atoms) for atoms in frames]
-    store.add_labels(dict(zip(keys, labels, strict=True)), theory.fingerprint)
+    store.labels.add(dict(zip(keys, labels, strict=True)), theory.fingerprint)
 
 
 @pytest.mark.usefixtures("prefect_server")
@@ -68,21 +74,22 @@ def test_a_production_model_that_fails_on_new_labels_fails_the_night(
     produced: Store,
 ) -> None:
     regression_flow()  # no label is newer: nothing to say
-    assert produced.list_evaluations("tiny") == []
+    assert produced.evaluations.list(REGRESSION, "tiny") == []
     label(produced, [cell(n) for n in range(1, 4)])
     label(produced, [cell(9, "NaCl")])  # another system's, not its business
     with pytest.raises(GateError, match=r"fire of tiny: force RMSE \d+ meV.* 3 new"):
         regression_flow()
-    (row,) = produced.list_evaluations("tiny")
-    errors = json.loads(row.result_json)["test"]
-    assert row.dataset.startswith("regression-20")
-    assert errors["n_structures"] == 3
-    assert np.isfinite(errors["force_rmse"])
+    (row,) = produced.evaluations.list(REGRESSION, "tiny")
+    assert row.subject.startswith("fire/20")
+    assert row.value.test.n_structures == 3
+    assert np.isfinite(row.value.test.force_rmse)
     produced.close()
 
 
 def test_a_campaign_without_a_judged_model_is_unfinished(produced: Store) -> None:
-    assert unfinished_campaigns() == ["tiny"]
-    produced.save_evaluation("tiny", "fire", "test-1", "{}")
-    assert unfinished_campaigns() == []
+    assert unfinished_campaigns(produced) == ["tiny"]
+    errors = ErrorSummary(1, 8, 1.0, 1.0, 10.0, 8.0, 20.0)
+    judged = Judgement(errors, errors, EnergyConservation(0.1, completed=True))
+    produced.evaluations.save(JUDGEMENT, "tiny", judged, round_=1, subject="fire")
+    assert unfinished_campaigns(produced) == []
     produced.close()

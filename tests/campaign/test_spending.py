@@ -11,7 +11,10 @@ import pytest
 from ase.build import bulk
 from prefect import flow
 
-from fire_core.campaign import SELECTED
+from fire_core.campaign.names import SELECTED
+from fire_core.campaign.reference import CampaignRef
+from fire_core.campaign.spending import Terms, price_labels
+from fire_core.campaign.state import CampaignState
 from fire_core.config.campaign import CampaignConfig
 from fire_core.config.load import config_to_json
 from fire_core.config.theory import LennardJonesTheory
@@ -20,13 +23,12 @@ from fire_core.labelling.codes import lennard_jones
 from fire_core.labelling.theory import theory_from_config
 from fire_core.records import Decided
 from fire_core.storage.approvals import ApprovalState
-from fire_core.storage.campaigns import SelectionRow
 from fire_core.storage.claims import LeaseTerms
+from fire_core.storage.selections import SelectionRow
 from fire_core.storage.store import Store
 from flows.approval import wait_for_approval
 from flows.campaign import campaign_flow
-from tasks.context import CampaignRef
-from tasks.spending import Terms, price_labels
+from tasks.observer import observed
 from tests.campaign.conftest import TINY
 
 if TYPE_CHECKING:
@@ -59,38 +61,35 @@ class Campaign:
     def configure(self, **changes: Any) -> CampaignConfig:
         fixed = {"theory": THEORY, "store": {"url": self.url, "blobs": self.blobs}}
         config = CampaignConfig.model_validate(TINY | fixed | changes)
-        self.store.open_campaign("tiny", config_to_json(config))
+        self.store.campaigns.open("tiny", config_to_json(config))
         return config
 
     def choose(self) -> None:
         theory = theory_from_config(THEORY)
         facts = (theory.code, theory.version, theory.settings_json)
-        self.store.add_theory(theory.fingerprint, *facts)
+        self.store.theories.add(theory.fingerprint, *facts)
         frames = [cell(n) for n in range(N)]
-        keys = self.store.add_structures(frames, source="test")
+        keys = self.store.structures.add(frames, source="test")
         row = SelectionRow("soap-kmeans", keys)
-        self.store.save_selection("tiny", 1, SELECTED, row)
-        self.store.want_labels(keys[:PAID], theory.fingerprint)
+        self.store.selections.save("tiny", 1, SELECTED, row)
+        self.store.labels.want(keys[:PAID], theory.fingerprint)
         terms = LeaseTerms(60.0, 3)
-        for claim in self.store.claim_labels(
+        for claim in self.store.labels.claim(
             theory.fingerprint, "paid", terms=terms, limit=PAID
         ):
-            (atoms,) = self.store.get_structures([claim.key])
+            (atoms,) = self.store.structures.get([claim.key])
             label = lennard_jones.compute(THEORY, atoms)
-            self.store.finish_label(claim.label_id, "paid", label, core_seconds=3600.0)
+            self.store.labels.finish(claim.label_id, "paid", label, core_seconds=3600.0)
 
     def terms(self) -> Terms:
-        return price_flow(self.ref)
-
-
-@flow(name="price")
-def price_flow(ref: CampaignRef) -> Terms:
-    return price_labels(ref, 1, SELECTED)
+        with CampaignState.find(self.ref) as campaign:
+            return price_labels(campaign, 1, SELECTED)
 
 
 @flow(name="wait")
 def wait_flow(ref: CampaignRef) -> Terms:
-    return wait_for_approval(ref, 1, SELECTED)
+    with observed(ref) as campaign:
+        return wait_for_approval(campaign, 1, SELECTED)
 
 
 @pytest.fixture
@@ -104,7 +103,7 @@ def test_without_limits_nobody_is_asked(campaign: Campaign) -> None:
     campaign.configure()
     campaign.choose()
     assert campaign.terms() == Terms(ApprovalState.APPROVED, None, None)
-    assert campaign.store.list_approvals() == []
+    assert campaign.store.approvals.list() == []
 
 
 def test_a_budget_cuts_and_a_grown_one_lets_go(campaign: Campaign) -> None:
@@ -134,7 +133,7 @@ def test_a_person_is_asked_for_what_the_budget_allows(campaign: Campaign) -> Non
     # A grown budget does not stand for the person.
     campaign.configure(approval={"ask": "always"}, budget={"labels": 7})
     assert campaign.terms() == Terms(ApprovalState.PENDING, None, None)
-    (row,) = campaign.store.list_approvals()
+    (row,) = campaign.store.approvals.list()
     assert row.n_asked == PAID + 2
     price = json.loads(row.price_json)
     assert (price["missing"], price["core_hours"], price["based_on"]) == (6, 6.0, 2)
@@ -142,7 +141,7 @@ def test_a_person_is_asked_for_what_the_budget_allows(campaign: Campaign) -> Non
     def decide() -> None:
         time.sleep(1.0)
         word = Decided(PAID + 1, "anna", "the last one is odd")
-        campaign.store.decide_approval("tiny", 1, SELECTED, word)
+        campaign.store.approvals.decide("tiny", 1, SELECTED, word)
 
     person = threading.Thread(target=decide)
     person.start()
@@ -169,4 +168,4 @@ def test_a_campaign_that_can_afford_nothing_says_so(campaign: Campaign) -> None:
     config = campaign.configure(budget={"labels": TINY["evaluate"]["n"]})
     with pytest.raises(FireError, match=r"budget\.labels = 3: 0 are spent, 3 kept"):
         campaign_flow(config)
-    assert campaign.store.label_counts() == {}
+    assert campaign.store.labels.counts() == {}

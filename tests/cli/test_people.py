@@ -111,6 +111,6 @@ def test_a_retry_on_the_console_is_recorded(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["label", "retry", "abc", *options])
     assert done.stdout.strip() == "0 labels are wanted again"
     with Store.open(url, blobs) as store:
-        (row,) = store.list_actions()
+        (row,) = store.actions.list()
     assert (row.action.actor, row.action.role) == (getpass.getuser(), "console")
     assert (row.action.action, row.action.subject) == ("retry", "abc crashed")

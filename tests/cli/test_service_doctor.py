@@ -10,14 +10,14 @@ from typer.testing import CliRunner
 
 from benchmarks.postgres import free_port
 from cli.main import app
+from cli.service import server_checks, service_checks
 from cli.service.automations import crash_silent_runs
 from cli.service.blueprint import read_deployments
 from cli.service.check import expected_service
+from cli.service.service_checks import Status, check_blobs, check_disk, check_gpus
 from fire_core.errors import ConfigError
 from fire_core.storage.engine import migrate
 from fire_core.storage.store import Store
-from tasks import server_checks, service_checks
-from tasks.service_checks import Status, check_blobs, check_disk, check_gpus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -75,8 +75,8 @@ def kind(client: SyncPrefectClient, run: UUID) -> str:
 
 
 def ask(store: Store, campaign: str, round_: int = 1) -> None:
-    store.open_campaign(campaign, "{}")
-    store.ask_approval(campaign, round_, "selected", 6, "{}")
+    store.campaigns.open(campaign, "{}")
+    store.approvals.ask(campaign, round_, "selected", 6, "{}")
 
 
 def test_a_decision_of_the_dashboard_makes_a_campaign_go_on(
@@ -88,7 +88,7 @@ def test_a_decision_of_the_dashboard_makes_a_campaign_go_on(
     left = suspend(client, "other", "approve-selected-1")
     assert look(client, STUCK_S) == []
     assert kind(client, run) == "PAUSED"
-    store.decide_approval("salt", 1, "selected", Decided(4, "olga", "enough"))
+    store.approvals.decide("salt", 1, "selected", Decided(4, "olga", "enough"))
     (line,) = look(client, STUCK_S)
     assert line == "salt resumed: 4 of 6 labels approved by olga"
     assert kind(client, run) == "SCHEDULED"
@@ -103,12 +103,12 @@ def test_a_decision_of_an_earlier_round_is_not_taken_for_this_one(
     client: SyncPrefectClient, store: Store
 ) -> None:
     ask(store, "rounds")
-    store.decide_approval("rounds", 1, "selected", Decided(6, "olga"))
+    store.approvals.decide("rounds", 1, "selected", Decided(6, "olga"))
     ask(store, "rounds", 2)
     run = suspend(client, "rounds", "approve-selected-2")
     assert look(client, STUCK_S) == []
     assert kind(client, run) == "PAUSED"
-    store.decide_approval("rounds", 2, "selected", Decided(0, "olga"))
+    store.approvals.decide("rounds", 2, "selected", Decided(0, "olga"))
     assert look(client, STUCK_S) == ["rounds resumed: 0 of 6 labels rejected by olga"]
 
 
@@ -116,7 +116,7 @@ def test_a_run_that_waits_for_something_else_is_left(
     client: SyncPrefectClient, store: Store
 ) -> None:
     ask(store, "else")
-    store.decide_approval("else", 1, "selected", Decided(6, "olga"))
+    store.approvals.decide("else", 1, "selected", Decided(6, "olga"))
     run = suspend(client, "else", "another-key")
     assert look(client, STUCK_S) == []
     assert kind(client, run) == "PAUSED"
@@ -130,7 +130,7 @@ def test_a_database_that_is_away_does_not_end_it(
     monkeypatch.setenv(DATABASE, nowhere)
     done = CliRunner().invoke(app, ["watch", "--once"])
     assert done.exit_code == 0, done.output
-    assert "the store is away, suspended campaigns stay so" in done.output
+    assert "the store does not answer, campaigns stay suspended" in done.output
     assert kind(client, run) == "PAUSED"
 
 

@@ -7,16 +7,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from fire_core.campaign import (
-    Action,
-    RoundSummary,
-    decide,
-    last_trained,
-    split_keys,
-    sub_seed,
-)
+from fire_core.campaign.names import sub_seed
+from fire_core.campaign.policy import Action, RoundSummary, decide, last_trained
 from fire_core.config.campaign import CampaignConfig
 from fire_core.records import Split
+from fire_core.seeds import split_keys
 from tests.config.test_load import MINIMAL
 
 CONFIG = CampaignConfig.model_validate(MINIMAL | {"rounds": 2})

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import pytest
 
-from fire_core.config.spending import ApprovalConfig, BudgetConfig
-from fire_core.spending import (
+from fire_core.campaign.pricing import (
     Spent,
     allow,
     batch_size,
     estimate_core_seconds,
     must_ask,
 )
+from fire_core.config.spending import ApprovalConfig, BudgetConfig
 
 
 @dataclass(frozen=True)

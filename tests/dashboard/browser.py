@@ -18,7 +18,7 @@ from benchmarks.postgres import free_port
 from dashboard.access.people import People
 from dashboard.access.roles import Role
 from fire_core.config.campaign import CampaignConfig
-from fire_core.records import Failure, FailureKind, Gate
+from fire_core.records import Failure, FailureKind
 from fire_core.storage.claims import LeaseTerms
 from fire_core.storage.store import Store
 
@@ -36,29 +36,30 @@ WAIT_MS = 60_000
 
 def prepare(folder: Path, campaign: str) -> str:
     """Leave something to decide, to try again and to promote; return the theory."""
-    from tasks.context import CampaignRef
-    from tasks.gates import check_gates
+    from fire_core.campaign.campaign import Campaign
+    from fire_core.campaign.reference import CampaignRef
 
     url, blobs = f"sqlite:///{folder}/.fire/fire.db", f"{folder}/.fire/blobs"
     with Store.open(url, blobs) as store:
-        row = store.get_campaign(campaign)
+        row = store.campaigns.get(campaign)
         assert row is not None
         config = CampaignConfig.model_validate_json(row.config_json)
-        gates = config.evaluate.gates.model_copy(update={"required": (Gate.RELOAD,)})
+        gates = config.evaluate.gates.model_copy(update={"required": ("reload",)})
         evaluate = config.evaluate.model_copy(update={"gates": gates})
         changed = config.model_copy(update={"evaluate": evaluate})
-        store.open_campaign(campaign, changed.model_dump_json())
-        theory = store.list_theories()[0][0]
-        unlabelled = store.get_selection(campaign, 0, "start")
+        store.campaigns.open(campaign, changed.model_dump_json())
+        theory = store.theories.list()[0][0]
+        unlabelled = store.selections.get(campaign, 0, "start")
         assert unlabelled is not None
-        store.want_labels(unlabelled.keys, theory)
+        store.labels.want(unlabelled.keys, theory)
         terms = LeaseTerms(60, 3)
-        for claim in store.claim_labels(theory, "worker", terms=terms):
+        for claim in store.labels.claim(theory, "worker", terms=terms):
             failure = Failure(FailureKind.CRASHED, "the code was killed", "last line")
-            store.fail_label(claim.label_id, "worker", failure, 1.0)
-        store.ask_approval(campaign, 2, "selected", 6, '{"core_hours": 1.5}')
+            store.labels.fail(claim.label_id, "worker", failure, 1.0)
+        store.approvals.ask(campaign, 2, "selected", 6, '{"core_hours": 1.5}')
     ref = CampaignRef(name=campaign, db=url, blobs=blobs)
-    assert all(result.passed for result in check_gates.fn(ref, "fire"))
+    with Campaign.find(ref) as opened:
+        assert all(result.passed for result in opened.check_gates("fire"))
     people = People(folder / "people")
     people.put("olga", Role.OPERATOR, PASSWORD)
     people.put("vera", Role.VIEWER, PASSWORD)

@@ -41,6 +41,6 @@ def viewer(lab: Lab) -> Browser:
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     with Store.open(f"sqlite:///{tmp_path}/fire.db", tmp_path / "blobs") as opened:
-        opened.add_theory(THEORY, "code", "1", "{}")
-        opened.open_campaign("salt", "{}")
+        opened.theories.add(THEORY, "code", "1", "{}")
+        opened.campaigns.open("salt", "{}")
         yield opened

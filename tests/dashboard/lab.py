@@ -6,7 +6,7 @@ import asyncio
 import io
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import unescape
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,10 @@ from dashboard.access.people import People
 from dashboard.access.roles import Role
 from dashboard.app import create_app
 from dashboard.settings import DashboardSettings
+from fire_core.campaign.kinds import JUDGEMENT, EnergyConservation, Judgement
 from fire_core.config.campaign import CampaignConfig
 from fire_core.records import (
+    ErrorSummary,
     Failure,
     FailureKind,
     Frame,
@@ -28,9 +30,9 @@ from fire_core.records import (
     PropertyResult,
     PropertyValue,
 )
-from fire_core.storage.campaigns import SelectionRow
 from fire_core.storage.claims import LeaseTerms
 from fire_core.storage.properties import PropertyAsked
+from fire_core.storage.selections import SelectionRow
 from fire_core.storage.store import Store
 from tests.storage.conftest import make_frames
 
@@ -59,7 +61,7 @@ class Lab:
 
     def chosen(self, purpose: str, round_: int = 1) -> list[str]:
         with self.store() as opened:
-            row = opened.get_selection("salt", round_, purpose)
+            row = opened.selections.get("salt", round_, purpose)
         assert row is not None
         return row.keys
 
@@ -132,7 +134,7 @@ def build(folder: Path, url: str | None = None) -> Lab:
 
 def _fill(store: Store, facts: dict[str, str]) -> None:
     frames = make_frames(12)
-    keys = store.add_structures(frames, source=f"by {EVIL}")
+    keys = store.structures.add(frames, source=f"by {EVIL}")
     config = CampaignConfig.model_validate(
         {
             "name": "salt",
@@ -144,55 +146,57 @@ def _fill(store: Store, facts: dict[str, str]) -> None:
         }
     )
     theory = "theory-1"
-    store.add_theory(theory, f"code {EVIL}", "1", json.dumps({"cutoff_ev": 400}))
-    store.open_campaign("salt", config.model_dump_json())
-    store.open_campaign("study-hidden", "{}")
-    store.save_selection("salt", 0, "start", SelectionRow("build", keys[:1]))
-    store.save_selection("salt", 0, "perturb", SelectionRow("perturb", keys[:4]))
+    store.theories.add(theory, f"code {EVIL}", "1", json.dumps({"cutoff_ev": 400}))
+    store.campaigns.open("salt", config.model_dump_json())
+    store.campaigns.open("study-hidden", "{}")
+    store.selections.save("salt", 0, "start", SelectionRow("build", keys[:1]))
+    store.selections.save("salt", 0, "perturb", SelectionRow("perturb", keys[:4]))
     picks = [Pick(i, i, i, 2, 0.1 * i) for i in range(3)]
     chosen = SelectionRow("kmeans", keys[4:7], picks, json.dumps(_meta(store)))
-    store.save_selection("salt", 1, "selected", chosen)
-    store.save_selection("salt", 1, "test", SelectionRow("even", keys[7:10]))
-    run = store.open_run("salt", 1, "explore", "m", "{}")
+    store.selections.save("salt", 1, "selected", chosen)
+    store.selections.save("salt", 1, "test", SelectionRow("even", keys[7:10]))
+    run = store.runs.open("salt", 1, "explore", "m", "{}")
     moved = [
         Frame(atoms, FrameTag("m", i, 300.0, 4 * i), -1.0)
         for i, atoms in enumerate(frames[4:7])
     ]
-    store.save_segment(run, 0, moved, b"state", [])
-    store.want_labels(keys[:11], theory)
-    claims = store.claim_labels(theory, "worker", limit=10, terms=LeaseTerms(60, 3))
+    store.runs.save_segment(run, 0, moved, b"state", [])
+    store.labels.want(keys[:11], theory)
+    claims = store.labels.claim(theory, "worker", limit=10, terms=LeaseTerms(60, 3))
     rng = np.random.default_rng(1)
     for number, claim in enumerate(claims):
         if number == 3:
             failure = Failure(FailureKind.CRASHED, f"broke {EVIL}", f"log {EVIL}")
-            store.fail_label(claim.label_id, "worker", failure, 7.0)
+            store.labels.fail(claim.label_id, "worker", failure, 7.0)
         else:
             label = Label(-10.0 - number, rng.normal(size=(8, 3)), np.zeros(6))
-            store.finish_label(claim.label_id, "worker", label, core_seconds=36.0)
+            store.labels.finish(claim.label_id, "worker", label, core_seconds=36.0)
     sha = store.blobs.put_bytes(b"weights")
     for name, file in (("pre_fine_tuned", sha), ("fire", sha)):
-        store.add_model("salt", name, file, parent_sha="f" * 64, config_json="{}")
+        store.models.add("salt", name, file, parent_sha="f" * 64, config_json="{}")
         for epoch in range(3):
             record = {
                 "epoch": epoch,
                 "valid": {"force_rmse": 90.0 - epoch},
                 "forgetting_force_mae": 200.0 + epoch,
             }
-            store.save_epoch("salt", name, epoch, json.dumps(record), b"checkpoint")
+            store.models.save_epoch(
+                "salt", name, epoch, json.dumps(record), b"checkpoint"
+            )
     for kind, error in (("zero_shot", 600.0), ("fire", 100.0)):
         found = _judgement(store, error, rng)
-        store.save_evaluation("salt", kind, "test-1", json.dumps(found))
-    store.add_usage("salt", 0, "label", wall_s=20.0, core_s=1800.0)
-    store.add_usage("salt", 1, "train_fire", wall_s=60.0, core_s=1800.0, gpu_s=60.0)
-    store.ask_approval("salt", 2, "selected", 96, json.dumps({"core_hours": 12.5}))
+        store.evaluations.save(JUDGEMENT, "salt", found, round_=1, subject=kind)
+    store.usage.add("salt", 0, "label", wall_s=20.0, core_s=1800.0)
+    store.usage.add("salt", 1, "train_fire", wall_s=60.0, core_s=1800.0, gpu_s=60.0)
+    store.approvals.ask("salt", 2, "selected", 96, json.dumps({"core_hours": 12.5}))
     asked = PropertyAsked(
         key="a" * 64, name="lif-elasticity", work="b" * 64, kind="density",
         subject=f"model {EVIL}", subject_sha=sha, structure=keys[0],
         formula="Cl4Li4", request_json="{}",
     )  # fmt: skip
-    store.open_property(asked)
+    store.properties.open(asked)
     modulus = PropertyValue("youngs_modulus", 51.2, "GPa", 1.1, 49.0, 53.4, note=EVIL)
-    store.finish_property(asked.key, PropertyResult((modulus,)), 12.0)
+    store.properties.finish(asked.key, PropertyResult((modulus,)), 12.0)
     facts |= {"structure": keys[4], "theory": theory, "property": asked.key, "sha": sha}
 
 
@@ -213,7 +217,7 @@ def _meta(store: Store) -> dict[str, Any]:
     }
 
 
-def _judgement(store: Store, error: float, rng: np.random.Generator) -> dict[str, Any]:
+def _judgement(store: Store, error: float, rng: np.random.Generator) -> Judgement:
     label = rng.normal(size=3 * 24)
     buffer = io.BytesIO()
     np.savez(
@@ -226,11 +230,19 @@ def _judgement(store: Store, error: float, rng: np.random.Generator) -> dict[str
         total_energies=np.zeros(5),
         temperatures=np.full(5, 300.0),
     )
-    numbers = {"energy_rmse": 5.0, "energy_mae": 4.0, "force_rmse": error}
-    numbers |= {"force_mae": 0.8 * error, "force_rmse_by_element": {"Li": error}}
-    return {
-        "test": numbers,
-        "forgetting": numbers | {"force_mae": 200.0},
-        "stability": {"drift_mev_per_atom_per_ps": 0.1, "completed": True},
-        "curves_blob": store.blobs.put_bytes(buffer.getvalue()),
-    }
+    test = ErrorSummary(
+        n_structures=3,
+        n_atoms=24,
+        energy_rmse=5.0,
+        energy_mae=4.0,
+        force_rmse=error,
+        force_mae=0.8 * error,
+        force_max=3 * error,
+        force_rmse_by_element={"Li": error},
+    )
+    return Judgement(
+        test,
+        replace(test, force_mae=200.0),
+        EnergyConservation(0.1, completed=True),
+        store.blobs.put_bytes(buffer.getvalue()),
+    )

@@ -61,7 +61,7 @@ def write(file: Path, text: str) -> None:
 
 def last(lab: Lab) -> Action:
     with lab.store() as store:
-        return store.list_actions(1)[0].action
+        return store.actions.list(1)[0].action
 
 
 def basic(name: str, password: str) -> dict[str, str]:
@@ -292,7 +292,7 @@ def test_a_form_needs_the_word_of_its_own_session(lab: Lab) -> None:
         assert answer.status_code == httpx.codes.FORBIDDEN
         assert (last(lab).action, last(lab).outcome) == ("form", "refused")
     with lab.store() as store:
-        assert [f.labels for f in store.failure_counts()] == [1]
+        assert [f.labels for f in store.labels.failure_counts()] == [1]
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])

@@ -24,8 +24,8 @@ def test_a_structure_comes_back_bit_for_bit(lab: Lab) -> None:
     key = lab.facts["structure"]
     found = script(lab.app).get(f"/api/v1/structures/{key}").json()
     with lab.store() as store:
-        atoms = store.get_structures([key])[0]
-        label = store.get_labels([key], lab.facts["theory"])[key]
+        atoms = store.structures.get([key])[0]
+        label = store.labels.get([key], lab.facts["theory"])[key]
     assert np.array_equal(found["positions"], atoms.positions)
     assert found["labels"][0]["energy"] == label.energy
     assert np.array_equal(found["labels"][0]["forces"], label.forces)
@@ -83,7 +83,7 @@ def test_a_token_that_ended_or_of_a_stranger_is_refused_and_recorded(
     assert answer.status_code == httpx.codes.UNAUTHORIZED
     assert "salt" not in answer.text
     with lab.store() as store:
-        last = store.list_actions(1)[0].action
+        last = store.actions.list(1)[0].action
     assert (last.outcome, last.actor) == ("refused", web.address)
 
 

@@ -29,7 +29,7 @@ def lab(tmp_path: Path) -> Lab:
 
 def stored(lab: Lab) -> ApprovalRow:
     with lab.store() as store:
-        row = store.get_approval("salt", 2, "selected")
+        row = store.approvals.get("salt", 2, "selected")
     assert row is not None
     return row
 
@@ -44,7 +44,7 @@ def test_the_price_and_the_oddest_structures_are_shown(lab: Lab) -> None:
         ],
     }  # fmt: skip
     with lab.store() as store:
-        store.ask_approval("salt", 3, "selected", 40, json.dumps(price))
+        store.approvals.ask("salt", 3, "selected", 40, json.dumps(price))
     page = enter(lab, Role.MEMBER).get("/approve")
     text = words(page)
     assert "about 12.5 core-hours for all 96 missing labels" in text
@@ -74,7 +74,7 @@ def test_a_member_decides(
     assert (row.n_approved, row.state, row.actor) == (n, state, "max")
     assert row.reason == f"because {EVIL}"
     with lab.store() as store:
-        last = store.list_actions(1)[0].action
+        last = store.actions.list(1)[0].action
     assert (last.actor, last.action, last.subject) == (
         *("max", "approve"), "salt/2/selected",
     )  # fmt: skip
@@ -88,13 +88,13 @@ def test_the_second_of_two_sees_who_was_first(lab: Lab) -> None:
     browser = enter(lab, Role.OPERATOR)
     word = browser.csrf()
     with lab.store() as store:
-        store.decide_approval("salt", 2, "selected", Decided(5, "grace"))
+        store.approvals.decide("salt", 2, "selected", Decided(5, "grace"))
     answer = browser.request("POST", PATH, data={"csrf": word, "what": "all"})
     assert answer.status_code == httpx.codes.CONFLICT
     assert "approved by grace (5 of 96)" in answer.text
     assert stored(lab).n_approved == 5
     with lab.store() as store:
-        last = store.list_actions(1)[0].action
+        last = store.actions.list(1)[0].action
     assert (last.actor, last.outcome) == ("olga", "refused")
 
 
@@ -129,5 +129,5 @@ def test_a_viewer_sees_no_form_and_may_not(lab: Lab) -> None:
     assert answer.status_code == httpx.codes.FORBIDDEN
     assert stored(lab).state is ApprovalState.PENDING
     with lab.store() as store:
-        last = store.list_actions(1)[0].action
+        last = store.actions.list(1)[0].action
     assert (last.actor, last.action, last.outcome) == ("vera", "approve", "refused")

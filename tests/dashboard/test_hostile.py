@@ -63,7 +63,7 @@ def test_a_stranger_gets_nothing_from_any_path(lab: Lab) -> None:
             assert word not in answer.text, where
         if method not in {"GET", "HEAD"}:
             with lab.store() as store:
-                last = store.list_actions(1)[0].action
+                last = store.actions.list(1)[0].action
             assert last.outcome == "refused", where
             assert last.actor == browser.address, where
 
@@ -78,7 +78,7 @@ def test_a_viewer_changes_nothing_anywhere(lab: Lab) -> None:
         answer = viewer.request(method, fill(path, lab), data={"csrf": word})
         assert answer.status_code == httpx.codes.FORBIDDEN, path
         with lab.store() as store:
-            last = store.list_actions(1)[0].action
+            last = store.actions.list(1)[0].action
         assert (last.actor, last.role, last.outcome) == ("vera", "viewer", "refused")
 
 

@@ -32,7 +32,7 @@ def test_counts_pace_and_what_is_left(lab: Lab) -> None:
 
 def test_a_late_worker_is_marked(lab: Lab) -> None:
     with lab.store() as store:
-        store.claim_labels(THEORY, "host:7", terms=LeaseTerms(-120.0, 3))
+        store.labels.claim(THEORY, "host:7", terms=LeaseTerms(-120.0, 3))
     text = words(enter(lab, Role.VIEWER).get("/labels"))
     assert "host:7 theory-1 1 late ran out 2 min ago" in text
 
@@ -50,7 +50,7 @@ def test_a_failure_is_told_with_its_remedy_and_not_as_markup(lab: Lab) -> None:
 def test_the_list_is_paged_by_state_and_cause(lab: Lab) -> None:
     browser = enter(lab, Role.VIEWER)
     with lab.store() as store:
-        done = store.browse_labels(THEORY, LabelState.DONE)
+        done = store.labels.browse(THEORY, LabelState.DONE)
     page = browser.get(f"/labels?theory={THEORY}&state=done&before={done[4].id}")
     keys = [row.label.key for row in done]
     shown = [key for key in keys if f"/structures/{key}" in page.text]
@@ -63,9 +63,9 @@ def test_the_list_is_paged_by_state_and_cause(lab: Lab) -> None:
 
 def test_a_work_folder_is_named(lab: Lab) -> None:
     with lab.store() as store:
-        (claim,) = store.claim_labels(THEORY, "w", terms=LeaseTerms(60, 3))
+        (claim,) = store.labels.claim(THEORY, "w", terms=LeaseTerms(60, 3))
         why = Failure(FailureKind.TIMEOUT, "too long", workdir="/scratch/run-7")
-        store.fail_label(claim.label_id, "w", why, 1.0)
+        store.labels.fail(claim.label_id, "w", why, 1.0)
     page = enter(lab, Role.VIEWER).get("/labels?state=failed&cause=timeout")
     assert "/scratch/run-7" in page.text
 
@@ -75,8 +75,8 @@ def test_a_member_retries_one_cause_and_it_is_recorded(lab: Lab) -> None:
     answer = browser.post("/labels/retry", theory=THEORY, cause="crashed")
     assert answer.status_code == httpx.codes.SEE_OTHER
     with lab.store() as store:
-        assert store.label_counts()[LabelState.WANTED] == 2
-        (last,) = store.list_actions(1)
+        assert store.labels.counts()[LabelState.WANTED] == 2
+        (last,) = store.actions.list(1)
     assert (last.action.actor, last.action.action) == ("max", "retry")
     assert last.action.subject == f"{THEORY} crashed"
     assert last.action.detail == "1 failed label(s) are wanted again"
@@ -92,8 +92,8 @@ def test_another_cause_and_an_unknown_theory_change_nothing(lab: Lab) -> None:
     assert answer.status_code == httpx.codes.CONFLICT
     assert "no theory level" in answer.text
     with lab.store() as store:
-        assert store.label_counts()[LabelState.FAILED] == 1
-        assert store.list_actions(1)[0].action.outcome == "refused"
+        assert store.labels.counts()[LabelState.FAILED] == 1
+        assert store.actions.list(1)[0].action.outcome == "refused"
 
 
 def test_a_viewer_may_not_retry(lab: Lab) -> None:
@@ -102,8 +102,8 @@ def test_a_viewer_may_not_retry(lab: Lab) -> None:
     answer = browser.post("/labels/retry", theory=THEORY)
     assert answer.status_code == httpx.codes.FORBIDDEN
     with lab.store() as store:
-        assert store.label_counts()[LabelState.FAILED] == 1
-        last = store.list_actions(1)[0].action
+        assert store.labels.counts()[LabelState.FAILED] == 1
+        last = store.actions.list(1)[0].action
     assert (last.actor, last.action, last.outcome) == ("vera", "retry", "refused")
 
 

@@ -17,11 +17,13 @@ from ase.io import read
 
 from dashboard.access.roles import Role
 from dashboard.pages.structure_map import points_to_view, shown_points
-from fire_core.reading.geometry import describe_geometry
-from fire_core.reading.picks import CandidateMap, explain_pick, read_choice, read_map
-from fire_core.reading.structure_errors import errors_on
-from fire_core.records import Frame, FrameTag, Label, Pick
-from fire_core.storage.campaigns import SelectionRow
+from fire_core.campaign.choices import read_choice
+from fire_core.campaign.kinds import JUDGEMENT, EnergyConservation, Judgement
+from fire_core.campaign.views.candidate_map import CandidateMap, explain_pick, read_map
+from fire_core.campaign.views.geometry import describe_geometry
+from fire_core.campaign.views.structure_errors import errors_on
+from fire_core.records import ErrorSummary, Frame, FrameTag, Label, Pick
+from fire_core.storage.selections import SelectionRow
 from fire_core.structures.content import structure_key
 from tests.dashboard.lab import Browser, Lab, build, enter, words
 from tests.storage.conftest import make_frames
@@ -46,13 +48,13 @@ def judge(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], list[int]]:
     """Label test structures, and keep a judgement of them; return what it is of."""
     rng = np.random.default_rng(5)
-    sizes = [len(atoms) for atoms in store.get_structures(keys)]
+    sizes = [len(atoms) for atoms in store.structures.get(keys)]
     labels = {
         key: Label(-3.0 * n, rng.normal(size=(n, 3)))
         for key, n in zip(keys, sizes, strict=True)
     }
-    store.add_labels(labels, THEORY)
-    store.save_selection("salt", 1, "test", SelectionRow("even", keys))
+    store.labels.add(labels, THEORY)
+    store.selections.save("salt", 1, "test", SelectionRow("even", keys))
     errors = [0.05 * rng.normal(size=(n, 3)) for n in sizes]
     shifts = rng.normal(scale=0.01, size=len(keys))
     reference = np.concatenate([labels[key].forces.ravel() for key in keys])
@@ -66,9 +68,11 @@ def judge(
         arrays |= {"keys": np.array(keys), "n_atoms": np.array(sizes)}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
-    result = {"curves_blob": store.blobs.put_bytes(buffer.getvalue())}
-    store.save_evaluation("salt", "fire", "test-1", json.dumps(result))
-    store.save_evaluation("salt", "campaign", "decision", "{}")
+    summary = ErrorSummary(1, 8, 1.0, 1.0, 10.0, 8.0, 20.0)
+    stability = EnergyConservation(0.1, completed=True)
+    blob = store.blobs.put_bytes(buffer.getvalue())
+    judged = Judgement(summary, summary, stability, blob)
+    store.evaluations.save(JUDGEMENT, "salt", judged, round_=1, subject="fire")
     rmse = np.array([1000 * np.sqrt(np.mean(e**2)) for e in errors])
     return rmse, 1000 * shifts, sizes
 
@@ -83,7 +87,7 @@ def test_errors_are_those_of_the_very_structure(
         bulk("Li"),
         *make_frames(2, seed=9),
     ]
-    keys = store.add_structures(frames, source="test")
+    keys = store.structures.add(frames, source="test")
     rmse, shifts, _ = judge(store, keys, with_keys=with_keys)
     for number, key in enumerate(keys):
         (error,) = errors_on(store, key, [("salt", 1)], [THEORY])
@@ -93,10 +97,10 @@ def test_errors_are_those_of_the_very_structure(
 
 
 def test_numbers_of_other_labels_are_nobodys(store: Store) -> None:
-    keys = store.add_structures(make_frames(4), source="test")
+    keys = store.structures.add(make_frames(4), source="test")
     judge(store, keys, with_keys=False)
-    more = store.add_structures(make_frames(1, seed=4), source="later")
-    store.add_labels({more[0]: Label(-1.0, np.zeros((8, 3)))}, THEORY)
+    more = store.structures.add(make_frames(1, seed=4), source="later")
+    store.labels.add({more[0]: Label(-1.0, np.zeros((8, 3)))}, THEORY)
     assert len(errors_on(store, keys[0], [("salt", 1)], [THEORY])) == 1
     assert errors_on(store, more[0], [("salt", 1)], [THEORY]) == []
     assert errors_on(store, keys[0], [("salt", 2)], [THEORY]) == []
@@ -109,13 +113,13 @@ def test_numbers_of_other_labels_are_nobodys(store: Store) -> None:
 def explore(store: Store, n: int, picked: list[int], refused: list[int]) -> list[str]:
     """Keep a run, its choice and its map as `tasks.select` does; return kept keys."""
     sha = store.blobs.put_bytes(b"weights")
-    run = store.open_run("salt", 1, "explore", sha, "{}")
+    run = store.runs.open("salt", 1, "explore", sha, "{}")
     frames = [
         Frame(a, FrameTag(sha, i % 2, 300.0 + 10 * (i % 2), i), -1.0)
         for i, a in enumerate(make_frames(n))
     ]
-    store.save_segment(run, 0, frames, b"state", [])
-    rows = store.get_frames(run)
+    store.runs.save_segment(run, 0, frames, b"state", [])
+    rows = store.runs.frames(run)
     flags = {rows[i].key: ["too_close", "x"] for i in refused}
     kept = [row for row in rows if row.key not in flags]
     late = next(i for i in range(len(kept)) if i not in picked)
@@ -154,7 +158,7 @@ def explore(store: Store, n: int, picked: list[int], refused: list[int]) -> list
     keys = [kept[i].key for i in picked]
     picks = [Pick(i, rank, 5 + rank, 3, 0.5) for rank, i in enumerate(picked)]
     row = SelectionRow("kmeans", keys, picks, json.dumps(meta))
-    store.save_selection("salt", 1, "selected", row)
+    store.selections.save("salt", 1, "selected", row)
     return [row.key for row in kept]
 
 
@@ -220,7 +224,7 @@ def test_a_pick_is_explained_and_others_are_not(store: Store) -> None:
 def test_the_map_says_alarm_regions_and_reasons(tmp_path: Path) -> None:
     lab = build(tmp_path)
     with lab.store() as opened:
-        opened.open_campaign("salt-2", "{}")
+        opened.campaigns.open("salt-2", "{}")
     browser = enter(lab, Role.VIEWER)
     old = words(browser.get("/map/salt/1"))  # of a FIRE that kept no explanation
     assert "3 of 3 candidates picked by kmeans" in old
@@ -235,14 +239,14 @@ def test_the_map_says_alarm_regions_and_reasons(tmp_path: Path) -> None:
 def test_an_alarm_is_told(tmp_path: Path) -> None:
     lab = build(tmp_path)
     with lab.store() as opened:
-        row = opened.get_selection("salt", 1, "selected")
+        row = opened.selections.get("salt", 1, "selected")
         assert row is not None
         meta = json.loads(row.meta_json) | {
             "q_alarm": {"limit": 1.0, "share": 0.3, "expected": 0.01, "rings": True,
                         "worst": 0}
         }  # fmt: skip
         new = SelectionRow("kmeans", row.keys, row.picks, json.dumps(meta))
-        opened.save_selection("salt", 2, "selected", new)
+        opened.selections.save("salt", 2, "selected", new)
     text = words(enter(lab, Role.VIEWER).get("/map/salt/2"))
     assert "Q-residual alarm: 30.0 % of the candidates" in text
     assert "can no longer tell which frame each point is" in text
@@ -256,7 +260,7 @@ def test_a_file_restores_structure_and_label(viewer: Browser, lab: Lab) -> None:
     answer = viewer.get(f"/structures/{key[:12]}.extxyz")
     found = read(io.StringIO(answer.text), format="extxyz")
     with lab.store() as opened:
-        label = opened.get_labels([key], THEORY)[key]
+        label = opened.labels.get([key], THEORY)[key]
     assert structure_key(found) == key
     assert found.get_potential_energy() == label.energy
     np.testing.assert_array_equal(found.get_forces(), label.forces)
@@ -269,7 +273,7 @@ def test_a_file_without_a_label_restores_the_structure(
     viewer: Browser, lab: Lab
 ) -> None:
     with lab.store() as opened:
-        key = opened.failed_labels(THEORY)[0].key
+        key = opened.labels.failed(THEORY)[0].key
     found = read(
         io.StringIO(viewer.get(f"/structures/{key}.extxyz").text), format="extxyz"
     )
@@ -281,7 +285,7 @@ def test_a_cif_has_the_cell_and_the_contacts(viewer: Browser, lab: Lab) -> None:
     key = lab.facts["structure"]
     found = read(io.StringIO(viewer.get(f"/structures/{key}.cif").text), format="cif")
     with lab.store() as opened:
-        atoms = opened.get_structures([key])[0]
+        atoms = opened.structures.get([key])[0]
     assert found.get_chemical_formula() == atoms.get_chemical_formula()
     assert found.cell.volume == pytest.approx(atoms.cell.volume)
     assert describe_geometry(found).shortest == pytest.approx(
@@ -301,9 +305,9 @@ def test_a_wild_name_makes_a_tame_file_name(tmp_path: Path) -> None:
     lab = build(tmp_path)
     wild = 'a"; filename="x\r\nSet-Cookie: y=1'
     with lab.store() as opened:
-        opened.open_campaign(wild, "{}")
-        keys = opened.list_labelled_keys(THEORY)[:2]
-        opened.save_selection(wild, 1, "selected", SelectionRow("kmeans", keys))
+        opened.campaigns.open(wild, "{}")
+        keys = opened.labels.labelled_keys(THEORY)[:2]
+        opened.selections.save(wild, 1, "selected", SelectionRow("kmeans", keys))
     path = f"/map/{quote(wild, safe='')}/1/picks.extxyz"
     answer = enter(lab, Role.VIEWER).get(path)
     assert answer.status_code == httpx.codes.OK
@@ -315,7 +319,7 @@ def test_a_wild_name_makes_a_tame_file_name(tmp_path: Path) -> None:
 def test_a_structure_without_a_cell_has_no_cif(tmp_path: Path) -> None:
     lab = build(tmp_path)
     with lab.store() as opened:
-        (key,) = opened.add_structures(
+        (key,) = opened.structures.add(
             [Atoms("H2", [[0, 0, 0], [0, 0, 0.7]])], source=""
         )
     browser = enter(lab, Role.VIEWER)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from dataclasses import asdict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -13,23 +13,33 @@ import numpy as np
 import pytest
 
 from dashboard.access.roles import Role
-from dashboard.pages.model_facts import find_judged, flatten, need_facts, read_parents
+from dashboard.found import need_facts
 from dashboard.pages.model_parity import judged_keys
 from dashboard.pages.models import list_names
-from fire_core.campaign import GATES
-from fire_core.config.campaign import CampaignConfig
-from fire_core.labelling.theory import theory_from_config
-from fire_core.reading.gates import gates_basis
-from fire_core.reading.results import read_arrays
-from fire_core.records import Gate, GateResult
-from fire_core.storage.models import EvaluationRow
+from fire_core.campaign.gates import gates_basis
+from fire_core.campaign.kinds import (
+    GATE_RECORD,
+    JUDGEMENT,
+    EnergyConservation,
+    GateRecord,
+    Judgement,
+)
+from fire_core.campaign.state import CampaignState
+from fire_core.campaign.views.models import (
+    find_judged,
+    flatten,
+    read_parents,
+)
+from fire_core.campaign.views.results import read_arrays
+from fire_core.config.open_sets import GATES
+from fire_core.records import ErrorSummary, GateResult
+from fire_core.storage.evaluations import Evaluated
 from tests.dashboard.lab import EVIL, Lab, build, enter
 from tests.dashboard.test_labels import words
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fire_core.storage.store import Store
 
 MODEL = "/models/salt/fire"
 TRAINING: dict[str, Any] = {
@@ -47,45 +57,39 @@ def lab(tmp_path: Path) -> Lab:
 
 
 def check(
-    lab: Lab, name: str, *failed: Gate, gates: tuple[Gate, ...] = tuple(Gate)
+    lab: Lab,
+    name: str,
+    *failed: str,
+    gates: tuple[str, ...] = tuple(GATES.builtin),
 ) -> None:
     """Enter gate results as `fire model check` does."""
     with lab.store() as store:
-        config = read_config(store)
-        theory = theory_from_config(config.theory).fingerprint
-        sha = store.need_model("salt", name).blob_sha
+        row = store.campaigns.get("salt")
+        assert row is not None
         results = [
             GateResult(g, g not in failed, 1.25, 1.5, "eV", f"{g} is 1.25 eV {EVIL}")
             for g in gates
         ]
-        kept = {
-            "basis": gates_basis(store, config, theory, sha),
-            "results": [asdict(result) for result in results],
-        }
-        store.save_evaluation("salt", name, GATES, json.dumps(kept))
-
-
-def read_config(store: Store) -> CampaignConfig:
-    row = store.get_campaign("salt")
-    assert row is not None
-    return CampaignConfig.model_validate_json(row.config_json)
+        basis = gates_basis(CampaignState.within(store, row), name)
+        record = GateRecord(basis, tuple(results))
+        store.evaluations.save(GATE_RECORD, "salt", record, subject=name)
 
 
 def add(lab: Lab, name: str, *, parent: str | None = None) -> str:
     with lab.store() as store:
         sha = store.blobs.put_bytes(f"weights of {name}".encode())
         text = json.dumps(TRAINING)
-        store.add_model("salt", name, sha, parent_sha=parent, config_json=text)
+        store.models.add("salt", name, sha, parent_sha=parent, config_json=text)
     return sha
 
 
 def state(lab: Lab, name: str) -> str:
     with lab.store() as store:
-        return store.need_model("salt", name).state
+        return store.models.need("salt", name).state
 
 
 def test_the_registry_has_errors_forgetting_and_gates(lab: Lab) -> None:
-    check(lab, "fire", Gate.DIMERS)
+    check(lab, "fire", "dimers")
     viewer = enter(lab, Role.VIEWER)
     text = words(viewer.get("/models"))
     assert "Models 2" in text
@@ -97,7 +101,7 @@ def test_the_registry_has_errors_forgetting_and_gates(lab: Lab) -> None:
 
 def test_a_models_page_says_what_is_known(lab: Lab) -> None:
     sha = add(lab, "fire-2", parent="f" * 64)
-    check(lab, "fire-2", Gate.DIMERS)
+    check(lab, "fire-2", "dimers")
     page = enter(lab, Role.VIEWER).get("/models/salt/fire-2")
     text = words(page)
     assert "2 of 3" in text
@@ -121,9 +125,10 @@ def test_the_page_shows_parity_learning_and_the_foundation_model(lab: Lab) -> No
 
 def test_a_missing_curve_leaves_the_rest(lab: Lab) -> None:
     with lab.store() as store:
-        row = store.get_evaluation("salt", "fire", "test-1")
-        assert row is not None
-        store.blobs.delete(json.loads(row.result_json)["curves_blob"])
+        judged = store.evaluations.get(JUDGEMENT, "salt", round_=1, subject="fire")
+        assert judged is not None
+        assert judged.curves_blob is not None
+        store.blobs.delete(judged.curves_blob)
     page = enter(lab, Role.VIEWER).get(MODEL)
     assert page.status_code == httpx.codes.OK
     assert "is missing" in page.text
@@ -131,9 +136,9 @@ def test_a_missing_curve_leaves_the_rest(lab: Lab) -> None:
 
 def test_a_campaign_of_another_version_gets_a_sentence(lab: Lab) -> None:
     with lab.store() as store:
-        store.open_campaign("old", '{"knob_of_yore": 1}')
+        store.campaigns.open("old", '{"knob_of_yore": 1}')
         sha = lab.facts["sha"]
-        store.add_model("old", "fire", sha, parent_sha=None, config_json="{}")
+        store.models.add("old", "fire", sha, parent_sha=None, config_json="{}")
     operator = enter(lab, Role.OPERATOR)
     for path in ("/models", "/models/old/fire"):
         page = operator.get(path)
@@ -160,8 +165,8 @@ def test_an_operator_promotes_through_gates_and_rolls_back(lab: Lab) -> None:
     assert answer.headers["location"] == "/models/salt/fire"
     assert (state(lab, "fire"), state(lab, "fire-2")) == ("production", "retired")
     with lab.store() as store:
-        rolled, second, first = [r.action for r in store.list_actions(3)]
-        *_, last = store.list_promotions("salt")
+        rolled, second, first = [r.action for r in store.actions.list(3)]
+        *_, last = store.models.promotions("salt")
     assert (rolled.action, rolled.actor) == ("roll back", "olga")
     assert second.subject == "salt/fire-2 to production"
     assert first.outcome == "done"
@@ -169,7 +174,7 @@ def test_an_operator_promotes_through_gates_and_rolls_back(lab: Lab) -> None:
 
 
 def test_without_its_gates_a_model_stays(lab: Lab) -> None:
-    check(lab, "fire", Gate.DIMERS, gates=(Gate.DIMERS, Gate.SHEAR))
+    check(lab, "fire", "dimers", gates=("dimers", "shear"))
     answer = enter(lab, Role.OPERATOR).post(f"{MODEL}/promote", to="staging")
     assert answer.status_code == httpx.codes.CONFLICT
     text = words(answer)
@@ -179,7 +184,7 @@ def test_without_its_gates_a_model_stays(lab: Lab) -> None:
     assert EVIL not in answer.text
     assert state(lab, "fire") == "candidate"
     with lab.store() as store:
-        last = store.list_actions(1)[0].action
+        last = store.actions.list(1)[0].action
     assert (last.action, last.outcome) == ("promote", "refused")
     assert "9 of 10 required gates are not passed" in last.detail
 
@@ -199,7 +204,7 @@ def test_only_an_operator_promotes_or_rolls_back(lab: Lab, role: Role) -> None:
         answer = browser.post(path, to="staging")
         assert answer.status_code == httpx.codes.FORBIDDEN
         with lab.store() as store:
-            last = store.list_actions(1)[0].action
+            last = store.actions.list(1)[0].action
         assert (last.role, last.outcome) == (role.value, "refused")
     assert state(lab, "fire") == "candidate"
 
@@ -210,7 +215,7 @@ def test_a_download_is_the_file_and_is_recorded(lab: Lab) -> None:
     name = answer.headers["content-disposition"]
     assert name == 'attachment; filename="salt-fire.model"'
     with lab.store() as store:
-        last = store.list_actions(1)[0].action
+        last = store.actions.list(1)[0].action
         place = store.blobs.path(lab.facts["sha"])
     assert (last.actor, last.action, last.subject) == ("vera", "download", "salt/fire")
     place.write_bytes(b"something else")
@@ -245,7 +250,7 @@ def test_parents_lead_to_the_foundation_model(lab: Lab) -> None:
     second = add(lab, "b", parent=first)
     add(lab, "c", parent=second)
     with lab.store() as store:
-        chain = read_parents(store, store.need_model("salt", "c"))
+        chain = read_parents(store, store.models.need("salt", "c"))
     assert [(p.campaign, p.name) for p in chain] == [
         ("salt", "b"), ("salt", "a"), ("", ""),
     ]  # fmt: skip
@@ -253,14 +258,21 @@ def test_parents_lead_to_the_foundation_model(lab: Lab) -> None:
 
 
 def test_a_judgement_is_found_by_kind_and_round() -> None:
+    def judgement(round_: int, kind: str) -> Judgement:
+        errors = ErrorSummary(1, 8, 1.0, 1.0, 10.0, 8.0, 20.0)
+        stability = EnergyConservation(0.1, completed=True)
+        return Judgement(errors, errors, stability, f"{kind} {round_}")
+
     rows = [
-        EvaluationRow(kind, f"test-{round_}", json.dumps({"of": f"{kind} {round_}"}))
+        Evaluated(round_, kind, judgement(round_, kind))
         for kind in ("zero_shot", "pre_fine_tuned", "fire", "committee-1")
         for round_ in (1, 2)
     ]
     names = ("pre_fine_tuned", "fire", "fire-2", "committee-1", "committee-1-2")
     found = {name: find_judged(rows, name) for name in names}
-    texts = {name: judged and judged.result["of"] for name, judged in found.items()}
+    texts = {
+        name: judged and judged.result.curves_blob for name, judged in found.items()
+    }
     assert texts == {
         "pre_fine_tuned": "pre_fine_tuned 2", "fire": "fire 1", "fire-2": "fire 2",
         "committee-1": "committee-1 1", "committee-1-2": "committee-1 2",
@@ -284,17 +296,18 @@ def test_settings_are_flat() -> None:
 
 def test_forces_are_shown_by_element_with_the_worst_structures(lab: Lab) -> None:
     with lab.store() as store:
-        row = store.get_selection("salt", 1, "test")
-        stored = store.get_evaluation("salt", "fire", "test-1")
+        row = store.selections.get("salt", 1, "test")
+        stored = store.evaluations.get(JUDGEMENT, "salt", round_=1, subject="fire")
         assert row is not None
         assert stored is not None
-        judgement = json.loads(stored.result_json)
-        numbers = read_arrays(store, judgement["curves_blob"])
+        assert stored.curves_blob is not None
+        numbers = read_arrays(store, stored.curves_blob)
         numbers["forces"][30] = numbers["forces_reference"][30] + 5.0  # of the second
         buffer = io.BytesIO()
         np.savez(buffer, **numbers, keys=np.array(row.keys))
-        judgement["curves_blob"] = store.blobs.put_bytes(buffer.getvalue())
-        store.save_evaluation("salt", "fire", "test-1", json.dumps(judgement))
+        blob = store.blobs.put_bytes(buffer.getvalue())
+        judgement = replace(stored, curves_blob=blob)
+        store.evaluations.save(JUDGEMENT, "salt", judgement, round_=1, subject="fire")
     page = enter(lab, Role.VIEWER).get(MODEL)
     assert "Forces by element" in words(page)
     places = [page.text.index(f'/structures/{key}">') for key in row.keys]
@@ -307,5 +320,6 @@ def test_elements_are_told_only_where_the_labels_are_the_same(lab: Lab) -> None:
     with lab.store() as store:
         facts = need_facts(store, "salt", "fire")
         assert facts.judged is not None
-        arrays = read_arrays(store, facts.judged.result["curves_blob"])
+        assert facts.judged.result.curves_blob is not None
+        arrays = read_arrays(store, facts.judged.result.curves_blob)
         assert judged_keys(store, facts, arrays) == []

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from dashboard.access.roles import Role
-from dashboard.pages.campaigns import tell_progress
-from fire_core.storage.browsing.campaigns import RunningStep
+from fire_core.campaign.views.overview import describe_progress
+from fire_core.storage.steps import RunningStep
 from tests.dashboard.lab import EVIL, Browser, Lab, build, enter, words
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def test_a_campaign_is_in_one_state(
     *, late: float | None, pending: bool, decided: bool, chosen: bool, word: str
 ) -> None:
     step = None if late is None else RunningStep("salt", "train", "host", late)
-    found = tell_progress(
+    found = describe_progress(
         step,
         is_pending=pending,
         is_decided=decided,
@@ -110,7 +110,7 @@ def test_nothing_new_is_said_in_no_bytes(viewer: Browser) -> None:
 def test_a_configuration_of_another_version_is_shown(tmp_path: Path) -> None:
     other = build(tmp_path)
     with other.store() as store:
-        store.open_campaign("old", json.dumps({"name": "old", "gone": 1}))
+        store.campaigns.open("old", json.dumps({"name": "old", "gone": 1}))
     page = enter(other, Role.VIEWER).get("/campaigns/old")
     assert page.status_code == httpx.codes.OK
     assert "written by another version" in page.text

@@ -15,10 +15,10 @@ from ase.build import bulk
 from dashboard.access.roles import Role
 from dashboard.pages.structure import atoms_to_view
 from dashboard.pages.structures import read_filter
+from fire_core.campaign.views.geometry import describe_geometry
 from fire_core.labelling.triage import FIXES
-from fire_core.reading.geometry import describe_geometry
 from fire_core.records import FailureKind
-from fire_core.storage.campaigns import SelectionRow
+from fire_core.storage.selections import SelectionRow
 from tests.dashboard.lab import EVIL, Browser, Lab, build, enter, words
 from tests.storage.conftest import make_frames
 
@@ -82,8 +82,8 @@ def test_a_mark_of_no_page_is_told(viewer: Browser) -> None:
 def test_older_leads_through_all_structures(tmp_path: Path) -> None:
     lab = build(tmp_path)
     with lab.store() as opened:
-        opened.add_structures(make_frames(130, seed=7), source="many")
-        total = opened.count_structures()
+        opened.structures.add(make_frames(130, seed=7), source="many")
+        total = opened.structures.count()
     browser, path = enter(lab, Role.VIEWER), "/structures?elements=Li&most=8"
     seen: list[str] = []
     while path:
@@ -117,7 +117,7 @@ def test_a_structure_says_where_it_came_from_and_why(viewer: Browser, lab: Lab) 
     assert "selected , number 2 by kmeans" in text
     assert "cluster 1 (at 0.100) and stands for 2 candidates" in text
     with lab.store() as opened:
-        label = opened.get_labels([key], THEORY)[key]
+        label = opened.labels.get([key], THEORY)[key]
     assert f"{label.energy:.6f} eV" in text
     assert f"{np.linalg.norm(label.forces, axis=1).max():.4f} eV/Å" in text
     assert '"cutoff_ev": 400' in text
@@ -126,7 +126,7 @@ def test_a_structure_says_where_it_came_from_and_why(viewer: Browser, lab: Lab) 
 
 def test_a_failure_says_its_remedy_and_its_log(viewer: Browser, lab: Lab) -> None:
     with lab.store() as opened:
-        failed = opened.failed_labels(THEORY)[0].key
+        failed = opened.labels.failed(THEORY)[0].key
     page = viewer.get(f"/structures/{failed}")
     assert FIXES[FailureKind.CRASHED] in words(page)
     assert "broke &lt;img" in page.text
@@ -140,7 +140,7 @@ def test_no_source_or_reason_becomes_markup(
     key = (
         lab.chosen(kind, 0 if kind == "start" else 1)[0]
         if kind != "failed"
-        else next(iter(lab.store().failed_labels(THEORY))).key
+        else next(iter(lab.store().labels.failed(THEORY))).key
     )
     for path in ("/structures", f"/structures/{key}", "/map/salt/1"):
         page = viewer.get(path)
@@ -151,9 +151,9 @@ def test_no_source_or_reason_becomes_markup(
 def test_a_campaign_of_a_wild_name_stays_text(tmp_path: Path) -> None:
     lab = build(tmp_path)
     with lab.store() as opened:
-        opened.open_campaign(EVIL, "{}")
-        keys = opened.add_structures(make_frames(1, seed=3), source='"><script>')
-        opened.save_selection(EVIL, 1, "selected", SelectionRow(EVIL[:32], keys))
+        opened.campaigns.open(EVIL, "{}")
+        keys = opened.structures.add(make_frames(1, seed=3), source='"><script>')
+        opened.selections.save(EVIL, 1, "selected", SelectionRow(EVIL[:32], keys))
     browser = enter(lab, Role.VIEWER)
     for path in ("/structures", f"/structures/{keys[0]}"):
         page = browser.get(path)

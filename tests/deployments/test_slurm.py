@@ -17,7 +17,7 @@ from fire_core.config.dft import EspressoTheory
 from fire_core.config.load import config_to_json
 from fire_core.labelling.theory import theory_from_config
 from fire_core.records import LabelState
-from fire_core.storage.campaigns import SelectionRow
+from fire_core.storage.selections import SelectionRow
 from fire_core.storage.store import Store
 from tests.campaign.conftest import TINY
 from tests.deployments.conftest import ROOT
@@ -56,14 +56,14 @@ def until(holds: Any, why: Any) -> None:
 
 def fill(store: Store, config: CampaignConfig) -> list[str]:
     """Choose `N` distorted AlP cells to label."""
-    store.open_campaign(config.name, config_to_json(config))
+    store.campaigns.open(config.name, config_to_json(config))
     frames = []
     for seed in range(N):
         atoms = bulk("AlP", "zincblende", a=5.5)
         atoms.rattle(0.05, seed=seed)
         frames.append(atoms)
-    keys = store.add_structures(frames, source="test")
-    store.save_selection(config.name, 0, "perturb", SelectionRow("test", keys))
+    keys = store.structures.add(frames, source="test")
+    store.selections.save(config.name, 0, "perturb", SelectionRow("test", keys))
     return keys
 
 
@@ -103,10 +103,10 @@ def test_a_worker_in_a_job_labels_and_is_queued_again(
             run = start_labels(service, config)
             until(lambda: service.state(run)[0] in {"COMPLETED", "FAILED"}, log)
             assert service.state(run)[0] == "COMPLETED", log()
-            rows = store.label_rows(fingerprint, keys)
+            rows = store.labels.rows(fingerprint, keys)
             assert [row.state for row in rows] == [LabelState.DONE] * N, rows
             energies = [
-                label.energy for label in store.get_labels(keys, fingerprint).values()
+                label.energy for label in store.labels.get(keys, fingerprint).values()
             ]
             assert len(set(energies)) == N
 

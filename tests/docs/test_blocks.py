@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from documentation.blocks import (
+from docs.tools.blocks import (
     Block,
     check_command,
     check_names,
@@ -26,7 +26,10 @@ from fire_core.config.load import parse_campaign, parse_study
 from fire_core.properties.load import parse_property
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    *(ROOT / "README.md", ROOT / "CONTRIBUTING.md"),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 BLOCKS = [block for page in PAGES for block in read_blocks(page)]
 SHELL = {"sh", "bash"}
 KNOWN = {*SHELL, "python", "yaml", "ini", "sql", "text", "cif", ""}

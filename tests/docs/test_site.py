@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cli.main import app
-from documentation.commands import commands_to_markdown
-from documentation.hooks import LINK
-from documentation.pages import GENERATED
-from documentation.picture import NUMBERS, PICTURE, draw
-from documentation.schema import describe_type
+from docs.tools.commands import commands_to_markdown
+from docs.tools.hooks import LINK
+from docs.tools.pages import GENERATED
+from docs.tools.picture import NUMBERS, PICTURE, draw
+from docs.tools.schema import describe_type
 from fire_core.config.load import config_schema
 from fire_core.report.campaign_report import make_results
 from tests.report.conftest import report_data  # noqa: F401 - a fixture
@@ -55,7 +55,7 @@ def test_the_site_builds_and_needs_nothing_from_elsewhere(tmp_path: Path) -> Non
 @pytest.mark.slow
 def test_a_broken_link_fails_the_build(tmp_path: Path) -> None:
     """In a copy: a page, an anchor and a file outside docs/ that are not there."""
-    for part in ("docs", "documentation", "benchmarks", "pretraining", "examples"):
+    for part in ("docs", "benchmarks", "pretraining", "examples"):
         shutil.copytree(ROOT / part, tmp_path / part)
     for part in ("docker", "deployments", "fire_core", "cli"):
         (tmp_path / part).symlink_to(ROOT / part)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from documentation.blocks import read_blocks
-from documentation.tutorial import PAGE, script_of
+from docs.tools.blocks import read_blocks
+from docs.tools.tutorial import PAGE, script_of
 from fire_core.config.load import load_campaign
 from fire_core.structures.interfaces import build_system
 
@@ -46,5 +46,5 @@ def test_the_page_is_a_script() -> None:
 def test_the_page_can_be_followed(tmp_path: Path) -> None:
     clone = tmp_path / "fire"
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
-    command = [sys.executable, "-m", "documentation.tutorial", str(clone)]
+    command = [sys.executable, "-m", "docs.tools.tutorial", str(clone)]
     assert subprocess.run(command, cwd=clone, check=False).returncode == 0

@@ -49,11 +49,11 @@ def doubt(batch):
     return [float(norms[batch.owner == i].max()) for i in range(len(batch.states))]
 
 store = Store.open(f"sqlite:///{folder}/fire.db", folder + "/blobs")
-store.open_campaign("c", "{}")
-run = store.open_run("c", 1, "explore", "m", config.model_dump_json())
+store.campaigns.open("c", "{}")
+run = store.runs.open("c", 1, "explore", "m", config.model_dump_json())
 crystal = bulk("Ar", "fcc", a=5.26, cubic=True)
 cells = [crystal, crystal.repeat((2, 1, 1))]
-last = store.last_segment(run)
+last = store.runs.last_segment(run)
 first = 0 if last is None else last.index + 1
 states = bytes_to_state(last.state) if last else start_states(cells, config, 7)
 for index in range(first, 3):
@@ -62,7 +62,8 @@ for index in range(first, 3):
         segment_index=index, seed=7, model_sha="m",
     )
     states = done.states
-    store.save_segment(run, index, done.frames, state_to_bytes(states), done.breaches)
+    state = state_to_bytes(states)
+    store.runs.save_segment(run, index, done.frames, state, done.breaches)
 """.replace("UNEASY", "0.055")
 
 
@@ -100,12 +101,12 @@ def test_killed_with_rewinds_and_a_barostat_it_ends_the_same(tmp_path: Path) -> 
 
 def read(folder: Path) -> tuple:
     store = Store.open(f"sqlite:///{folder}/fire.db", folder / "blobs")
-    run = store.open_run("c", 1, "explore", "m", run_settings(store))
-    frames = store.get_frames(run)
+    run = store.runs.open("c", 1, "explore", "m", run_settings(store))
+    frames = store.runs.frames(run)
     keys = [f.key for f in frames]
-    atoms = store.get_structures(keys)
+    atoms = store.structures.get(keys)
     volumes = {k: a.get_volume() for k, a in zip(keys, atoms, strict=True)}
-    return store.get_segments(run), frames, volumes
+    return store.runs.segments(run), frames, volumes
 
 
 def run_settings(store: Store) -> str:

@@ -51,8 +51,8 @@ class Command:
         """Return the number of finished labels by fingerprint."""
         with Store.open(f"sqlite:///{self.folder}/a.db", self.folder / "b") as store:
             return {
-                row[0]: len(store.list_labelled_keys(row[0]))
-                for row in store.list_theories()
+                row[0]: len(store.labels.labelled_keys(row[0]))
+                for row in store.theories.list()
             }
 
 
@@ -62,8 +62,10 @@ def test_what_is_stored_is_what_the_file_says(run: Command, data: Path) -> None:
     assert "1 labels imported, 0 known already, 0 refused" in done.output
     (frame,) = read(data / "espresso_scf.out")
     with Store.open(f"sqlite:///{run.folder}/a.db", run.folder / "b") as store:
-        ((fingerprint, code, version, settings),) = store.list_theories()
-        (item,) = store.get_labelled(store.list_labelled_keys(fingerprint), fingerprint)
+        ((fingerprint, code, version, settings),) = store.theories.list()
+        (item,) = store.labels.labelled(
+            store.labels.labelled_keys(fingerprint), fingerprint
+        )
     assert (code, version) == ("espresso", "6.7")
     assert json.loads(settings)["functional"] == "PBE"
     assert item.label.energy == frame.label.energy

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from fire_core import campaign_properties
-from fire_core.campaign_properties import (
+from fire_core.campaign import properties as campaign_properties
+from fire_core.campaign.properties import (
     TrajectoryFile,
     analyse_trajectories,
     register_property,
@@ -78,7 +78,7 @@ def test_dynamics_have_their_identity_of_before(tmp_path: Path, store: Store) ->
     short = {"temperatures": [300, 500], "replicas": 2, "ps": 0.06}
     short |= {"equilibration_ps": 0.02, "segment_ps": 0.02, "save_every_fs": 4}
     measure = {"kind": "transport", "analysis": {"grid": 2.0}, **short}
-    row = store.need_property(key_of(tmp_path, measure, system=CRYSTAL, threads=1))
+    row = store.properties.need(key_of(tmp_path, measure, system=CRYSTAL, threads=1))
     assert row.asked.key.startswith("55a5ce86f63f6a2a9c71926aaae8d3d7")
     assert row.asked.work == (
         "6f43c60dfd9be23229303819a4b0895d228fbb032473d74db6f6b8f079893732"
@@ -100,8 +100,8 @@ def test_a_spectrum_of_a_measured_conductivity_has_its_key_of_before(
     asked = PropertyAsked(
         *("k" * 64, "li-motion", "k" * 64, "transport", "m", "s", None, "X", "{}")
     )
-    store.open_property(asked)
-    store.finish_property(asked.key, PropertyResult(()), 1.0)
+    store.properties.open(asked)
+    store.properties.finish(asked.key, PropertyResult(()), 1.0)
     source = {"source": "transport", "measurement": "li-motion"}
     key = key_of(tmp_path, {"kind": "impedance", "conductivity": source})
     assert key.startswith("920a88d26b0e451875802722cffcd956")

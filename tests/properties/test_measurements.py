@@ -10,7 +10,7 @@ import pytest
 from ase.build import bulk
 from ase.io import write
 
-from fire_core.campaign_properties import (
+from fire_core.campaign.properties import (
     measure_property,
     register_property,
     write_property,
@@ -70,7 +70,7 @@ def test_impedance_is_measured_without_model_and_structure(tmp_path: Path) -> No
     result = run(request)
     assert number(result, "resistance_bulk").value == pytest.approx(100)
     with Store.open(request.store.url, request.store.blobs) as store:
-        row = store.need_property("a")
+        row = store.properties.need("a")
     assert (row.asked.subject, row.asked.structure) == ("given", None)
     figures = write_property(row, tmp_path / "out")
     assert {f.png.name for f in figures} == {"nyquist.png", "bode.png"}
@@ -92,10 +92,10 @@ def test_impedance_goes_on_from_a_transport_measurement(tmp_path: Path) -> None:
     with Store.open(request.store.url, request.store.blobs) as store:
         with pytest.raises(StoreError, match="no measurement is called"):
             run(request)
-        store.open_property(asked)
+        store.properties.open(asked)
         with pytest.raises(StoreError, match="not finished"):
             run(request)
-        store.finish_property(asked.key, PropertyResult(tuple(values)), 1.0)
+        store.properties.finish(asked.key, PropertyResult(tuple(values)), 1.0)
     with pytest.raises(PropertyError, match=r"300, 600 K; asked for was no temp"):
         run(request)
     source["temperature"] = 300.0
@@ -164,7 +164,7 @@ def test_structure_of_dynamics_goes_on_after_its_last_segment(tmp_path: Path) ->
     lattice = number(result, "lattice_a")
     assert lattice.note.startswith("given")
     with Store.open(request.store.url, request.store.blobs) as store:
-        key = store.need_property("a").asked.key
-        parts = store.list_parts(key)
+        key = store.properties.need("a").asked.key
+        parts = store.properties.parts(key)
     assert sorted(parts) == ["md-0000", "md-0001"]
     assert run(request) == result  # from the parts alone

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from ase.build import bulk
 
-from fire_core.campaign_properties import open_measurement, register_property
+from fire_core.campaign.properties import open_measurement, register_property
 from fire_core.errors import ConfigError, LeaseLostError, UnknownElementError
 from fire_core.properties.load import parse_property
 from fire_core.records import PropertyResult, PropertyValue
 from fire_core.storage.store import Store
 
 if TYPE_CHECKING:
-    from fire_core.campaign_properties import PropertyRef
+    from fire_core.campaign.properties import PropertyRef
     from fire_core.properties.request import PropertyRequest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,7 +62,7 @@ def test_the_key_names_the_content_and_nothing_else(tmp_path: Path) -> None:
 def test_a_model_file_is_known_by_its_bytes_wherever_it_lies(tmp_path: Path) -> None:
     first = enter(tmp_path)
     with Store.open(first.db, first.blobs) as store:
-        sha = store.need_property(first.key).asked.subject_sha
+        sha = store.properties.need(first.key).asked.subject_sha
         copy = tmp_path / "copy.model"
         copy.write_bytes(store.blobs.get_bytes(sha))
     assert enter(tmp_path, backbone={"name": str(copy)}).key == first.key
@@ -76,7 +76,7 @@ def test_an_element_that_the_model_lacks_is_refused_before_anything_is_kept(
     with pytest.raises(UnknownElementError, match="does not know Au"):
         enter(tmp_path, system={"kind": "file", "path": str(gold)})
     with Store.open(f"sqlite:///{tmp_path}/fire.db", tmp_path / "blobs") as store:
-        assert store.list_properties() == []
+        assert store.properties.list() == []
 
 
 def test_a_wrong_setting_is_explained_by_its_place(tmp_path: Path) -> None:
@@ -105,19 +105,19 @@ def test_who_lost_a_measurement_may_not_write(tmp_path: Path) -> None:
         open_measurement(ref, print) as stored,
         Store.open(ref.db, ref.blobs) as store,
     ):
-        store.let_go_of_property(ref.key, stored.hold.owner)
-        assert store.hold_property(ref.key, "heir", 30) is None
-        stored.hold.renew()
+        store.properties.release(ref.key, stored.lease.owner)
+        assert store.properties.hold(ref.key, "heir", 30) is None
+        stored.lease.renew()
         with pytest.raises(LeaseLostError):
             stored.measurement.part("points", lambda: b"late")
-        assert store.list_parts(ref.key) == {}
+        assert store.properties.parts(ref.key) == {}
 
 
 KILLED = """
 import sys, time
-from fire_core import campaign_properties
-from fire_core.campaign_properties import PropertyRef, open_measurement
-campaign_properties.STEP_LEASE_S = 4  # in place of 40 s, for the heir's sake
+from fire_core.campaign import properties
+from fire_core.campaign.properties import PropertyRef, open_measurement
+properties.LEASE_S = 4  # in place of 40 s, for the heir's sake
 ref = PropertyRef.model_validate_json(sys.argv[1])
 def slow():
     print("computing", flush=True)
@@ -143,7 +143,7 @@ def test_killed_it_keeps_finished_parts_and_another_process_goes_on(
         assert process.stdout.readline() == "computing\n"
         process.send_signal(signal.SIGKILL)
     with Store.open(ref.db, ref.blobs) as store:  # its lease, run out
-        assert store.hold_property(ref.key, "heir", 30) is not None
+        assert store.properties.hold(ref.key, "heir", 30) is not None
     computed = []
 
     def compute() -> bytes:

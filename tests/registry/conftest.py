@@ -14,14 +14,15 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 
 from fire_core.backbones.assets import bundled_model, load_replay
-from fire_core.backbones.mace import MaceBackbone, read_model
-from fire_core.backbones.registry import load_backbone
+from fire_core.backbones.mace import read_model
+from fire_core.campaign.labels import register_theories
+from fire_core.campaign.reference import CampaignRef
+from fire_core.campaign.state import CampaignState
 from fire_core.config.campaign import CampaignConfig
 from fire_core.config.load import config_to_json
-from fire_core.storage.campaigns import SelectionRow
+from fire_core.storage.selections import SelectionRow
 from fire_core.storage.store import Store
-from tasks.context import CampaignRef
-from tasks.label import theory_fingerprint
+from tests.models import load_mini
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,12 +57,12 @@ def place(folder: Path) -> CampaignRef:
 def change_gates(ref: CampaignRef, **gates: object) -> None:
     """Give the campaign other gates, as running its changed file again does."""
     with Store.open(ref.db, ref.blobs) as store:
-        row = store.get_campaign(ref.name)
+        row = store.campaigns.get(ref.name)
         assert row is not None
         config = CampaignConfig.model_validate_json(row.config_json).model_dump()
         config["evaluate"]["gates"] |= gates
         changed = CampaignConfig.model_validate(config)
-        store.open_campaign(ref.name, config_to_json(changed))
+        store.campaigns.open(ref.name, config_to_json(changed))
 
 
 @pytest.fixture(scope="session")
@@ -72,25 +73,26 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "store").mkdir()
     replay = {"replay": {"source": str(_write_replay(folder / "replay.extxyz"))}}
     config = CampaignConfig.model_validate(CONFIG | {"fine_tune": replay})
-    mini = load_backbone("fire-mini", device="cpu", threads=1)
-    assert isinstance(mini, MaceBackbone)
+    mini = load_mini("float32")
     start = bulk("LiCl", "rocksalt", a=5.15, cubic=True)
     rng = np.random.default_rng(0)
     frames = [start.copy() for _ in range(4)]
     for frame in frames:
         frame.positions += rng.normal(0, 0.05, frame.positions.shape)
     with Store.open(ref.db, ref.blobs) as store:
-        store.open_campaign(NAME, config_to_json(config))
-        theory = theory_fingerprint(store, config)
+        store.campaigns.open(NAME, config_to_json(config))
+        campaign = CampaignState(store, config, ref)
+        register_theories(campaign)
+        theory = campaign.theory()
         for round_, purpose, chosen in ((0, "start", [start]), (1, "test", frames)):
-            keys = store.add_structures(chosen, source="test")
+            keys = store.structures.add(chosen, source="test")
             row = SelectionRow("by hand", keys, [], '{"regions": null}')
-            store.save_selection(NAME, round_, purpose, row)
+            store.selections.save(NAME, round_, purpose, row)
         labels = dict(zip(keys, mini.predict(frames), strict=True))
-        store.add_labels(labels, theory)
+        store.labels.add(labels, theory)
         for name in ("fire", "good", "wild"):
             sha = store.blobs.put_bytes(_model(name))
-            store.add_model(NAME, name, sha, parent_sha=mini.sha256, config_json="{}")
+            store.models.add(NAME, name, sha, parent_sha=mini.sha256, config_json="{}")
     return folder / "store"
 
 

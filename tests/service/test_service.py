@@ -88,7 +88,7 @@ def until(holds: Callable[[], Any], timeout_s: float = 600) -> None:
 
 def counts(service: Service) -> dict[LabelState, int]:
     with Store.open(service.db, service.blobs, patience_s=60) as store:
-        return store.label_counts()
+        return store.labels.counts()
 
 
 def named(service: Service, name: str, state: str | None = None) -> list[Any]:
@@ -138,10 +138,10 @@ def test_the_campaign_ends_with_a_report_where_the_service_keeps_them(
     results = json.loads((folder / "results.json").read_text())
     assert set(results["models"]) == {"zero_shot", "pre_fine_tuned", "fire"}
     with Store.open(service.db, service.blobs) as store:
-        row = store.get_approval("served", 1, "selected")
+        row = store.approvals.get("served", 1, "selected")
         assert row is not None
         assert (row.state, row.n_approved) == (ApprovalState.APPROVED, N_APPROVED)
-        assert store.label_counts() == {LabelState.DONE: N_PERTURBED + N_APPROVED + 3}
+        assert store.labels.counts() == {LabelState.DONE: N_PERTURBED + N_APPROVED + 3}
 
 
 def test_no_label_was_computed_twice(service: Service, finished: str) -> None:
@@ -181,8 +181,8 @@ def test_a_measurement_asked_for_by_http_is_one_of_the_gpu_pool(
     pools = {one["id"]: one["work_pool_name"] for one in service.runs()}
     assert pools[run] == "gpu-pool"
     with Store.open(service.db, service.blobs) as store:
-        row = store.need_property("lif-by-http")
-        model = store.need_model("served", "fire")
+        row = store.properties.need("lif-by-http")
+        model = store.models.need("served", "fire")
     assert row.asked.subject_sha == model.blob_sha
     values = {value.name: value.value for value in row.need_result().values}
     assert 40 < values["bulk_modulus"] < 120  # GPa; 68 by PBE

@@ -46,5 +46,5 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def store(url: str, tmp_path: Path) -> Iterator[Store]:
     with Store.open(url, tmp_path / "blobs") as opened:
-        opened.add_theory(THEORY, "code", "1", "{}")
+        opened.theories.add(THEORY, "code", "1", "{}")
         yield opened

@@ -18,17 +18,17 @@ WHICH = ("c", 1, "selected")
 
 @pytest.fixture
 def asked(store: Store) -> Store:
-    store.open_campaign("c", "{}")
-    row = store.ask_approval(*WHICH, 96, '{"core_hours": 3.0}')
+    store.campaigns.open("c", "{}")
+    row = store.approvals.ask(*WHICH, 96, '{"core_hours": 3.0}')
     assert (row.state, row.n_asked, row.n_approved) == (ApprovalState.PENDING, 96, None)
     return store
 
 
 def test_a_request_is_made_once_and_keeps_what_was_shown(asked: Store) -> None:
-    again = asked.ask_approval(*WHICH, 12, "{}")
+    again = asked.approvals.ask(*WHICH, 12, "{}")
     assert (again.n_asked, again.price_json) == (96, '{"core_hours": 3.0}')
-    assert [row.campaign for row in asked.list_approvals()] == ["c"]
-    assert asked.list_approvals("other") == []
+    assert [row.campaign for row in asked.approvals.list()] == ["c"]
+    assert asked.approvals.list("other") == []
 
 
 @pytest.mark.parametrize(
@@ -42,34 +42,39 @@ def test_a_request_is_made_once_and_keeps_what_was_shown(asked: Store) -> None:
 def test_a_person_decides_once(
     asked: Store, n: int | None, state: ApprovalState, approved: int
 ) -> None:
-    row = asked.decide_approval(*WHICH, Decided(n, "ada", "why"))
+    row = asked.approvals.decide(*WHICH, Decided(n, "ada", "why"))
     assert (row.state, row.n_approved, row.actor) == (state, approved, "ada")
     assert row.decided_at is not None
     assert row.decided_at >= row.asked_at
     with pytest.raises(StoreError, match=f"were {state} by ada"):
-        asked.decide_approval(*WHICH, Decided(1, "bob"))
-    assert asked.get_approval(*WHICH) == row
+        asked.approvals.decide(*WHICH, Decided(1, "bob"))
+    assert asked.approvals.get(*WHICH) == row
 
 
 @pytest.mark.parametrize("n", [-1, 97])
 def test_a_number_out_of_range_is_refused(asked: Store, n: int) -> None:
     with pytest.raises(StoreError, match=f"expected 0 to 96 labels.*got {n}"):
-        asked.decide_approval(*WHICH, Decided(n, "ada"))
+        asked.approvals.decide(*WHICH, Decided(n, "ada"))
 
 
 def test_nobody_asked(store: Store) -> None:
-    store.open_campaign("c", "{}")
+    store.campaigns.open("c", "{}")
     with pytest.raises(StoreError, match="nobody asked for the labels of 'selected'"):
-        store.decide_approval(*WHICH, Decided(1, "ada"))
+        store.approvals.decide(*WHICH, Decided(1, "ada"))
 
 
 def test_a_cut_of_the_budget_grows_with_it_but_a_person_s_word_stays(
     store: Store,
 ) -> None:
-    store.open_campaign("c", "{}")
-    assert store.cut_labels(*WHICH, 96, Decided(10, "budget", "poor")).n_approved == 10
-    assert store.cut_labels(*WHICH, 96, Decided(96, "budget", "")).n_approved == 96
+    store.campaigns.open("c", "{}")
+    assert (
+        store.approvals.limit(*WHICH, 96, Decided(10, "budget", "poor")).n_approved
+        == 10
+    )
+    assert store.approvals.limit(*WHICH, 96, Decided(96, "budget", "")).n_approved == 96
     test = ("c", 1, "test")
-    store.ask_approval(*test, 24, "{}")
-    store.decide_approval(*test, Decided(5, "ada"))
-    assert store.cut_labels(*test, 24, Decided(2, "budget", "poor")).n_approved == 5
+    store.approvals.ask(*test, 24, "{}")
+    store.approvals.decide(*test, Decided(5, "ada"))
+    assert (
+        store.approvals.limit(*test, 24, Decided(2, "budget", "poor")).n_approved == 5
+    )

@@ -39,13 +39,13 @@ from tests.storage.conftest import THEORY, make_frames, make_label
 
 url, blobs, flag = sys.argv[1:]
 with Store.open(url, blobs) as store:
-    store.add_theory(THEORY, "code", "1", "{}")
-    store.open_campaign("c", "{}")
+    store.theories.add(THEORY, "code", "1", "{}")
+    store.campaigns.open("c", "{}")
     for number in range(100_000):
         (frame,) = make_frames(1, seed=number)
-        (key,) = store.add_structures([frame], source=str(number))
-        store.add_labels({key: make_label(frame, number)}, THEORY)
-        store.save_epoch("c", "m", number, str(number), b"%d" % number * 20_000)
+        (key,) = store.structures.add([frame], source=str(number))
+        store.labels.add({key: make_label(frame, number)}, THEORY)
+        store.models.save_epoch("c", "m", number, str(number), b"%d" % number * 20_000)
         if number == 20:
             open(flag, "w").close()
 """
@@ -96,7 +96,7 @@ def test_a_backup_under_fire_is_one_state_of_the_store(
         rows = rows_of(store)
         frames = sorted(int(row[8]) for row in rows["structure"])
         assert frames == list(range(len(frames))), "no gap: a prefix of what was done"
-        labels, epochs = rows["label"], store.get_epochs("c", "m")
+        labels, epochs = rows["label"], store.models.epochs("c", "m")
         # The writer was between two of its three transactions, or after the last.
         assert len(frames) - len(labels) in {0, 1}
         assert len(labels) - len(epochs) in {0, 1}
@@ -107,7 +107,7 @@ def test_a_backup_under_fire_is_one_state_of_the_store(
             assert store.blobs.get_bytes(str(epoch.checkpoint_sha)).startswith(
                 epoch.record_json.encode()
             )
-        assert store.add_structures(make_frames(1, seed=999_999), source="new")
+        assert store.structures.add(make_frames(1, seed=999_999), source="new")
 
 
 def test_every_row_comes_back_and_new_ones_follow(
@@ -129,9 +129,9 @@ def test_every_row_comes_back_and_new_ones_follow(
         assert rows_of(store) == before
         there = {store.blobs.get_bytes(sha) for sha in made.blobs}
         assert there == {b"model", b"checkpoint", b"\x00frames"}
-        fresh = store.add_structures(make_frames(9, seed=5)[6:], source="new")
-        assert store.want_labels(fresh, THEORY) == 3
-        claims = store.claim_labels(THEORY, "x", limit=9, terms=LeaseTerms(60, 3))
+        fresh = store.structures.add(make_frames(9, seed=5)[6:], source="new")
+        assert store.labels.want(fresh, THEORY) == 3
+        claims = store.labels.claim(THEORY, "x", limit=9, terms=LeaseTerms(60, 3))
         assert max(c.label_id for c in claims) == len(before["label"]) + 3
 
 
@@ -218,7 +218,7 @@ def test_a_store_that_lost_a_blob_is_backed_up_only_when_told_so(
     url, blobs = f"sqlite:///{tmp_path}/one.db", tmp_path / "blobs"
     with Store.open(url, blobs) as store:
         fill(store)
-        (model,) = store.list_models("c")
+        (model,) = store.models.list("c")
         store.blobs.path(model.blob_sha).write_bytes(b"rotten")
     with pytest.raises(StoreError, match=f"1 blobs .* first {model.blob_sha}"):
         back_up(url, blobs, tmp_path / "backup")
@@ -258,14 +258,14 @@ def test_an_older_schema_is_backed_up_as_it_is_and_restored_into_this_one(
 
     url, blobs = f"sqlite:///{tmp_path}/one.db", tmp_path / "blobs"
     with Store.open(url, blobs) as store:
-        store.add_structures(make_frames(2), source="old")
+        store.structures.add(make_frames(2), source="old")
         migrate(store.engine, "0001")
     made = back_up(url, blobs, tmp_path / "backup")
     assert made.schema == "0001"
     shutil.rmtree(blobs, ignore_errors=True)
     restore(tmp_path / "backup", f"sqlite:///{tmp_path}/two.db", blobs)
     with Store.open(f"sqlite:///{tmp_path}/two.db", blobs) as store:
-        assert store.count_structures() == 2
+        assert store.structures.count() == 2
     assert read_manifest(tmp_path / "backup") == made, "the backup itself is unchanged"
 
 

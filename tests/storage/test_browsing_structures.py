@@ -12,10 +12,10 @@ from sqlalchemy import inspect
 
 from fire_core.errors import StoreError
 from fire_core.records import Failure, FailureKind, Frame, FrameTag, Pick, Split
-from fire_core.storage.browsing.structures import StructureFilter
-from fire_core.storage.campaigns import SelectionRow
 from fire_core.storage.claims import LeaseTerms
 from fire_core.storage.properties import PropertyAsked
+from fire_core.storage.selections import SelectionRow
+from fire_core.storage.structure_pages import StructureFilter
 from fire_core.storage.tables import StructureRow
 from tests.storage.conftest import THEORY, make_frames, make_label
 
@@ -37,22 +37,22 @@ def fill(store: Store) -> list[tuple[str, Atoms]]:
     ]
     known = []
     for number, batch in enumerate(batches):
-        keys = store.add_structures(batch, source=f"batch {number}")
+        keys = store.structures.add(batch, source=f"batch {number}")
         known += list(zip(keys, batch, strict=True))
-    store.add_theory(OTHER, "code", "2", "{}")
+    store.theories.add(OTHER, "code", "2", "{}")
     keys = [key for key, _ in known]
-    store.open_campaign("salt", "{}")
-    store.save_selection("salt", 1, "selected", SelectionRow("kmeans", keys[::2]))
-    store.want_labels(keys[:8], THEORY)
-    store.want_labels(keys[4:], OTHER)
-    for claim in store.claim_labels(THEORY, "w", limit=6, terms=TERMS)[:4]:
+    store.campaigns.open("salt", "{}")
+    store.selections.save("salt", 1, "selected", SelectionRow("kmeans", keys[::2]))
+    store.labels.want(keys[:8], THEORY)
+    store.labels.want(keys[4:], OTHER)
+    for claim in store.labels.claim(THEORY, "w", limit=6, terms=TERMS)[:4]:
         label = make_label(dict(known)[claim.key])
-        store.finish_label(claim.label_id, "w", label, core_seconds=1.0)
+        store.labels.finish(claim.label_id, "w", label, core_seconds=1.0)
     return known
 
 
 def states_of(store: Store, theory: str) -> dict[str, str]:
-    return {row.key: row.state.value for row in store.label_rows(theory)}
+    return {row.key: row.state.value for row in store.labels.rows(theory)}
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_filter_finds_what_a_search_of_all_finds(
         )  # fmt: skip
 
     expected = {key for key, atoms in known if fits(key, atoms)}
-    found = store.find_structures(wanted)
+    found = store.structures.find(wanted)
     assert {line.key for line in found} == expected
     order = [(line.created_at, line.key) for line in found]
     assert order == sorted(order, reverse=True)
@@ -110,7 +110,7 @@ def test_pages_show_each_structure_once(store: Store, size: int) -> None:
     seen: list[str] = []
     after = None
     for _ in itertools.count():
-        page = store.find_structures(StructureFilter(), after=after, most=size)
+        page = store.structures.find(StructureFilter(), after=after, most=size)
         if not page:
             break
         seen += [line.key for line in page]
@@ -121,32 +121,32 @@ def test_pages_show_each_structure_once(store: Store, size: int) -> None:
 
 def test_formulas_are_told_once_and_few_of_many(store: Store) -> None:
     fill(store)
-    assert store.list_formulas() == ["Cl4Li4", "ClNa", "Li"]
-    assert store.list_formulas(2) == ["Cl4Li4", "ClNa"]
+    assert store.structures.formulas() == ["Cl4Li4", "ClNa", "Li"]
+    assert store.structures.formulas(2) == ["Cl4Li4", "ClNa"]
 
 
 def test_a_story_has_run_choice_label_set_and_property(store: Store) -> None:
     frames = make_frames(2)
-    store.open_campaign("salt", "{}")
+    store.campaigns.open("salt", "{}")
     sha = store.blobs.put_bytes(b"weights")
     for name in ("fire", "also"):
-        store.add_model("salt", name, sha, parent_sha=None, config_json="{}")
-    run = store.open_run("salt", 1, "explore", sha, "{}")
+        store.models.add("salt", name, sha, parent_sha=None, config_json="{}")
+    run = store.runs.open("salt", 1, "explore", sha, "{}")
     tags = [FrameTag(sha, 3, 450.0, 40 * i) for i in range(2)]
     moved = [Frame(a, tag, -7.5) for a, tag in zip(frames, tags, strict=True)]
-    store.save_segment(run, 0, moved, b"state", [])
-    keys = [row.key for row in store.get_frames(run)]
+    store.runs.save_segment(run, 0, moved, b"state", [])
+    keys = [row.key for row in store.runs.frames(run)]
     picks = [Pick(i, i, 4, 9, 0.25) for i in range(2)]
-    store.save_selection("salt", 1, "selected", SelectionRow("kmeans", keys, picks))
-    store.save_dataset("salt", "fire", {keys[1]: Split.VALID})
-    store.open_property(
+    store.selections.save("salt", 1, "selected", SelectionRow("kmeans", keys, picks))
+    store.datasets.save("salt", "fire", {keys[1]: Split.VALID})
+    store.properties.open(
         PropertyAsked("a" * 64, "lif", "b" * 64, "density", "fire", sha, keys[1],
                       "Cl4Li4", "{}")
     )  # fmt: skip
     label = make_label(frames[1])
-    store.add_labels({keys[1]: label}, THEORY)
+    store.labels.add({keys[1]: label}, THEORY)
 
-    story = store.tell_structure(keys[1][:16])
+    story = store.structures.describe(keys[1][:16])
 
     assert story.line.key == keys[1]
     (frame,) = story.frames
@@ -166,41 +166,41 @@ def test_a_story_has_run_choice_label_set_and_property(store: Store) -> None:
 
 
 def test_a_failed_label_has_no_numbers_and_keeps_its_folder(store: Store) -> None:
-    keys = store.add_structures(make_frames(1), source="test")
-    store.want_labels(keys, THEORY)
-    (claim,) = store.claim_labels(THEORY, "w", limit=1, terms=TERMS)
+    keys = store.structures.add(make_frames(1), source="test")
+    store.labels.want(keys, THEORY)
+    (claim,) = store.labels.claim(THEORY, "w", limit=1, terms=TERMS)
     why = Failure(FailureKind.CRASHED, "broke", "log", "/scratch/7")
-    store.fail_label(claim.label_id, "w", why, 2.0)
-    story = store.tell_structure(keys[0])
+    store.labels.fail(claim.label_id, "w", why, 2.0)
+    story = store.structures.describe(keys[0])
     assert story.labels[0].workdir == "/scratch/7"
     assert story.numbers[THEORY].energy is None
     assert story.numbers[THEORY].largest_force is None
 
 
 def test_the_beginning_of_a_key_names_it_unless_two_share_it(store: Store) -> None:
-    keys = store.add_structures(make_frames(40), source="test")
+    keys = store.structures.add(make_frames(40), source="test")
     for key in keys:
-        assert store.find_key(key[:12]) == key
+        assert store.structures.find_key(key[:12]) == key
     letters = [key[0] for key in keys]
     shared = max(letters, key=letters.count)
     with pytest.raises(StoreError, match="more than one structure begins"):
-        store.find_key(shared)
+        store.structures.find_key(shared)
     with pytest.raises(StoreError, match="no structure"):
-        store.find_key("0" * 64)
+        store.structures.find_key("0" * 64)
 
 
 def test_runs_and_rounds_are_found_by_what_they_are_for(store: Store) -> None:
-    keys = store.add_structures(make_frames(2), source="test")
+    keys = store.structures.add(make_frames(2), source="test")
     for name in ("b", "a"):
-        store.open_campaign(name, "{}")
+        store.campaigns.open(name, "{}")
     for name, round_ in (("b", 2), ("b", 1), ("a", 1)):
-        store.save_selection(name, round_, "selected", SelectionRow("kmeans", keys))
-    store.save_selection("a", 0, "start", SelectionRow("build", keys))
-    assert store.rounds_chosen("selected") == [("a", 1), ("b", 1), ("b", 2)]
-    runs = [store.open_run("a", 1, "explore", model, "{}") for model in "xy"]
-    store.open_run("a", 1, "test", "x", "{}")
-    assert store.find_runs("a", 1, "explore") == runs
-    assert store.find_runs("a", 2, "explore") == []
+        store.selections.save(name, round_, "selected", SelectionRow("kmeans", keys))
+    store.selections.save("a", 0, "start", SelectionRow("build", keys))
+    assert store.selections.rounds("selected") == [("a", 1), ("b", 1), ("b", 2)]
+    runs = [store.runs.open("a", 1, "explore", model, "{}") for model in "xy"]
+    store.runs.open("a", 1, "test", "x", "{}")
+    assert store.runs.find("a", 1, "explore") == runs
+    assert store.runs.find("a", 2, "explore") == []
 
 
 def test_migrations_leave_the_indexes_that_the_tables_declare(store: Store) -> None:

@@ -22,10 +22,11 @@ from fire_core.records import (
 )
 from fire_core.storage.actions import Action
 from fire_core.storage.blobs import BlobStore
-from fire_core.storage.campaigns import SelectionRow
 from fire_core.storage.claims import LeaseTerms
 from fire_core.storage.copying import CopiedBlobs, copy_blobs, copy_store
+from fire_core.storage.evaluation_kinds import json_kind
 from fire_core.storage.properties import PropertyAsked
+from fire_core.storage.selections import SelectionRow
 from fire_core.storage.store import Store
 from fire_core.storage.tables import Base
 from tests.storage.conftest import THEORY, make_frames, make_label
@@ -37,39 +38,39 @@ if TYPE_CHECKING:
 def fill(store: Store) -> None:
     """Put something into every table."""
     frames = make_frames(6)
-    keys = store.add_structures(frames, source="test")
-    store.add_theory(THEORY, "code", "1", "{}")
-    store.want_labels(keys[:4], THEORY)
-    claims = store.claim_labels(THEORY, "w", limit=3, terms=LeaseTerms(60, 3))
+    keys = store.structures.add(frames, source="test")
+    store.theories.add(THEORY, "code", "1", "{}")
+    store.labels.want(keys[:4], THEORY)
+    claims = store.labels.claim(THEORY, "w", limit=3, terms=LeaseTerms(60, 3))
     label = make_label(frames[0])
-    store.finish_label(claims[0].label_id, "w", label, core_seconds=1.5)
+    store.labels.finish(claims[0].label_id, "w", label, core_seconds=1.5)
     failure = Failure(FailureKind.CRASHED, "Σ of forces: 3 Å", "log")
-    store.fail_label(claims[1].label_id, "w", failure, 2.0)
-    store.open_campaign("c", "{}")
-    store.save_selection("c", 0, "perturb", SelectionRow("perturb", keys[:4]))
-    store.save_dataset("c", "fire", {keys[0]: Split.TRAIN})
-    run = store.open_run("c", 1, "explore", "m", "{}")
+    store.labels.fail(claims[1].label_id, "w", failure, 2.0)
+    store.campaigns.open("c", "{}")
+    store.selections.save("c", 0, "perturb", SelectionRow("perturb", keys[:4]))
+    store.datasets.save("c", "fire", {keys[0]: Split.TRAIN})
+    run = store.runs.open("c", 1, "explore", "m", "{}")
     frame = Frame(frames[5], FrameTag("m", 0, 300.0, 5), -1.0)
-    store.save_segment(run, 0, [frame], b"\x00\xffstate", [])
+    store.runs.save_segment(run, 0, [frame], b"\x00\xffstate", [])
     sha = store.blobs.put_bytes(b"model")
-    store.add_model("c", "fire", sha, parent_sha=None, config_json="{}")
-    store.promote_model("c", "fire", "staging", [], required=())
-    store.save_epoch("c", "fire", 0, "{}", b"checkpoint")
-    store.save_evaluation("c", "fire", "test-1", "{}")
-    store.add_usage("c", 0, "label", wall_s=0.1, core_s=0.2)
-    store.hold_step("c", "train", "w", 60)
-    store.ask_approval("c", 1, "selected", 3, "{}")
-    store.decide_approval("c", 1, "selected", Decided(2, "ada"))
+    store.models.add("c", "fire", sha, parent_sha=None, config_json="{}")
+    store.models.promote("c", "fire", "staging", [], required=())
+    store.models.save_epoch("c", "fire", 0, "{}", b"checkpoint")
+    store.evaluations.save(json_kind("k"), "c", {}, round_=1, subject="fire")
+    store.usage.add("c", 0, "label", wall_s=0.1, core_s=0.2)
+    store.steps.hold("c", "train", "w", 60)
+    store.approvals.ask("c", 1, "selected", 3, "{}")
+    store.approvals.decide("c", 1, "selected", Decided(2, "ada"))
     asked = PropertyAsked(
         key="k" * 64, name="density", work="w" * 64, kind="structure_check",
         subject="fire", subject_sha=sha, structure=keys[0], formula="Cl4Li4",
         request_json="{}",
     )  # fmt: skip
-    store.open_property(asked)
-    store.save_part(asked.key, "dynamics-0", b"\x00frames")
-    store.record_action(Action("ada", "operator", "promote", "c/fire"))
+    store.properties.open(asked)
+    store.properties.save_part(asked.key, "dynamics-0", b"\x00frames")
+    store.actions.record(Action("ada", "operator", "promote", "c/fire"))
     density = PropertyValue("density", 2.07, "g/cm³", 0.01)
-    store.finish_property(asked.key, PropertyResult((density,)), 1.5)
+    store.properties.finish(asked.key, PropertyResult((density,)), 1.5)
 
 
 def rows_of(store: Store) -> dict[str, list[tuple[object, ...]]]:
@@ -105,12 +106,12 @@ def test_a_copied_store_goes_on(postgres_database: str, tmp_path: Path) -> None:
         fill(store)
     copy_store(one, postgres_database)
     with Store.open(postgres_database, blobs) as store:
-        fresh = store.add_structures(make_frames(9, seed=5)[6:], source="new")
-        assert store.want_labels(fresh, THEORY) == 3  # ids go on after the copied
-        claims = store.claim_labels(THEORY, "x", limit=9, terms=LeaseTerms(60, 3))
+        fresh = store.structures.add(make_frames(9, seed=5)[6:], source="new")
+        assert store.labels.want(fresh, THEORY) == 3  # ids go on after the copied
+        claims = store.labels.claim(THEORY, "x", limit=9, terms=LeaseTerms(60, 3))
         assert len(claims) == 1 + 3
-        assert store.open_run("c", 2, "explore", "m", "{}") == 2
-        store.add_usage("c", 0, "label", wall_s=0.1, core_s=0.2)
+        assert store.runs.open("c", 2, "explore", "m", "{}") == 2
+        store.usage.add("c", 0, "label", wall_s=0.1, core_s=0.2)
 
 
 def test_a_database_with_rows_is_not_written_to(
@@ -120,11 +121,11 @@ def test_a_database_with_rows_is_not_written_to(
     with Store.open(one, blobs) as store:
         fill(store)
     with Store.open(postgres_database, blobs) as store:
-        store.add_structures(make_frames(1, seed=3), source="other")
+        store.structures.add(make_frames(1, seed=3), source="other")
     with pytest.raises(StoreError, match=r"expected an empty .*structure \(1\)"):
         copy_store(one, postgres_database)
     with Store.open(postgres_database, blobs) as store:
-        assert store.count_structures() == 1
+        assert store.structures.count() == 1
 
 
 def test_only_missing_blobs_are_copied_and_a_damaged_one_is_told(
@@ -155,7 +156,7 @@ def test_text_that_postgresql_cannot_hold_is_copied_without_it(
 ) -> None:
     one = f"sqlite:///{tmp_path}/one.db"
     with Store.open(one, tmp_path) as store:
-        store.add_structures(make_frames(1), source="a\0b")
+        store.structures.add(make_frames(1), source="a\0b")
     copy_store(one, postgres_database)
     with Store.open(postgres_database, tmp_path) as store:
         assert rows_of(store)["structure"][0][8] == "a\ufffdb"

@@ -40,18 +40,18 @@ def text_of(index: int, **changes: object) -> str:
 def test_a_round_trip_restores_every_bit(store: Store, tmp_path: Path) -> None:
     frames = make_frames(4)
     frames[0].positions[0] = [5e-324, 1 / 3, 1e-17]
-    keys = store.add_structures(frames, source="test")
+    keys = store.structures.add(frames, source="test")
     labels = {
         k: make_label(a, i) for i, (k, a) in enumerate(zip(keys, frames, strict=True))
     }
-    store.add_labels(labels, THEORY)
+    store.labels.add(labels, THEORY)
     path = tmp_path / "out.extxyz"
     assert export_extxyz(store, path, THEORY) == 4
     with Store.open(f"sqlite:///{tmp_path}/other.db", tmp_path / "b") as other:
-        other.add_theory(THEORY, "code", "1", "{}")
+        other.theories.add(THEORY, "code", "1", "{}")
         report = import_extxyz(other, path, THEORY, CHECK)
         assert sorted(report.accepted) == sorted(keys)  # keys are hashes of the bits
-        for key, label in other.get_labels(keys, THEORY).items():
+        for key, label in other.labels.get(keys, THEORY).items():
             assert label.energy == labels[key].energy
             assert label.forces.tobytes() == labels[key].forces.tobytes()
             assert label.stress is not None
@@ -126,6 +126,6 @@ def test_real_dft_data_is_imported_and_exported_unchanged(
     report = import_extxyz(store, head, THEORY, CHECK)
     assert (len(report.accepted), report.refused) == (3, [])
     for key, frame in zip(report.accepted, read(head, index=":"), strict=True):
-        label = store.get_labels([key], THEORY)[key]
+        label = store.labels.get([key], THEORY)[key]
         assert label.energy == frame.get_potential_energy()
         assert np.array_equal(label.forces, frame.get_forces())

@@ -39,20 +39,20 @@ def test_a_result_outlives_a_database_that_is_killed(
 ) -> None:
     url = own_postgres.create("fire")
     with Store.open(url, tmp_path, patience_s=60) as store:
-        store.add_theory(THEORY, "code", "1", "{}")
+        store.theories.add(THEORY, "code", "1", "{}")
         atoms = make_frames(1)[0]
-        keys = store.add_structures([atoms], source="test")
-        store.want_labels(keys, THEORY)
-        (mine,) = store.claim_labels(THEORY, "w", terms=LeaseTerms(60, 3))
+        keys = store.structures.add([atoms], source="test")
+        store.labels.want(keys, THEORY)
+        (mine,) = store.labels.claim(THEORY, "w", terms=LeaseTerms(60, 3))
         own_postgres.kill()
         later = threading.Timer(2.0, own_postgres.start)
         later.start()
         start = time.monotonic()
         done = Finished(mine.label_id, make_label(atoms), 1.0)
-        assert store.finish_labels([done], "w") == []
+        assert store.labels.finish_many([done], "w") == []
         assert time.monotonic() - start > 1.5
         later.join()
-        assert store.label_counts(THEORY) == {LabelState.DONE: 1}
+        assert store.labels.counts(THEORY) == {LabelState.DONE: 1}
 
 
 def test_patience_ends_with_the_reason(own_postgres: Postgres, tmp_path: Path) -> None:
@@ -60,9 +60,9 @@ def test_patience_ends_with_the_reason(own_postgres: Postgres, tmp_path: Path) -
     with Store.open(url, tmp_path, patience_s=0.5) as store:
         own_postgres.kill()
         with pytest.raises(StoreUnavailableError, match=r"is away .*waited"):
-            store.count_structures()
+            store.structures.count()
         with pytest.raises(StoreUnavailableError, match="the database is away"):
-            store.add_usage("c", 0, "label", wall_s=1, core_s=1)
+            store.usage.add("c", 0, "label", wall_s=1, core_s=1)
         with pytest.raises(StoreUnavailableError, match="the database is away"):
             Store.open(url, tmp_path)
         own_postgres.start()
@@ -91,11 +91,11 @@ def test_a_full_disk_is_waited_for(url: str, tmp_path: Path) -> None:
 
         fill()
         with pytest.raises(StoreUnavailableError, match="disk is full"):
-            store.add_structures(make_frames(400), source="test")
-        assert store.count_structures() == 0  # all or nothing
+            store.structures.add(make_frames(400), source="test")
+        assert store.structures.count() == 0  # all or nothing
         with store.engine.connect() as connection:
             connection.execute(text("PRAGMA max_page_count=1073741823"))
-        assert len(store.add_structures(make_frames(400), source="test")) == 400
+        assert len(store.structures.add(make_frames(400), source="test")) == 400
 
 
 @pytest.mark.parametrize(
@@ -117,9 +117,9 @@ def test_a_database_that_may_only_be_read_says_so(tmp_path: Path) -> None:
     with Store.open(url, blobs) as store:
         event.listen(store.engine, "connect", _only_reading)
         store.engine.dispose()
-        assert store.count_structures() == 0
+        assert store.structures.count() == 0
         with pytest.raises(ReadOnlyStoreError, match="takes no changes"):
-            store.add_theory("t", "code", "1", "{}")
+            store.theories.add("t", "code", "1", "{}")
 
 
 def _only_reading(connection: Any, _record: object) -> None:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import inspect
 
+from fire_core.config.open_sets import GATES
 from fire_core.errors import BlobCorruptedError, GateError, StoreError
-from fire_core.records import Gate, GateResult
+from fire_core.records import GateResult
 from fire_core.storage.engine import migrate
 from fire_core.storage.promotions import Signature
 from fire_core.storage.store import Store
@@ -18,67 +19,67 @@ from fire_core.storage.store import Store
 if TYPE_CHECKING:
     from pathlib import Path
 
-PASSED = [GateResult(g, True, 1.0, 2.0, "eV", f"{g} 1 eV, ≤ 2") for g in Gate]
+PASSED = [GateResult(g, True, 1.0, 2.0, "eV", f"{g} 1 eV, ≤ 2") for g in GATES.builtin]
 
 
 @pytest.fixture
 def models(store: Store) -> Store:
     """A store with a campaign and three candidates."""
-    store.open_campaign("c", "{}")
+    store.campaigns.open("c", "{}")
     for name in ("a", "b", "d"):
         sha = store.blobs.put_bytes(name.encode())
-        store.add_model("c", name, sha, parent_sha=None, config_json="{}")
+        store.models.add("c", name, sha, parent_sha=None, config_json="{}")
     return store
 
 
 def states(store: Store) -> dict[str, str]:
-    return {m.name: m.state for m in store.list_models("c")}
+    return {m.name: m.state for m in store.models.list("c")}
 
 
 def deploy(store: Store, *names: str) -> None:
     for name in names:
-        store.promote_model("c", name, "production", PASSED, signed=Signature("me"))
+        store.models.promote("c", name, "production", PASSED, signed=Signature("me"))
 
 
 def test_a_model_goes_to_staging_then_production(models: Store) -> None:
-    models.promote_model("c", "a", "staging", PASSED, signed=Signature("me", "good"))
+    models.models.promote("c", "a", "staging", PASSED, signed=Signature("me", "good"))
     deploy(models, "a")
     assert states(models) == {"a": "production", "b": "candidate", "d": "candidate"}
-    first, second = models.list_promotions("c")
+    first, second = models.models.promotions("c")
     assert (first.from_state, first.to_state) == ("candidate", "staging")
     assert (first.actor, first.reason, first.action) == ("me", "good", "promote")
     assert (second.from_state, second.to_state) == ("staging", "production")
     assert second.gates_json is not None
     kept = json.loads(second.gates_json)
-    assert [k["name"] for k in kept] == [g.value for g in Gate]
+    assert [k["name"] for k in kept] == list(GATES.builtin)
     assert kept[0]["text"] == "energy_error 1 eV, ≤ 2"
 
 
 def test_failed_and_missing_gates_are_listed_and_nothing_changes(models: Store) -> None:
-    bad = GateResult(Gate.FORGETTING, False, 1.31, 1.1, "×", "factor 1.31, above 1.1")
-    few = [r for r in PASSED if r.name not in {Gate.FORGETTING, Gate.DIMERS}]
+    bad = GateResult("forgetting", False, 1.31, 1.1, "×", "factor 1.31, above 1.1")
+    few = [r for r in PASSED if r.name not in {"forgetting", "dimers"}]
     with pytest.raises(
         GateError,
         match=r"2 of 10 required(.|\n)*- dimers: not measured\n"
         r"  - forgetting: factor 1.31, above 1.1",
     ):
-        models.promote_model("c", "a", "production", [*few, bad])
+        models.models.promote("c", "a", "production", [*few, bad])
     assert states(models)["a"] == "candidate"
-    assert models.list_promotions("c") == []
-    needed = [g for g in Gate if g not in {Gate.FORGETTING, Gate.DIMERS}]
-    models.promote_model("c", "a", "staging", [*few, bad], required=needed)
+    assert models.models.promotions("c") == []
+    needed = [g for g in GATES.builtin if g not in {"forgetting", "dimers"}]
+    models.models.promote("c", "a", "staging", [*few, bad], required=needed)
     assert states(models)["a"] == "staging"
 
 
 def test_two_results_for_one_gate_are_refused(models: Store) -> None:
     with pytest.raises(GateError, match=r"more than one result for the gate.*dimers"):
-        models.promote_model("c", "a", "staging", [*PASSED, PASSED[6]])
+        models.models.promote("c", "a", "staging", [*PASSED, PASSED[6]])
 
 
 def test_production_holds_one_model(models: Store) -> None:
     deploy(models, "a", "b")
     assert states(models) == {"a": "retired", "b": "production", "d": "candidate"}
-    retired = next(r for r in models.list_promotions("c") if r.action == "retire")
+    retired = next(r for r in models.models.promotions("c") if r.action == "retire")
     assert (retired.model, retired.to_state) == ("a", "retired")
     assert retired.reason == "b took its place"
 
@@ -86,24 +87,24 @@ def test_production_holds_one_model(models: Store) -> None:
 def test_ways_that_are_none_are_refused(models: Store) -> None:
     deploy(models, "a")
     with pytest.raises(StoreError, match=r"is in production.*fire model rollback c"):
-        models.promote_model("c", "a", "staging", PASSED)
+        models.models.promote("c", "a", "staging", PASSED)
     with pytest.raises(StoreError, match="'a' of 'c' is in production"):
         deploy(models, "a")
     with pytest.raises(StoreError, match="to staging or production, got 'retired'"):
-        models.promote_model("c", "a", "retired", PASSED)
+        models.models.promote("c", "a", "retired", PASSED)
     with pytest.raises(StoreError, match="has no model 'x'"):
         deploy(models, "x")
 
 
 def test_rollback_goes_back_one_by_one(models: Store) -> None:
     deploy(models, "a", "b", "d")
-    assert models.rollback_model("c", signed=Signature("me", "melts")) == "b"
+    assert models.models.rollback("c", signed=Signature("me", "melts")) == "b"
     assert states(models) == {"a": "retired", "b": "production", "d": "retired"}
-    assert models.rollback_model("c") == "a"
+    assert models.models.rollback("c") == "a"
     with pytest.raises(StoreError, match="nothing was in production before 'a'"):
-        models.rollback_model("c")
+        models.models.rollback("c")
     assert states(models) == {"a": "production", "b": "retired", "d": "retired"}
-    rolled = [r for r in models.list_promotions("c") if r.action == "rollback"]
+    rolled = [r for r in models.models.promotions("c") if r.action == "rollback"]
     assert [(r.model, r.to_state) for r in rolled] == [
         *(("d", "retired"), ("b", "production")),
         *(("b", "retired"), ("a", "production")),
@@ -115,27 +116,27 @@ def test_a_model_promoted_again_is_rolled_back_to_what_it_replaced(
     models: Store,
 ) -> None:
     deploy(models, "a", "b", "a")
-    assert models.rollback_model("c") == "b"
-    assert models.rollback_model("c") == "a"
+    assert models.models.rollback("c") == "b"
+    assert models.models.rollback("c") == "a"
     deploy(models, "d")
-    assert models.rollback_model("c") == "a"
+    assert models.models.rollback("c") == "a"
 
 
 def test_rollback_without_production_is_refused(models: Store) -> None:
     with pytest.raises(StoreError, match="has no model in production to roll back"):
-        models.rollback_model("c")
+        models.models.rollback("c")
 
 
 def test_a_damaged_file_is_neither_promoted_nor_rolled_back_to(models: Store) -> None:
     deploy(models, "a", "b")
-    models.blobs.path(models.need_model("c", "a").blob_sha).write_bytes(b"x")
-    before = models.list_promotions("c")
+    models.blobs.path(models.models.need("c", "a").blob_sha).write_bytes(b"x")
+    before = models.models.promotions("c")
     with pytest.raises(BlobCorruptedError, match="is corrupted"):
-        models.rollback_model("c")
+        models.models.rollback("c")
     with pytest.raises(BlobCorruptedError, match="is corrupted"):
         deploy(models, "a")
     assert states(models)["b"] == "production"
-    assert models.list_promotions("c") == before
+    assert models.models.promotions("c") == before
 
 
 def test_promotions_at_once_leave_one_model_in_production(
@@ -151,7 +152,7 @@ def test_promotions_at_once_leave_one_model_in_production(
     for thread in threads:
         thread.join()
     assert sorted(states(models).values()) == ["production", "retired", "retired"]
-    last = models.rollback_model("c")
+    last = models.models.rollback("c")
     assert states(models)[last] == "production"
 
 
@@ -163,8 +164,8 @@ def test_migration_0002_keeps_models_and_enters_what_is_in_production(
     assert "promotion" not in inspect(models.engine).get_table_names()
     assert states(models) == {"a": "production", "b": "candidate", "d": "candidate"}
     migrate(models.engine)
-    (entered,) = models.list_promotions("c")
+    (entered,) = models.models.promotions("c")
     assert (entered.model, entered.to_state) == ("a", "production")
     assert entered.reason == "was in production before there was a history"
     deploy(models, "b")
-    assert models.rollback_model("c") == "a"
+    assert models.models.rollback("c") == "a"

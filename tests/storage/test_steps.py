@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fire_core.campaign.leases import hold, step_lease
 from fire_core.errors import LeaseLostError
 from fire_core.storage.store import Store
-from tasks.context import CampaignRef, hold_step, make_hold
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def campaign(store: Store) -> Store:
-    store.open_campaign("c", "{}")
+    store.campaigns.open("c", "{}")
     return store
 
 
 def test_a_step_is_held_until_let_go_or_expired(campaign: Store) -> None:
-    assert campaign.hold_step("c", "train", "one", 30) is None
-    assert campaign.hold_step("c", "train", "two", 30) == "one"
-    assert campaign.hold_step("c", "md", "two", 30) is None
-    assert campaign.hold_step("c", "train", "one", -1) is None  # it runs out now
-    assert campaign.hold_step("c", "train", "two", 30) is None
-    campaign.let_go_of_step("c", "train", "one")  # not its own any more
-    assert campaign.hold_step("c", "train", "three", 30) == "two"
-    campaign.let_go_of_step("c", "train", "two")
-    assert campaign.hold_step("c", "train", "three", 30) is None
+    assert campaign.steps.hold("c", "train", "one", 30) is None
+    assert campaign.steps.hold("c", "train", "two", 30) == "one"
+    assert campaign.steps.hold("c", "md", "two", 30) is None
+    assert campaign.steps.hold("c", "train", "one", -1) is None  # it runs out now
+    assert campaign.steps.hold("c", "train", "two", 30) is None
+    campaign.steps.release("c", "train", "one")  # not its own any more
+    assert campaign.steps.hold("c", "train", "three", 30) == "two"
+    campaign.steps.release("c", "train", "two")
+    assert campaign.steps.hold("c", "train", "three", 30) is None
 
 
 def test_those_who_want_one_step_take_turns(
@@ -38,12 +38,11 @@ def test_those_who_want_one_step_take_turns(
 ) -> None:
     inside: list[int] = []
     most: list[int] = []
-    ref = CampaignRef(name="c", db=url, blobs=str(tmp_path / "blobs"))
 
     def enter(number: int) -> None:
         with (
-            Store.open(url, ref.blobs) as store,
-            hold_step(store, ref, "train", lambda _: None),
+            Store.open(url, tmp_path / "blobs") as store,
+            hold(step_lease(store, "c", "train"), lambda _: None),
         ):
             inside.append(number)
             most.append(len(inside))
@@ -57,13 +56,12 @@ def test_those_who_want_one_step_take_turns(
     assert most == [1, 1, 1, 1]
 
 
-def test_who_lost_a_step_may_not_commit(campaign: Store, tmp_path: Path) -> None:
-    ref = CampaignRef(name="c", db="unused", blobs=str(tmp_path))
-    hold = make_hold(campaign, ref, "train")
-    assert hold.take() is None
-    hold.check()
-    campaign.hold_step("c", "train", hold.owner, -1)
-    assert campaign.hold_step("c", "train", "heir", 30) is None
-    hold.renew()
+def test_who_lost_a_step_may_not_commit(campaign: Store) -> None:
+    lease = step_lease(campaign, "c", "train")
+    assert lease.take() is None
+    lease.check()
+    campaign.steps.hold("c", "train", lease.owner, -1)
+    assert campaign.steps.hold("c", "train", "heir", 30) is None
+    lease.renew()
     with pytest.raises(LeaseLostError, match="train of 'c' is run by heir by now"):
-        hold.check()
+        lease.check()

@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fire_core.campaign.study import Study
+from fire_core.campaign.study_cell import SPACE, run_cell
+from fire_core.campaign.study_check import check_study
+from fire_core.campaign.study_inputs import enter_study, find_study
+from fire_core.campaign.study_plan import finished_cells, prepare, read_plan
 from fire_core.config.load import load_study
 from fire_core.errors import StoreError, StructureError, TrainingError
 from fire_core.storage.store import Store
 from fire_core.study.data import divide_by_time, read_trajectory
-from tasks.study import write_report_of
-from tasks.study_cell import finished_cells, prepare, read_plan, run_cell
-from tasks.study_check import check_study
-from tasks.study_inputs import enter_study, find_study
 from tests.study.conftest import write_study
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def test_no_test_frame_is_trained_on_and_variants_share_their_frames(
     chosen: dict[tuple[int, int], set[tuple[int, ...]]] = {}
     with open_store(config) as store:
         for cell in cells:
-            facts = json.loads(store.need_model(config.key, cell.id).config_json)
+            facts = json.loads(store.models.need(config.key, cell.id).config_json)
             picked = facts["pool_frames"]
             assert len(set(picked)) == cell.labels
             assert not {frames.pool[i].key for i in picked} & judged
@@ -135,7 +136,7 @@ def test_killed_it_goes_on_and_ends_with_the_same_numbers(
     config, (first, second) = load_study(path), whole[1][:2]
     deadline = time.monotonic() + 200
     with process, open_store(config) as store:
-        while not store.get_epochs(config.key, second.id):
+        while not store.models.epochs(config.key, second.id):
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.01)
@@ -161,13 +162,12 @@ def test_the_space_of_selection_is_made_once_and_checkpoints_are_let_go(
     path, cells = whole
     config = load_study(path)
     with open_store(config) as store:
-        rows = [r for r in store.list_evaluations(config.key) if r.model == "pool"]
-        (row,) = rows
-        seconds = json.loads(row.result_json)["seconds"]
+        (row,) = store.evaluations.list(SPACE, config.key)
+        seconds = row.value.seconds
         for cell in cells:
             chosen = cell.selection == "kmeans"
             assert (cell.selection_seconds >= seconds) == chosen
-            epochs = store.get_epochs(config.key, cell.id)
+            epochs = store.models.epochs(config.key, cell.id)
             assert not any(epoch.checkpoint_sha for epoch in epochs)
 
 
@@ -189,7 +189,7 @@ def test_data_that_cannot_make_the_study_is_refused(tmp_path: Path) -> None:
 def test_a_campaigns_name_is_not_taken(tmp_path: Path) -> None:
     config = load_study(write_study(tmp_path))
     with open_store(config) as store:
-        store.open_campaign("study-tiny", '{"name": "study-tiny"}')
+        store.campaigns.open("study-tiny", '{"name": "study-tiny"}')
         with pytest.raises(StoreError, match="is a campaign in this store"):
             enter_study(store, config)
         with pytest.raises(StoreError, match=r"no study 'tiny' .*there: none"):
@@ -201,7 +201,7 @@ def test_the_report_is_of_what_is_finished(
 ) -> None:
     path, cells = whole
     config = load_study(path)
-    page = write_report_of(config, tmp_path)
+    page = Study(config).report(tmp_path)
     found = json.loads((tmp_path / "study.json").read_text())
     assert (found["cells_finished"], found["cells_planned"]) == (8, 8)
     assert found["cells"] == [asdict(cell) for cell in cells]

@@ -17,7 +17,7 @@ from ase.build import bulk
 from fire_core.config.theory import XtbTheory
 from fire_core.labelling.theory import theory_from_config
 from fire_core.records import FailureKind, LabelState
-from fire_core.storage.campaigns import SelectionRow
+from fire_core.storage.selections import SelectionRow
 from fire_core.storage.store import Store
 
 if TYPE_CHECKING:
@@ -41,13 +41,13 @@ def want(folder: Path, frames: list[Atoms]) -> tuple[str, list[str]]:
     """Make a store in which labels of the frames are wanted."""
     theory = theory_from_config(THEORY)
     with open_store(folder) as store:
-        store.add_theory(
+        store.theories.add(
             theory.fingerprint, theory.code, theory.version, theory.settings_json
         )
-        keys = store.add_structures(frames, source="test")
-        store.want_labels(keys, theory.fingerprint)
-        store.open_campaign("c", "{}")
-        store.save_selection("c", 1, "selected", SelectionRow("test", keys))
+        keys = store.structures.add(frames, source="test")
+        store.labels.want(keys, theory.fingerprint)
+        store.campaigns.open("c", "{}")
+        store.selections.save("c", 1, "selected", SelectionRow("test", keys))
     return theory.fingerprint, keys
 
 
@@ -60,9 +60,10 @@ def start(folder: Path, owner: str, *extra: str) -> subprocess.Popen[str]:
     workdir.mkdir(exist_ok=True)
     return subprocess.Popen(
         [
-            *(sys.executable, "-W", "ignore", "-m", "tasks.label_worker"),
+            *(sys.executable, "-W", "ignore", "-m", "fire_core.campaign.label_worker"),
             *("--db", f"sqlite:///{folder}/fire.db", "--blobs", f"{folder}/blobs"),
             *("--owner", owner, "--theory-json", THEORY.model_dump_json()),
+            *("--theory-id", theory_from_config(THEORY).fingerprint),
             *("--campaign", "c", "--round", "1", "--purpose", "selected"),
             *("--workdir", str(workdir)),
             *("--lease", "3", *extra),
@@ -83,7 +84,7 @@ def test_two_workers_label_each_structure_once(tmp_path: Path) -> None:
             said.append(worker.communicate(timeout=120)[0])
         assert worker.returncode == 0
     with open_store(tmp_path) as store:
-        rows = store.label_rows(theory, keys)
+        rows = store.labels.rows(theory, keys)
         assert {row.state for row in rows} == {LabelState.DONE}
         assert [row.attempts for row in rows] == [1] * 6
         assert all(row.core_seconds > 0 for row in rows)
@@ -97,17 +98,17 @@ def test_a_killed_worker_costs_the_label_it_held_and_no_other(tmp_path: Path) ->
         deadline = time.monotonic() + 120
         with open_store(tmp_path) as store:
             while not (
-                store.label_counts(theory).get(LabelState.DONE) == 2
-                and store.label_counts(theory).get(LabelState.CLAIMED) == 1
+                store.labels.counts(theory).get(LabelState.DONE) == 2
+                and store.labels.counts(theory).get(LabelState.CLAIMED) == 1
             ):
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
             os.kill(worker.pid, signal.SIGKILL)
-            before = {row.key: row for row in store.label_rows(theory)}
+            before = {row.key: row for row in store.labels.rows(theory)}
     with start(tmp_path, "heir") as worker:
         worker.communicate(timeout=120)
     with open_store(tmp_path) as store:
-        after = {row.key: row for row in store.label_rows(theory)}
+        after = {row.key: row for row in store.labels.rows(theory)}
     assert {row.state for row in after.values()} == {LabelState.DONE}
     for key in keys[:2]:
         assert after[key] == before[key]
@@ -132,7 +133,7 @@ def test_a_hopeless_structure_is_a_record_and_the_rest_goes_on(
         worker.communicate(timeout=120)
     assert worker.returncode == 0
     with open_store(tmp_path) as store:
-        first, second = store.label_rows(theory, keys)
+        first, second = store.labels.rows(theory, keys)
     assert (first.state, first.kind) == (LabelState.FAILED, kind)
     assert first.reason
     assert second.state is LabelState.DONE

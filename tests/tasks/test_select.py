@@ -8,22 +8,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from ase.build import bulk
-from prefect.logging import disable_run_logger
 from typer.testing import CliRunner
 
 from cli.main import app
 from fire_core.backbones.assets import bundled_model
 from fire_core.backbones.registry import load_backbone
-from fire_core.campaign import PERTURB, PRE_FINE_TUNED, SELECTED, START
+from fire_core.campaign.names import PERTURB, PRE_FINE_TUNED, SELECTED, START, RunPlan
+from fire_core.campaign.reference import CampaignRef
+from fire_core.campaign.selecting import select_candidates
+from fire_core.campaign.state import CampaignState
 from fire_core.config.campaign import CampaignConfig
 from fire_core.config.load import config_to_json
 from fire_core.errors import StructureError
 from fire_core.records import Frame, FrameTag
-from fire_core.storage.campaigns import SelectionRow
+from fire_core.storage.selections import SelectionRow
 from fire_core.storage.store import Store
-from tasks.context import CampaignRef
-from tasks.naming import RunPlan
-from tasks.select import select_candidates
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,21 +70,21 @@ def _campaign(folder: Path, frames: list[Atoms], **select: Any) -> tuple[Any, Ru
     )
     ref = CampaignRef(name="small", db=config.store.url, blobs=config.store.blobs)
     with Store.open(ref.db, ref.blobs) as store:
-        store.open_campaign("small", config_to_json(config))
+        store.campaigns.open("small", config_to_json(config))
         start = bulk("LiCl", "rocksalt", a=5.13, cubic=True)
-        keys = store.add_structures([start, *frames[:3]], source="test")
+        keys = store.structures.add([start, *frames[:3]], source="test")
         meta = json.dumps({"regions": None})
-        store.save_selection(
+        store.selections.save(
             "small", 0, START, SelectionRow("file", keys[:1], [], meta)
         )
-        store.save_selection("small", 0, PERTURB, SelectionRow("rattle", keys[1:]))
+        store.selections.save("small", 0, PERTURB, SelectionRow("rattle", keys[1:]))
         blob = store.blobs.put_file(bundled_model())
-        store.add_model(
+        store.models.add(
             "small", PRE_FINE_TUNED, blob, parent_sha=None, config_json="{}"
         )
-        run = store.open_run("small", 1, "explore", blob, "{}")
+        run = store.runs.open("small", 1, "explore", blob, "{}")
         everything = [*frames, *_faulty().values()]
-        store.save_segment(
+        store.runs.save_segment(
             run, 0, [_frame(i, a) for i, a in enumerate(everything)], b"", {}
         )
     return ref, RunPlan(run, "explore", 1, PRE_FINE_TUNED, 1)
@@ -98,10 +97,9 @@ def _frame(number: int, atoms: Atoms) -> Frame:
 
 
 def _select(ref: CampaignRef, plan: RunPlan) -> SelectionRow:
-    with disable_run_logger():
-        assert select_candidates.fn(ref, plan) == 8
-    with Store.open(ref.db, ref.blobs) as store:
-        row = store.get_selection("small", 1, SELECTED)
+    with CampaignState.find(ref) as campaign:
+        assert select_candidates(campaign, plan) == 8
+        row = campaign.store.selections.get("small", 1, SELECTED)
     assert row is not None
     return row
 
@@ -116,9 +114,9 @@ def test_a_choice_is_screened_explained_and_shown(calm, tmp_path) -> None:
         flags = json.loads(store.blobs.get_bytes(meta["refused_blob"]))
         by_reason = {kind: key for key, (kind, _) in flags.items()}
         for kind, atoms in _faulty().items():
-            kept = store.get_structures([by_reason[kind]])[0]
+            kept = store.structures.get([by_reason[kind]])[0]
             assert np.array_equal(kept.positions, atoms.positions)
-        labelled = store.get_selection("small", 0, PERTURB)
+        labelled = store.selections.get("small", 0, PERTURB)
         assert not set(row.keys) & (set(flags) | set(labelled.keys))
     found = meta["explanation"]
     assert [p["key"] for p in found["picks"]] == row.keys
@@ -147,7 +145,7 @@ def test_picks_with_great_forces_give_way_to_others(calm, tmp_path) -> None:
     ref, plan = _campaign(tmp_path, calm, screen={"max_force": limit})
     row = _select(ref, plan)
     with Store.open(ref.db, ref.blobs) as store:
-        chosen = model.predict(store.get_structures(row.keys))
+        chosen = model.predict(store.structures.get(row.keys))
     assert max(np.linalg.norm(c.forces, axis=1).max() for c in chosen) <= limit
     assert json.loads(row.meta_json)["refused"]["large_force"] >= 1
 
@@ -164,5 +162,8 @@ def test_maces_own_features_describe_as_well(calm, tmp_path) -> None:
 def test_too_few_left_says_what_was_refused(calm, tmp_path) -> None:
     ref, plan = _campaign(tmp_path, calm, screen={"min_distances": {"Li-Cl": 2.5}})
     message = r"at least 8 candidates to select from, got \d; .*'pair_distance': \d+"
-    with disable_run_logger(), pytest.raises(StructureError, match=message):
-        select_candidates.fn(ref, plan)
+    with (
+        CampaignState.find(ref) as campaign,
+        pytest.raises(StructureError, match=message),
+    ):
+        select_candidates(campaign, plan)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from fire_core.campaign import train_child
+from fire_core.campaign.train_child import count_devices
 from fire_core.errors import TrainingError
-from tasks import train_child
-from tasks.train_child import count_devices
 
 
 @pytest.mark.parametrize(

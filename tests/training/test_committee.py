@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from fire_core.campaign import member_kind, member_number
+from fire_core.campaign.names import member_kind, member_number
 from fire_core.training.committee import choose_subset
 
 DATA = list(range(50))

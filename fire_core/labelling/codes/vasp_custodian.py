@@ -14,6 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from fire_core.children import python_command
+
 if TYPE_CHECKING:
     from types import FrameType
 
@@ -39,7 +41,7 @@ def under_custodian(command: list[str]) -> list[str]:
     """Return the command line that runs VASP's under custodian, where that is here."""
     if not is_installed():
         return command
-    return [sys.executable, "-m", __name__, *command]
+    return python_command(__name__, *command)
 
 
 def find_changes(wanted: dict[str, Any], folder: Path) -> list[str]:

@@ -9,5 +9,5 @@ from fire_core.properties.kind import PropertyKind
 KIND: Final = PropertyKind(
     name="adhesion",
     package=__name__,
-    settings=".settings:AdhesionConfig",
+    settings_at=".settings:AdhesionConfig",
 )

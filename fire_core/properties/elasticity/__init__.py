@@ -9,5 +9,5 @@ from fire_core.properties.kind import PropertyKind
 KIND: Final = PropertyKind(
     name="elasticity",
     package=__name__,
-    settings=".settings:ElasticityConfig",
+    settings_at=".settings:ElasticityConfig",
 )

@@ -9,5 +9,5 @@ from fire_core.properties.kind import PropertyKind
 KIND: Final = PropertyKind(
     name="equation_of_state",
     package=__name__,
-    settings=".settings:EquationOfStateConfig",
+    settings_at=".settings:EquationOfStateConfig",
 )

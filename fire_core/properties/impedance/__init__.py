@@ -9,5 +9,5 @@ from fire_core.properties.kind import PropertyKind
 KIND: Final = PropertyKind(
     name="impedance",
     package=__name__,
-    settings=".settings:ImpedanceConfig",
+    settings_at=".settings:ImpedanceConfig",
 )

@@ -9,5 +9,5 @@ from fire_core.properties.kind import PropertyKind
 KIND: Final = PropertyKind(
     name="phonons",
     package=__name__,
-    settings=".settings:PhononsConfig",
+    settings_at=".settings:PhononsConfig",
 )

@@ -9,5 +9,5 @@ from fire_core.properties.kind import PropertyKind
 KIND: Final = PropertyKind(
     name="speed",
     package=__name__,
-    settings=".settings:SpeedConfig",
+    settings_at=".settings:SpeedConfig",
 )

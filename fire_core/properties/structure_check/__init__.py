@@ -9,5 +9,5 @@ from fire_core.properties.kind import PropertyKind
 KIND: Final = PropertyKind(
     name="structure_check",
     package=__name__,
-    settings=".settings:StructureCheckConfig",
+    settings_at=".settings:StructureCheckConfig",
 )

@@ -9,6 +9,6 @@ from fire_core.properties.kind import PropertyKind
 KIND: Final = PropertyKind(
     name="thermal_elasticity",
     package=__name__,
-    settings=".settings:ThermalElasticityConfig",
-    figure="fire_core.properties.elasticity.figure:draw",
+    settings_at=".settings:ThermalElasticityConfig",
+    figure_at="fire_core.properties.elasticity.figure:draw",
 )

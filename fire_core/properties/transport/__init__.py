@@ -15,5 +15,5 @@ from fire_core.properties.kind import PropertyKind
 KIND: Final = PropertyKind(
     name="transport",
     package=__name__,
-    settings=".settings:TransportConfig",
+    settings_at=".settings:TransportConfig",
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from fire_core.backbones.base import need_dynamics
 from fire_core.errors import PropertyError
 from fire_core.progress import tracked
 from fire_core.properties.transport.analysis import analyse_transport
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from fire_core.backbones.base import Backbone
+    from fire_core.backbones.base import DrivesDynamics
     from fire_core.config.steps import DynamicsConfig
     from fire_core.exploration.dynamics import ReplicaState
     from fire_core.properties.measurement import Measurement
@@ -80,7 +81,7 @@ def _run(measurement: Measurement, settings: TransportConfig) -> list[Segment]:
     names = name_segments(plan)
     n_segments = len(names)
     missing = not all(measurement.parts.has(name, shared=True) for name in names)
-    backbone = measurement.inputs.backbone() if missing else None
+    backbone = need_dynamics(measurement.inputs.backbone()) if missing else None
     cells = None
     if settings.barostat is not None and backbone is not None:
         found = measurement.json_part(
@@ -110,13 +111,13 @@ def _run(measurement: Measurement, settings: TransportConfig) -> list[Segment]:
 
 def _run_segment(
     measurement: Measurement,
-    backbone: Backbone | None,
+    backbone: DrivesDynamics | None,
     states: Sequence[ReplicaState],
     *,
     index: int,
     settings: TransportConfig,
 ) -> bytes:
-    driver = measurement.inputs.backbone() if backbone is None else backbone
+    driver = backbone or need_dynamics(measurement.inputs.backbone())
     seed = measurement.request.seed
     return segment_to_bytes(advance(driver, states, settings, index=index, seed=seed))
 

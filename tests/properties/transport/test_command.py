@@ -66,7 +66,7 @@ def test_trajectories_of_others_are_analysed_and_kept(tmp_path: Path) -> None:
     other = (*arguments, "--set", "site_distance=2.5")
     assert json.loads(call(tmp_path, *other).stdout)["key"] != facts["key"]
     with Store.open(f"sqlite:///{tmp_path}/fire.db", tmp_path / "blobs") as store:
-        assert len(store.list_properties(kind="transport")) == 2
+        assert len(store.properties.list(kind="transport")) == 2
 
 
 def test_wrong_files_and_settings_are_explained(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from fire_core.campaign_properties import open_measurement, register_property
+from fire_core.campaign.properties import open_measurement, register_property
 from fire_core.errors import ConfigError, PropertyError
 from fire_core.properties.load import parse_property
 from fire_core.properties.transport import measure as task
@@ -18,7 +18,7 @@ from fire_core.storage.store import Store
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fire_core.campaign_properties import PropertyRef
+    from fire_core.campaign.properties import PropertyRef
     from fire_core.records import PropertyResult
 
 SHORT = {
@@ -50,7 +50,7 @@ def measure(ref: PropertyRef) -> PropertyResult:
 
 def parts(ref: PropertyRef) -> dict[str, str]:
     with Store.open(ref.db, ref.blobs) as store:
-        return store.list_parts(ref.key)
+        return store.properties.parts(ref.key)
 
 
 class Killed(BaseException):

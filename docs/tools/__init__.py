@@ -1,0 +1,1 @@
+"""Programs of the documentation: they generate, check and follow its pages."""

@@ -1,1 +1,0 @@
-"""The documentation's tools: pages that are generated, checked and followed."""

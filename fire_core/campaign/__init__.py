@@ -1,0 +1,1 @@
+"""The application: a campaign binds store, configuration and name."""

@@ -1,0 +1,49 @@
+"""Export a campaign's model, or any MACE model, checked on structures that matter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from fire_core.backbones.assets import BUNDLED, bundled_model
+from fire_core.backbones.export import export_model
+from fire_core.backbones.registry import load_backbone, same_family
+from fire_core.campaign.names import START, TEST
+
+if TYPE_CHECKING:
+    from fire_core.backbones.export import ExportFormat, ExportResult
+    from fire_core.campaign.state import CampaignState
+
+COMPARED: Final = 3  # structures that an exported model is checked on
+
+
+def export_campaign_model(
+    campaign: CampaignState, name: str, format_: ExportFormat, path: Path, *, dtype: str
+) -> ExportResult:
+    """Write a model of a campaign, checked on the campaign's own structures."""
+    source = campaign.model_file(name)
+    frames = campaign.store.structures.get(_compared_keys(campaign))
+    model = same_family(campaign.config.backbone.name, source)
+    backbone = load_backbone(model, device="cpu", dtype=dtype)
+    backbone.name = f"{name} of {campaign.name}"
+    return export_model(backbone, format_, path, frames=frames, source=source)
+
+
+def export_backbone(
+    name: str, format_: ExportFormat, path: Path, *, dtype: str
+) -> ExportResult:
+    """Write a backbone by its name or file, checked on made-up rock salts."""
+    source = bundled_model() if name == BUNDLED else Path(name)
+    backbone = load_backbone(name, device="cpu", dtype=dtype)
+    return export_model(
+        backbone, format_, path, source=source if source.is_file() else None
+    )
+
+
+def _compared_keys(campaign: CampaignState) -> list[str]:
+    """Return a few structures of the test trajectory, or the start before it."""
+    for round_ in range(campaign.config.rounds, 0, -1):
+        row = campaign.store.selections.get(campaign.name, round_, TEST)
+        if row is not None:
+            return row.keys[:: max(1, len(row.keys) // COMPARED)][:COMPARED]
+    return campaign.chosen_keys(0, START)[:1]

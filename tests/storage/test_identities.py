@@ -1,0 +1,82 @@
+"""What a campaign is made with is recorded once, and read whatever is installed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fire_core.errors import StoreError
+from fire_core.records import ModelHash, TheoryId
+from fire_core.storage.engine import migrate
+from fire_core.storage.selections import SelectionRow
+from tests.storage.conftest import THEORY, make_frames, make_label
+
+if TYPE_CHECKING:
+    from fire_core.storage.store import Store
+
+ATOM_THEORY, OTHER = "theory-of-atoms", "theory-2"
+
+
+def test_an_identity_is_recorded_once_and_never_changes(store: Store) -> None:
+    row = store.campaigns.open("c", "{}")
+    assert (row.theory, row.atom_theory, row.foundation_sha) == (None, None, None)
+    row = store.campaigns.record_identity("c", theory=TheoryId(THEORY))
+    assert (row.theory, row.atom_theory) == (THEORY, None)
+    row = store.campaigns.record_identity(
+        "c", theory=TheoryId(THEORY), atom_theory=TheoryId(ATOM_THEORY),
+        foundation_sha=ModelHash("f" * 64),
+    )  # fmt: skip
+    assert row == store.campaigns.get("c")
+    assert (row.theory, row.atom_theory) == (THEORY, ATOM_THEORY)
+    assert row.foundation_sha == "f" * 64
+    with pytest.raises(StoreError, match="begun with theory theory-1, now it is theo"):
+        store.campaigns.record_identity("c", theory=TheoryId(OTHER))
+    assert store.campaigns.record_identity("c") == row
+    assert store.campaigns.list() == [row]
+
+
+def test_only_a_campaign_that_is_there_has_one(store: Store) -> None:
+    with pytest.raises(StoreError, match=r"no campaign 'c'; `fire campaign list`"):
+        store.campaigns.record_identity("c", theory=TheoryId(THEORY))
+
+
+def test_another_configuration_before_the_first_choice_is_another_identity(
+    store: Store,
+) -> None:
+    store.campaigns.open("c", '{"seed": 1, "threads": 1}')
+    store.campaigns.record_identity("c", theory=TheoryId(THEORY))
+    assert store.campaigns.open("c", '{"seed": 1, "threads": 8}').theory == THEORY
+    assert store.campaigns.open("c", '{"seed": 2, "threads": 8}').theory is None
+
+
+def test_migration_0007_finds_the_identities_of_campaigns_of_before(
+    store: Store,
+) -> None:
+    store.campaigns.open("c", "{}")
+    store.campaigns.open("bare", "{}")
+    for theory in (ATOM_THEORY, OTHER):
+        store.theories.add(theory, "code", "1", "{}")
+    frames = make_frames(6)
+    keys = store.structures.add(frames, source="test")
+    labels = {k: make_label(a) for k, a in zip(keys, frames, strict=True)}
+    choices = (
+        (0, "perturb", keys[:2]), (1, "selected", keys[2:4]), (1, "test", keys[3:5]),
+        (0, "isolated_atoms", keys[5:]), (0, "start", keys[5:]),
+    )  # fmt: skip
+    for round_, purpose, chosen in choices:
+        store.selections.save("c", round_, purpose, SelectionRow("all", chosen))
+    store.labels.want(keys[:5], THEORY)
+    store.labels.add({k: labels[k] for k in keys[:4]}, OTHER)  # another campaign's
+    store.labels.want(keys[5:], ATOM_THEORY)
+    for name, parent in (("pre_fine_tuned", "f" * 64), ("fire", "a" * 64)):
+        store.models.add("c", name, "b" * 64, parent_sha=parent, config_json="{}")
+    migrate(store.engine, "0006")
+    migrate(store.engine)
+    row = store.campaigns.get("c")
+    assert row is not None
+    assert (row.theory, row.atom_theory) == (THEORY, ATOM_THEORY)
+    assert row.foundation_sha == "f" * 64
+    bare = store.campaigns.get("bare")
+    assert bare is not None
+    assert (bare.theory, bare.atom_theory, bare.foundation_sha) == (None, None, None)
