@@ -1,13 +1,16 @@
-"""What FIRE asks of every labeller, selector and gate holds for these."""
+"""What FIRE asks of every member of an open set holds for these."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from ase.build import bulk
 from fire_plugin_example.labeller import MorseTheory
 
+from fire_core.backbones.registry import load_backbone
 from fire_core.testing.gates import GateContract, Spoilt, with_forces
 from fire_core.testing.labellers import LabellerContract
+from fire_core.testing.properties import PropertyContract
 from fire_core.testing.selectors import SelectorContract
 
 if TYPE_CHECKING:
@@ -29,3 +32,12 @@ class TestNetForce(GateContract):
 
     def spoilt(self, backbone: Backbone) -> Backbone:
         return Spoilt(backbone, with_forces(lambda f: f + 0.1))
+
+
+class TestCohesiveEnergy(PropertyContract):
+    kind = "cohesive_energy"
+
+    @classmethod
+    def inputs(cls) -> dict[str, Any]:
+        atoms = bulk("LiCl", "rocksalt", a=5.1)
+        return {"atoms": atoms, "backbone": load_backbone("fire-mini", device="cpu")}
