@@ -75,7 +75,7 @@ def start(
     workdir.mkdir(exist_ok=True)
     program = ["fire_core.campaign.steps.label_worker"]
     if claimed_s is not None:
-        program = ["tests.tasks.halting_worker", str(workdir), str(claimed_s)]
+        program = ["tests.campaign.halting_worker", str(workdir), str(claimed_s)]
     return subprocess.Popen(
         [
             *(sys.executable, "-W", "ignore", "-m", *program),
