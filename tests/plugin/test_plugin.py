@@ -84,6 +84,8 @@ def test_a_campaign_file_uses_them_and_its_schema_shows_them(
     assert used["in_schema"] == ["Depth of the well, eV.", True, True]
     assert used["default_gates"] == list(GATES.builtin)  # nobody is asked to pass it
     assert "theory.morse.dept: unknown key; did you mean `depth`?" in used["misspelt"]
+    too_low = "evaluate.gates.others: net_force.force: Input should be greater than 0"
+    assert too_low in used["misspelt"]
 
 
 def test_the_labeller_labels_is_fingerprinted_and_its_failures_have_a_kind(
@@ -98,6 +100,7 @@ def test_the_labeller_labels_is_fingerprinted_and_its_failures_have_a_kind(
 def test_selector_and_gate_do_their_work(used: dict[str, Any]) -> None:
     assert used["picks"] == 5
     assert used["verdicts"] == {"reload": True, "net_force": True}
+    assert used["limits"][-1] == 2.5
     assert used["refused"] == {"net_force": False}
 
 

@@ -23,7 +23,8 @@ schema = config_schema()
 parts = schema["$defs"]
 
 wrong = Path(sys.argv[1]).with_name("wrong.yaml")
-wrong.write_text(Path(sys.argv[1]).read_text().replace("depth", "dept"))
+text = Path(sys.argv[1]).read_text()
+wrong.write_text(text.replace("depth", "dept").replace("force: 2.5", "force: -1"))
 try:
     load_campaign(wrong)
 except ConfigError as error:
@@ -106,6 +107,7 @@ json.dump(
         "property_asked_again": said,
         "property_figures": drawn,
         "verdicts": {r.name: r.passed for r in sound},
+        "limits": [r.limit for r in sound],
         "refused": {r.name: r.passed for r in refused},
     },
     sys.stdout,
