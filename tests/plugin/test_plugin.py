@@ -72,6 +72,7 @@ def test_additions_come_after_what_fire_brings(used: dict[str, Any]) -> None:
     assert used["labellers"][-1] == "morse"
     assert used["selectors"][-1] == "outermost"
     assert used["gates"] == [*GATES.builtin, "net_force"]
+    assert used["backbones"][-2:] == ["argon", "pair"]
     assert used["imported_early"] == []
 
 
@@ -98,6 +99,11 @@ def test_selector_and_gate_do_their_work(used: dict[str, Any]) -> None:
     assert used["picks"] == 5
     assert used["verdicts"] == {"reload": True, "net_force": True}
     assert used["refused"] == {"net_force": False}
+
+
+def test_backbones_are_found_by_name_and_by_file(used: dict[str, Any]) -> None:
+    assert used["packages"] == ["fire-plugin-example"] * 2
+    assert used["loaded_again"]
 
 
 def test_its_own_tests_inherit_the_contracts(python: Path, package: Path) -> None:
