@@ -34,10 +34,6 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stand for a package whose entry point names `load_pair`."""
     module = "tests.plugin.src.fire_plugin_example.backbone"
     point = EntryPoint("pair", f"{module}:load_pair", "fire.backbones")
-        "pair",
-        "tests.plugin.src.fire_plugin_example.backbone:load_pair",
-        "fire.backbones",
-    )
     monkeypatch.setattr("fire_core.extensions._entry_points", lambda _: (point,))
 
 
