@@ -14,7 +14,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NewType
 
 if TYPE_CHECKING:
-
     import numpy as np
     from ase import Atoms
     from numpy.typing import NDArray

@@ -73,6 +73,7 @@ def test_additions_come_after_what_fire_brings(used: dict[str, Any]) -> None:
     assert used["labellers"][-1] == "morse"
     assert used["selectors"][-1] == "outermost"
     assert used["gates"] == [*GATES.builtin, "net_force"]
+    assert used["backbones"][-2:] == ["argon", "pair"]
     assert used["imported_early"] == []
 
 
@@ -121,6 +122,11 @@ def test_the_console_shows_the_settings_of_the_kind(
         folder=package,
     )
     assert "Edge of the cube" in said
+
+
+def test_backbones_are_found_by_name_and_by_file(used: dict[str, Any]) -> None:
+    assert used["packages"] == ["fire-plugin-example"] * 2
+    assert used["loaded_again"]
 
 
 def test_its_own_tests_inherit_the_contracts(python: Path, package: Path) -> None:
