@@ -21,6 +21,7 @@ import numpy as np
 from benchmarks.data import SHARED, read_frames
 from fire_core.backbones.mace import MaceBackbone, load_mace
 from fire_core.backbones.registry import load_backbone
+from fire_core.backbones.trainable import Trainable, need_trainable
 from fire_core.config.training import ReplayConfig, TrainConfig
 from fire_core.report.loop_data import ReliabilityCurve
 from fire_core.report.loop_figures import draw_reliability
@@ -64,7 +65,7 @@ def split_by_time(
 
 
 def train(
-    foundation: MaceBackbone, data: TrainingData, epochs: int, which: tuple[Path, int]
+    foundation: Trainable, data: TrainingData, epochs: int, which: tuple[Path, int]
 ) -> MaceBackbone:
     """Return a fine-tuned model, from its file where it is there."""
     folder, seed = which
@@ -95,8 +96,7 @@ def judge(
 
 def run(folder: Path, sizes: dict[str, int]) -> dict[str, Any]:
     """Train what is missing, judge both estimators, draw, return the figures."""
-    foundation = load_backbone("fire-mini", device="cpu")
-    assert isinstance(foundation, MaceBackbone)
+    foundation = need_trainable(load_backbone("fire-mini", device="cpu"))
     items = read_frames(DATA, foundation.elements)
     learnt, known, test = split_by_time(items, sizes)
     replay = load_replay_source(ReplayConfig(), foundation.elements).data

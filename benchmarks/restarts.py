@@ -21,7 +21,7 @@ import numpy as np
 from ase.build import bulk
 
 from fire_core.config.dft import Cp2kTheory, DftTheory, EspressoTheory
-from fire_core.labelling.codes.registry import program_of
+from fire_core.labelling.dft import program_of
 from fire_core.labelling.program import Machine, compute
 
 if TYPE_CHECKING:

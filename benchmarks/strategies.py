@@ -23,8 +23,9 @@ import numpy as np
 from benchmarks.data import SHARED, read_frames
 from benchmarks.peers import Peer, run_mace
 from fire_core.backbones.assets import bundled_model, load_replay
-from fire_core.backbones.mace import MaceBackbone, load_mace
+from fire_core.backbones.mace import load_mace
 from fire_core.backbones.registry import load_backbone
+from fire_core.backbones.trainable import Trainable, need_trainable
 from fire_core.config.training import TrainConfig
 from fire_core.evaluation.errors import summarise_errors
 from fire_core.evaluation.forgetting import measure_forgetting
@@ -141,7 +142,7 @@ def settings(case: str, epochs: int, data: Data) -> TrainConfig:
 
 
 def run_case(
-    case: str, data: Data, foundation: MaceBackbone, work: Path, epochs: int
+    case: str, data: Data, foundation: Trainable, work: Path, epochs: int
 ) -> dict[str, Any]:
     """Train one case and judge it; return its figures."""
     start = time.monotonic()
@@ -179,7 +180,7 @@ def run_case(
 
 
 def _fixed_subset(
-    foundation: MaceBackbone, data: Data, config: TrainConfig
+    foundation: Trainable, data: Data, config: TrainConfig
 ) -> list[LabelledStructure]:
     """Return as many replay frames as FIRE sees in an epoch; MACE keeps to them."""
     pool = prepare_replay(foundation, data.replay, data.train, config)
@@ -189,7 +190,7 @@ def _fixed_subset(
 
 
 def _train(
-    case: str, data: Data, foundation: MaceBackbone, work: Path, config: TrainConfig
+    case: str, data: Data, foundation: Trainable, work: Path, config: TrainConfig
 ) -> bytes:
     kept = work / f"{case}.checkpoint"
 
@@ -217,7 +218,7 @@ def _train(
     return tuned.model
 
 
-def judge(model: MaceBackbone, data: Data, shift: dict[str, float]) -> dict[str, float]:
+def judge(model: Trainable, data: Data, shift: dict[str, float]) -> dict[str, float]:
     """Return errors on the test block and on held-out pre-training structures."""
     errors = _errors(model, data.test, shift)
     return {
@@ -231,7 +232,7 @@ def judge(model: MaceBackbone, data: Data, shift: dict[str, float]) -> dict[str,
 
 
 def _errors(
-    model: MaceBackbone, items: Sequence[LabelledStructure], shift: dict[str, float]
+    model: Trainable, items: Sequence[LabelledStructure], shift: dict[str, float]
 ) -> tuple[float, float]:
     frames = [item.atoms for item in items]
     predicted = shift_energies(model.predict(frames), frames, shift)
@@ -256,9 +257,7 @@ def main() -> None:
         cases, epochs, stride = ["naive"], 1, 40
     work = arguments.work / f"{arguments.system}-{stride}-{epochs}-{arguments.seed}"
     work.mkdir(parents=True, exist_ok=True)
-    foundation = load_backbone("fire-mini", device="cpu")
-    if not isinstance(foundation, MaceBackbone):
-        raise TypeError(foundation)
+    foundation = need_trainable(load_backbone("fire-mini", device="cpu"))
     data = load_data(arguments.system, foundation.elements, stride, arguments.seed)
     figures = {}
     for case in ("zero_shot", *cases):

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from cli.options import DEFAULT_BLOBS, DEFAULT_DB, AsJson, Blobs, Database
 from cli.theory_labels import label_once
-from fire_core.config.dft import NOT_IN_FINGERPRINT, DftTheory
+from fire_core.config.dft import NOT_IN_FINGERPRINT
 from fire_core.config.presets import PRESETS, expand_theory
 from fire_core.config.theory import TheoryConfig
 from fire_core.errors import ConfigError
@@ -166,8 +166,8 @@ def converge(
     Every label goes into the store, and one that is there is not computed again.
     """
     theory = _find(which)
-    if not isinstance(theory, DftTheory):
-        msg = f"{which} is no density-functional theory level"
+    if not theory.scanned:
+        msg = f"{which} has no setting whose convergence can be tested"
         raise ConfigError(msg)
     check_ready(theory)
     atoms = _read_structure(structure)

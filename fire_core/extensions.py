@@ -86,6 +86,10 @@ class Registry(Generic[T]):
             )
             raise ExtensionError(msg) from error
 
+    def package(self, name: str) -> str:
+        """Return the distribution that adds a member which FIRE does not bring."""
+        return _package(self._added()[name])
+
     def _added(self) -> dict[str, EntryPoint]:
         found: dict[str, EntryPoint] = {}
         for point in _entry_points(self.group):

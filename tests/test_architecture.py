@@ -30,9 +30,9 @@ VOCABULARY = {
 # Who may import which vendor (a room of fire_core, or a package).
 DOORS = {
     "torch": {"backbones", "training", "exploration"},
-    "mace": {"backbones", "training"},
-    "e3nn": {"backbones", "training"},
-    "torch_sim": {"backbones", "exploration"},
+    "mace": {"backbones"},
+    "e3nn": {"backbones"},
+    "torch_sim": {"backbones", "exploration", "testing"},
     "chgnet": {"backbones"},
     "dscribe": {"selection"},
     "sklearn": {"selection"},
@@ -45,7 +45,7 @@ DOORS = {
     "alembic": {"storage"},
     "impedance": {"properties"},
     "phonopy": {"properties"},
-    "matplotlib": {"report"},
+    "matplotlib": {"report", "properties"},  # figure.py of a kind alone
     "jinja2": {"report", "dashboard"},
     "fastapi": {"dashboard"},
     "starlette": {"dashboard"},
@@ -71,8 +71,10 @@ ALLOWED = {
     "importing": {"importing", "labelling", "structures"},
     "study": {"study", "structures", "selection"},
     "uncertainty": {"uncertainty"},
-    # long dynamics are those of explorations
-    "properties": {"properties", "exploration", "structures", "backbones"},
+    # what an addition inherits is tried with the steps that use it
+    "testing": {"testing", *STEPS},
+    # long dynamics are those of explorations; figures look like those of reports
+    "properties": {"properties", "exploration", "structures", "backbones", "report"},
     "report": {"report", "study"},  # a study's points, plain numbers
     "storage": {"storage", "structures"},
     # the application: the one room where science and store meet
@@ -139,7 +141,10 @@ ABOVE = {
     "docs": {*PACKAGES, "tests", "prefect"} - {"fire_core", "cli", "docs"},
 }
 # Which rooms of fire_core a package may import; every package that is not here: all.
-SEEN = {"dashboard": VOCABULARY | LOOKED_AT, "flows": VOCABULARY | {"campaign"}}
+SEEN = {
+    "dashboard": VOCABULARY | LOOKED_AT,
+    "flows": VOCABULARY | {"campaign", "properties"},
+}
 
 
 def check_layer(package: str, room: str, names: set[str]) -> None:
@@ -182,6 +187,17 @@ def test_vendor_comes_through_its_door(path: Path) -> None:
     room = room_of(path)
     for name in {n.split(".")[0] for n in imports_of(path)} & DOORS.keys():
         assert room in DOORS[name], f"{path} imports {name}: only {DOORS[name]} may"
+
+
+def test_a_kind_of_property_draws_in_its_figure_module_alone() -> None:
+    """What measures runs where there is no matplotlib."""
+    drawing = [
+        path
+        for path in (ROOT / "fire_core" / "properties").rglob("*.py")
+        if "matplotlib" in {name.split(".")[0] for name in imports_of(path)}
+        and path.name != "figure.py"
+    ]
+    assert not drawing
 
 
 def test_no_module_is_longer_than_400_lines() -> None:

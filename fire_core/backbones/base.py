@@ -1,16 +1,25 @@
-"""What every foundation model offers, whoever trained it."""
+"""What a foundation model offers, whoever trained it: to predict, and perhaps more.
+
+Every model predicts (`Backbone`). Some also give what they see of each atom
+(`HasFeatures`), run many replicas at once (`DrivesDynamics`), or can be fine-tuned
+(`backbones.trainable`). What a step of the method needs beyond predictions it asks for
+by `need_...`, which raises for a model that has not got it.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
-from fire_core.errors import UnknownElementError
+import numpy as np
+
+from fire_core.errors import BackboneError, UnknownElementError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ase import Atoms
     from ase.calculators.calculator import Calculator
+    from numpy.typing import NDArray
 
     from fire_core.records import Label
 
@@ -35,15 +44,12 @@ class Backbone(Protocol):
         Radius of its neighbourhoods, Å.
     sha256
         Hash of its file; names the model wherever its results are kept.
-    trainable
-        Whether `training.trainer` can fine-tune it.
     """
 
     name: str
     elements: frozenset[str]
     cutoff: float
     sha256: str
-    trainable: bool
 
     def calculator(self) -> Calculator:
         """Return an ASE calculator of the model."""
@@ -59,11 +65,112 @@ class Backbone(Protocol):
             A frame holds an element that the model does not know.
         """
 
+
+class HasFeatures(Backbone, Protocol):
+    """A backbone that gives what it sees of each atom."""
+
+    def atom_features(
+        self, frames: Sequence[Atoms], *, batch_atoms: int = BATCH_ATOMS
+    ) -> list[NDArray[np.float64]]:
+        """Return for each frame features of its atoms, (n_atoms, k).
+
+        They do not change when the frame is turned or shifted, and go along when its
+        atoms are renumbered.
+
+        Raises
+        ------
+        UnknownElementError
+            A frame holds an element that the model does not know.
+        """
+
+
+class DrivesDynamics(Backbone, Protocol):
+    """A backbone that computes many replicas at once, for torch-sim's dynamics."""
+
     def torch_sim_model(self, *, stress: bool = False) -> Any:
         """Return the model as torch-sim's batched dynamics wants it.
 
-        It gives energies (eV), forces (eV/Å) and, if asked for, stresses (eV/Å³).
+        It gives energies, (n_systems,), eV; forces, (n_atoms, 3), eV/Å; and, if asked
+        for, stresses, (n_systems, 3, 3), eV/Å³.
         """
+
+
+class Loader(Protocol):
+    """A family of models: what makes a backbone of a name or a file.
+
+    A function, or the class of the backbone. Where it has an attribute `elements`, a
+    frozenset, these are known without loading the model that the bare name stands for.
+    """
+
+    def __call__(self, model: str, *, device: str, dtype: str) -> Backbone:
+        """Return a backbone.
+
+        Parameters
+        ----------
+        model
+            What stands behind the family's name and a colon: a variant, or the path of
+            a file that `Trainable.save` or a training wrote. Empty: the family's model.
+        device
+            `cpu` or `cuda`.
+        dtype
+            `float32` or `float64`.
+
+        Raises
+        ------
+        BackboneError
+            There is no such model.
+        """
+
+
+def has_features(backbone: Backbone) -> TypeGuard[HasFeatures]:
+    """Return whether a backbone gives features of atoms."""
+    return hasattr(backbone, "atom_features")
+
+
+def drives_dynamics(backbone: Backbone) -> TypeGuard[DrivesDynamics]:
+    """Return whether a backbone can drive batched dynamics."""
+    return hasattr(backbone, "torch_sim_model")
+
+
+def need_features(backbone: Backbone, purpose: str) -> HasFeatures:
+    """Return the backbone, which has to give features of atoms.
+
+    Raises
+    ------
+    BackboneError
+        It does not; `purpose`, which needs them, begins the message.
+    """
+    if not has_features(backbone):
+        msg = (
+            f"{purpose} needs features of atoms, which {backbone.name} does not give; "
+            "use fire-mini or a MACE model"
+        )
+        raise BackboneError(msg)
+    return backbone
+
+
+def need_dynamics(backbone: Backbone) -> DrivesDynamics:
+    """Return the backbone, which has to drive batched dynamics.
+
+    Raises
+    ------
+    BackboneError
+        It cannot.
+    """
+    if not drives_dynamics(backbone):
+        msg = (
+            f"{backbone.name} cannot drive batched dynamics; use fire-mini or a MACE "
+            "model"
+        )
+        raise BackboneError(msg)
+    return backbone
+
+
+def mean_features(
+    backbone: HasFeatures, frames: Sequence[Atoms]
+) -> NDArray[np.float64]:
+    """Return the features of each frame, averaged over its atoms, (n_frames, k)."""
+    return np.array([rows.mean(axis=0) for rows in backbone.atom_features(frames)])
 
 
 def refuse_unknown_elements(

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from fire_core.backbones.mace import default_dtype
+from fire_core.backbones.torch_types import default_dtype
 
 if TYPE_CHECKING:
     import torch

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 from ase.data import chemical_symbols
 
 from fire_core.backbones.base import (
@@ -15,44 +17,76 @@ from fire_core.backbones.base import (
     refuse_unknown_elements,
 )
 from fire_core.backbones.calculator import BackboneCalculator
+from fire_core.backbones.chgnet_graphs import predict_graphs, to_graph
 from fire_core.errors import BackboneError
+from fire_core.files import file_sha256
 from fire_core.progress import tracked
-from fire_core.records import Label
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from ase import Atoms
     from ase.calculators.calculator import Calculator
 
-GPA: Final = 1.0 / 160.21766208  # eV/Å³ in a GPa
+    from fire_core.backbones.chgnet_training import ChgnetNetwork
+    from fire_core.backbones.trainable import Trainable
+    from fire_core.config.training import TrainConfig
+    from fire_core.records import Label, LabelledStructure
+
+NAME: Final = "chgnet"
 
 
 class ChgnetBackbone:
-    """CHGNet 0.3.0 (Deng et al., Nat. Mach. Intell. 5 (2023) 1031); not trainable.
+    """CHGNet 0.3.0 (Deng et al., Nat. Mach. Intell. 5 (2023) 1031), or one from it.
 
     Parameters
     ----------
+    model
+        Path of a model that was trained from it; empty: the published one.
     device
         `cpu` or `cuda`.
+    dtype
+        Not looked at: it computes in single precision.
+
+    Attributes
+    ----------
+    atomic_energies
+        Reference energy of each element, eV: CHGNet's linear model of compositions.
+
+    Raises
+    ------
+    BackboneError
+        The file is not there, or is none of CHGNet.
     """
 
-    trainable = False
-    name = "chgnet"
+    elements = frozenset(chemical_symbols[1:95])
+    layout = ""
 
-    def __init__(self, *, device: str) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+    def __init__(
+        self,
+        model: str = "",
+        *,
+        device: str,
+        dtype: str = "float32",  # noqa: ARG002 - what every family is given
+    ) -> None:
+        import torch
+
+        self.name = model or NAME
+        self.device, self.dtype = torch.device(device), torch.float32
+        with _quietly():
             from chgnet.model import CHGNet
 
-            self.model = CHGNet.load(use_device=device, verbose=False)
-        self.elements = frozenset(chemical_symbols[1:95])
+            if model:
+                self.model = _read(Path(model)).to(self.device)
+            else:
+                self.model = CHGNet.load(use_device=device, verbose=False)
         self.cutoff = float(self.model.graph_converter.atom_graph_cutoff)
-        digest = hashlib.sha256()
-        for key, value in sorted(self.model.state_dict().items()):
-            digest.update(key.encode())
-            digest.update(value.detach().cpu().numpy().tobytes())
-        self.sha256 = digest.hexdigest()
+        self.sha256 = file_sha256(Path(model)) if model else _digest(self.model)
+        energies = self.model.composition_model.fc.weight.detach().cpu().double()[0]
+        self.atomic_energies = {
+            symbol: float(energies[z - 1])
+            for z, symbol in enumerate(chemical_symbols[1:95], start=1)
+        }
 
     def calculator(self) -> Calculator:
         """Return an ASE calculator of the model."""
@@ -68,39 +102,67 @@ class ChgnetBackbone:
         UnknownElementError
             A frame holds an element that the model does not know.
         """
-        from pymatgen.io.ase import AseAtomsAdaptor
-
         refuse_unknown_elements(frames, self.elements, self.name)
-        labels = []
+        labels: list[Label] = []
         parts = list(pack_by_atoms([len(f) for f in frames], batch_atoms))
         for part in tracked(parts, "Predicting"):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # notes on isolated atoms
-                graphs = [
-                    self.model.graph_converter(AseAtomsAdaptor.get_structure(frames[i]))
-                    for i in part
-                ]
-                outputs = self.model.predict_graph(
-                    graphs, task="efs", batch_size=len(graphs)
-                )
-            outputs = [outputs] if isinstance(outputs, dict) else outputs
-            labels += [
-                _label(out, len(frames[i]))
-                for i, out in zip(part, outputs, strict=True)
-            ]
+            graphs = [to_graph(self.model, frames[i]) for i in part]
+            labels += predict_graphs(self.model, graphs)
         return labels
 
-    def torch_sim_model(self, *, stress: bool = False) -> Any:  # noqa: ARG002
-        """Refuse: torch-sim 0.3 has no CHGNet."""
-        msg = "chgnet cannot drive batched dynamics; use fire-mini or a MACE model"
-        raise BackboneError(msg)
+    def network(
+        self,
+        config: TrainConfig,
+        train: Sequence[LabelledStructure],  # noqa: ARG002 - its scale is kept
+        *,
+        seed: int,  # noqa: ARG002 - no new weights
+        start: Trainable | None = None,
+    ) -> ChgnetNetwork:
+        """Return a network to train; see `backbones.chgnet_training`."""
+        from fire_core.backbones.chgnet_training import ChgnetNetwork
+
+        return ChgnetNetwork(self.model, config, name=self.name, start=start)
+
+    def save(self, path: Path) -> None:
+        """Write the model as `CHGNet.from_file` reads it."""
+        import torch
+
+        torch.save({"model": self.model.as_dict()}, path)
+
+    def reload(self, path: Path) -> ChgnetBackbone:
+        """Return the model of another file on the same device."""
+        return ChgnetBackbone(str(path), device=str(self.device))
 
 
-def _label(output: dict[str, Any], n_atoms: int) -> Label:
-    stress = np.asarray(output["s"], np.float64) * GPA
-    voigt = np.array(
-        [stress[i, j] for i, j in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))]
-    )
-    return Label(
-        float(output["e"]) * n_atoms, np.asarray(output["f"], np.float64), voigt
-    )
+def _digest(model: Any) -> str:
+    """Return a hash of a model's weights, which have no file of their own."""
+    digest = hashlib.sha256()
+    for key, value in sorted(model.state_dict().items()):
+        digest.update(key.encode())
+        digest.update(value.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> Any:
+    import pickle
+
+    import torch
+    from chgnet.model import CHGNet
+
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        return CHGNet.from_dict(state["model"])
+    except (OSError, RuntimeError, KeyError, TypeError, pickle.PickleError) as error:
+        msg = (
+            f"expected chgnet, or chgnet: and the path of a model trained from it, got "
+            f"{path}, which cannot be read ({error})"
+        )
+        raise BackboneError(msg) from error
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Leave out what CHGNet prints when it is made."""
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 import shutil
 import warnings
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeGuard
 
 import numpy as np
 from ase.data import atomic_numbers, covalent_radii
 
-from fire_core.backbones.mace import MaceBackbone, load_mace
+from fire_core.backbones.base import Backbone
+from fire_core.backbones.torch_types import dtype_name
 from fire_core.errors import BackboneError
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from ase import Atoms
 
-    from fire_core.backbones.base import Backbone
     from fire_core.records import Label
 
 
@@ -73,6 +72,57 @@ class ExportResult:
     usage: str
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ExportCheck:
+    """What an exported model predicts, and what the original does.
+
+    Attributes
+    ----------
+    predicted, expected
+        Labels of the same structures by the written file and by the original.
+    how
+        How the written file was loaded and run.
+    unchecked
+        What could not be checked here; empty when nothing is left.
+    """
+
+    predicted: list[Label]
+    expected: list[Label]
+    how: str
+    unchecked: str = ""
+
+
+class Exportable(Backbone, Protocol):
+    """A backbone that can be written for other programs.
+
+    Attributes
+    ----------
+    dtype
+        torch's floating-point type, which decides how well the written model agrees.
+    """
+
+    dtype: Any
+
+    def write(self, format_: ExportFormat, path: Path, source: Path | None) -> None:
+        """Write the model for another program, without checking it.
+
+        `source` is the model's own file, if there is one.
+        """
+
+    def check(
+        self, format_: ExportFormat, path: Path, frames: Sequence[Atoms]
+    ) -> ExportCheck:
+        """Predict structures with what was written and with the model itself."""
+
+    def usage(self, format_: ExportFormat, path: Path) -> str:
+        """Return how the written model is used, for a person."""
+
+
+def is_exportable(backbone: Backbone) -> TypeGuard[Exportable]:
+    """Return whether a backbone can be written for other programs."""
+    return all(hasattr(backbone, name) for name in ("write", "check", "usage"))
+
+
 def export_model(
     backbone: Backbone,
     format_: ExportFormat,
@@ -105,10 +155,7 @@ def export_model(
         The model is no MACE model, the path exists, or what was written does not
         predict the same.
     """
-    from fire_core.backbones.export_checks import check_export
-    from fire_core.backbones.export_files import USAGE, write_format
-
-    if not isinstance(backbone, MaceBackbone):
+    if not is_exportable(backbone):
         msg = f"only MACE models can be exported; {backbone.name} is none"
         raise BackboneError(msg)
     if path.exists():
@@ -121,8 +168,8 @@ def export_model(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # notes of torch and mace on each other
-            write_format(backbone, format_, partial, source)
-            check = check_export(backbone, format_, partial, compared)
+            backbone.write(format_, partial, source)
+            check = backbone.check(format_, partial, compared)
         energy, force = largest_differences(check.predicted, check.expected)
         _refuse_difference(backbone, format_, energy, force)
         partial.replace(path)
@@ -136,30 +183,8 @@ def export_model(
         force,
         check.how,
         check.unchecked,
-        USAGE[format_].format(path=path, elements=_types(backbone)),
+        backbone.usage(format_, path),
     )
-
-
-def save_model(backbone: MaceBackbone, path: Path) -> None:
-    """Write the model as mace-torch reads it."""
-    import torch
-
-    torch.save(copy.deepcopy(backbone.model).to("cpu").eval(), path)
-
-
-def reload(backbone: MaceBackbone, path: Path) -> MaceBackbone:
-    """Load a model file on the device and in the type of a backbone."""
-    return load_mace(
-        path,
-        name=backbone.name,
-        device=str(backbone.device),
-        dtype=dtype_name(backbone),
-    )
-
-
-def dtype_name(backbone: MaceBackbone) -> str:
-    """Return the backbone's floating-point type as `float32` or `float64`."""
-    return str(backbone.dtype).removeprefix("torch.")
 
 
 def largest_differences(
@@ -188,16 +213,10 @@ def example_frames(backbone: Backbone) -> list[Atoms]:
     return frames
 
 
-def _types(backbone: MaceBackbone) -> str:
-    from ase.data import chemical_symbols
-
-    return " ".join(chemical_symbols[z] for z in backbone.numbers)
-
-
 def _refuse_difference(
-    backbone: MaceBackbone, format_: ExportFormat, energy: float, force: float
+    backbone: Exportable, format_: ExportFormat, energy: float, force: float
 ) -> None:
-    limits = TOLERANCES[dtype_name(backbone)]
+    limits = TOLERANCES[dtype_name(backbone.dtype)]
     if not (energy <= limits[0] and force <= limits[1]):
         msg = (
             f"{backbone.name} written as {format_} does not predict the same: energies "

@@ -1,14 +1,14 @@
-"""MACE models: the one door to mace-torch for prediction."""
+"""MACE models in memory, and how they come there."""
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import warnings
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 from ase.data import chemical_symbols
 
 from fire_core.backbones.base import (
@@ -17,23 +17,33 @@ from fire_core.backbones.base import (
     refuse_unknown_elements,
 )
 from fire_core.backbones.calculator import BackboneCalculator
-from fire_core.errors import BackboneError, StructureError
+from fire_core.backbones.mace_graphs import (
+    invariant_columns,
+    predict_graphs,
+    to_graph,
+)
+from fire_core.backbones.torch_types import default_dtype, dtype_name
+from fire_core.errors import BackboneError
 from fire_core.files import file_sha256
 from fire_core.progress import tracked
-from fire_core.records import Label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    import numpy as np
     from ase import Atoms
     from ase.calculators.calculator import Calculator
     from numpy.typing import NDArray
 
+    from fire_core.backbones.export import ExportCheck, ExportFormat
+    from fire_core.backbones.mace_training import MaceNetwork
+    from fire_core.backbones.trainable import Trainable
     from fire_core.config.steps import Kernels
+    from fire_core.config.training import TrainConfig
+    from fire_core.records import Label, LabelledStructure
 
 UNREADABLE: Final = (RuntimeError, AttributeError, EOFError, ValueError, ImportError)
-VOIGT: Final = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
 
 class MaceBackbone:
@@ -60,9 +70,9 @@ class MaceBackbone:
         computes the same in less time.
     atomic_energies
         Reference energy of each element, eV; of the first head if there are more.
+    layout
+        Whose layers hold the trained weights, unless they are MACE's own.
     """
-
-    trainable = True
 
     def __init__(
         self,
@@ -81,6 +91,7 @@ class MaceBackbone:
 
         self.name = name
         self.kernels = kernels
+        self.layout: str = "" if kernels == "fire" else kernels
         self.sha256 = sha256
         self.device = torch.device(device)
         self.dtype = getattr(torch, dtype)
@@ -104,64 +115,15 @@ class MaceBackbone:
         """Return an ASE calculator of the model."""
         return BackboneCalculator(self)
 
-    def graph(
-        self,
-        atoms: Atoms,
-        label: Label | None = None,
-        *,
-        weight: float = 1.0,
-        head: int = 0,
-    ) -> Any:
-        """Return a structure, with its label if given, as MACE's graph.
-
-        Parameters
-        ----------
-        atoms
-            The structure.
-        label
-            What to train on; its stress may be None, which `stress_weight` 0 tells.
-        weight
-            Weight of the whole frame in the loss.
-        head
-            Number of the readout head that it belongs to.
-
-        Raises
-        ------
-        StructureError
-            A position or the cell is not finite.
-        """
-        import torch
-        from mace.data import AtomicData, Configuration
-        from mace.tools import AtomicNumberTable
-
-        if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell).all()):
-            # the neighbour list would search through NaN for minutes
-            msg = (
-                f"{atoms.get_chemical_formula()} has a position or cell that is not "
-                "finite; leave the structure out, or look where it came from"
-            )
-            raise StructureError(msg)
-        properties: dict[str, Any] = {}
-        has_stress = label is not None and label.stress is not None
-        if label is not None:
-            properties = {"energy": label.energy, "forces": label.forces}
-            if has_stress:
-                properties["stress"] = label.stress
-        config = Configuration(
-            atomic_numbers=atoms.numbers,
-            positions=atoms.positions,
-            properties=properties,
-            property_weights={"stress": 1.0 if has_stress else 0.0},
-            cell=atoms.cell.array,
-            pbc=tuple(bool(p) for p in atoms.pbc),
-            weight=weight,
+    def graph(self, atoms: Atoms, *, head: int = 0) -> Any:
+        """Return a structure as MACE's graph; see `mace_graphs.to_graph`."""
+        return to_graph(
+            atoms,
+            numbers=self.numbers,
+            cutoff=self.cutoff,
+            dtype=self.dtype,
+            head=head,
         )
-        with default_dtype(self.dtype):
-            graph = AtomicData.from_config(
-                config, z_table=AtomicNumberTable(self.numbers), cutoff=self.cutoff
-            )
-        graph.head = torch.tensor(head)
-        return graph
 
     def predict(
         self, frames: Sequence[Atoms], *, batch_atoms: int = BATCH_ATOMS
@@ -184,13 +146,6 @@ class MaceBackbone:
             labels += predict_graphs(self.fast, graphs, self.device)
         return labels
 
-    def features(
-        self, frames: Sequence[Atoms], *, batch_atoms: int = BATCH_ATOMS
-    ) -> NDArray[np.float64]:
-        """Return the mean invariant node features of each frame, (n_frames, k)."""
-        atoms = self.atom_features(frames, batch_atoms=batch_atoms)
-        return np.array([values.mean(axis=0) for values in atoms])
-
     def atom_features(
         self, frames: Sequence[Atoms], *, batch_atoms: int = BATCH_ATOMS
     ) -> list[NDArray[np.float64]]:
@@ -208,7 +163,7 @@ class MaceBackbone:
         from mace.tools.torch_geometric import Batch
 
         refuse_unknown_elements(frames, self.elements, self.name)
-        keep = _invariant_columns(self.model)
+        keep = invariant_columns(self.model)
         features: list[NDArray[np.float64]] = []
         for part in pack_by_atoms([len(f) for f in frames], batch_atoms):
             graphs = [self.graph(frames[i]) for i in part]
@@ -227,58 +182,54 @@ class MaceBackbone:
             self.fast, device=self.device, dtype=self.dtype, compute_stress=stress
         )
 
+    def network(
+        self,
+        config: TrainConfig,
+        train: Sequence[LabelledStructure],
+        *,
+        seed: int,
+        start: Trainable | None = None,
+    ) -> MaceNetwork:
+        """Return a network to train; see `backbones.mace_training`."""
+        from fire_core.backbones.mace_training import MaceNetwork
 
-def predict_graphs(model: Any, graphs: Sequence[Any], device: Any) -> list[Label]:
-    """Return the labels of graphs in one forward pass of a MACE model."""
-    from mace.tools.torch_geometric import Batch
+        return MaceNetwork(self, config, train, seed, start)
 
-    batch = Batch.from_data_list(list(graphs)).to(device)
-    output = model(batch.to_dict(), compute_force=True, compute_stress=True)
-    e0 = model.atomic_energies_fn.atomic_energies.detach().cpu().double()
-    e0 = e0.reshape(-1, e0.shape[-1])[batch.head[batch.batch].cpu()]
-    per_atom = (batch.node_attrs.cpu().double() * e0).sum(dim=1).numpy()
-    forces = output["forces"].detach().cpu().double().numpy()
-    stress = output["stress"].detach().cpu().double().numpy()
-    interaction = output["interaction_energy"].detach().cpu().double().numpy()
-    return [
-        Label(
-            float(interaction[i] + per_atom[a:b].sum()),
-            np.array(forces[a:b]),
-            np.array([stress[i][j] for j in VOIGT]),
+    def save(self, path: Path) -> None:
+        """Write the model as mace-torch reads it."""
+        import torch
+
+        torch.save(copy.deepcopy(self.model).to("cpu").eval(), path)
+
+    def reload(self, path: Path) -> MaceBackbone:
+        """Return the model of another file on the same device, in the same type."""
+        return load_mace(
+            path,
+            name=self.name,
+            device=str(self.device),
+            dtype=dtype_name(self.dtype),
         )
-        for i, (a, b) in enumerate(pairwise(batch.ptr.cpu().tolist()))
-    ]
 
+    def write(self, format_: ExportFormat, path: Path, source: Path | None) -> None:
+        """Write the model for another program, without checking it."""
+        from fire_core.backbones.mace_export_files import write_format
 
-def _invariant_columns(model: Any) -> list[int]:
-    """Return the columns of a MACE model's node features that rotations leave alone."""
-    columns: list[int] = []
-    start = 0
-    for product in model.products:
-        irreps = product.linear.irreps_out
-        for block, (_, irrep) in zip(irreps.slices(), irreps, strict=True):
-            if irrep.l == 0:
-                columns += range(start + block.start, start + block.stop)
-        start += irreps.dim
-    return columns
+        write_format(self, format_, path, source)
 
+    def check(
+        self, format_: ExportFormat, path: Path, frames: Sequence[Atoms]
+    ) -> ExportCheck:
+        """Predict structures with what was written and with the model itself."""
+        from fire_core.backbones.mace_export_checks import check_export
 
-class default_dtype:  # noqa: N801 - reads as a statement
-    """Set torch's default floating-point type for a block; MACE's data wants it."""
+        return check_export(self, format_, path, frames)
 
-    def __init__(self, dtype: Any) -> None:
-        self.dtype = dtype
+    def usage(self, format_: ExportFormat, path: Path) -> str:
+        """Return how the written model is used, for a person."""
+        from fire_core.backbones.mace_export_files import USAGE
 
-    def __enter__(self) -> None:
-        import torch
-
-        self.before = torch.get_default_dtype()
-        torch.set_default_dtype(self.dtype)
-
-    def __exit__(self, *_: object) -> None:
-        import torch
-
-        torch.set_default_dtype(self.before)
+        elements = " ".join(chemical_symbols[z] for z in self.numbers)
+        return USAGE[format_].format(path=path, elements=elements)
 
 
 def read_model(path: Path) -> Any:

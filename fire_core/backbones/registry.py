@@ -1,24 +1,41 @@
-"""Find a foundation model by its name or path."""
+"""Find a foundation model by its name or path.
+
+What `backbone.name` may say:
+
+- `fire-mini`, a name of `MACE_NAMES`, or the path of a MACE model file;
+- the name of another family (`chgnet`, or one that a package adds by an entry point in
+  `fire.backbones`), alone or with more behind a colon: `family:variant`, or
+  `family:path` for a file of that family.
+
+A family is a `Loader`. What a campaign trains from a model is a file of the family that
+the model is of (`same_family`).
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from fire_core.backbones.assets import BUNDLED, bundled_model
+from fire_core.backbones.assets import BUNDLED, bundled_model, manifest
 from fire_core.errors import BackboneError
+from fire_core.extensions import Registry
 
 if TYPE_CHECKING:
-    from fire_core.backbones.base import Backbone
+    from fire_core.backbones.base import Backbone, Loader
     from fire_core.config.steps import BackboneConfig, Kernels
 
-CHGNET: Final = "chgnet"
 MACE_NAMES: Final = (
     *("small", "medium", "large", "small-0b", "medium-0b", "small-0b2"),
     *("medium-0b2", "large-0b2", "medium-0b3", "medium-mpa-0", "small-omat-0"),
     *("medium-omat-0", "mace-matpes-pbe-0", "mace-matpes-r2scan-0"),
 )
 """Names that mace-torch 0.3.16 resolves for models of materials."""
+FAMILIES: Final[Registry[Loader]] = Registry(
+    "fire.backbones",
+    "backbone",
+    {"chgnet": "fire_core.backbones.chgnet:ChgnetBackbone"},
+)
+"""Families of models beside MACE."""
 
 
 def load_backbone(
@@ -34,7 +51,8 @@ def load_backbone(
     Parameters
     ----------
     name
-        `fire-mini` (bundled), `chgnet`, a name of `MACE_NAMES`, or a path.
+        `fire-mini` (bundled), `chgnet`, a name of `MACE_NAMES`, the path of a MACE
+        model, or what another family answers to.
     device
         `auto` takes CUDA when there is one.
     dtype
@@ -43,7 +61,7 @@ def load_backbone(
         CPU threads of torch in this process; 0 leaves them as they are.
     kernels
         What computes MACE's layers; `auto` takes cuEquivariance on a GPU where it is
-        installed, else `fire`.
+        installed, else `fire`. Other families do not look at it.
 
     Raises
     ------
@@ -53,15 +71,14 @@ def load_backbone(
         The bundled file does not match its manifest.
     """
     where = _prepare_torch(device, threads)
-    if name == CHGNET:
-        from fire_core.backbones.chgnet import ChgnetBackbone
-
-        return ChgnetBackbone(device=where)
-    return _load_mace(name, where, dtype, kernels)
+    family, model = _divide(name)
+    if family is None:
+        return _load_mace(name, where, dtype, kernels)
+    return FAMILIES.load(family)(model, device=where, dtype=dtype)
 
 
 def load_configured(
-    settings: BackboneConfig, threads: int, name: str | Path | None = None
+    settings: BackboneConfig, threads: int, path: str | Path | None = None
 ) -> Backbone:
     """Return the foundation model of a configuration, or another in its place.
 
@@ -71,16 +88,48 @@ def load_configured(
         Which model, where, and in what type.
     threads
         CPU threads; 0 leaves them as they are.
-    name
-        Path of a model fine-tuned from it.
+    path
+        File of a model fine-tuned from it.
     """
     return load_backbone(
-        str(name or settings.name),
+        settings.name if path is None else same_family(settings.name, path),
         device=settings.device,
         dtype=settings.dtype,
         threads=threads,
         kernels=settings.kernels,
     )
+
+
+def same_family(name: str, path: str | Path) -> str:
+    """Return the name that loads a file as a model of the family that `name` is of."""
+    family, _ = _divide(name)
+    return str(path) if family is None else f"{family}:{path}"
+
+
+def known_elements(name: str) -> frozenset[str]:
+    """Return the elements that a model knows, without loading it where they are known.
+
+    Raises
+    ------
+    BackboneError
+        The name is unknown, the file missing, or the model cannot be fetched.
+    """
+    if name == BUNDLED:
+        return frozenset(manifest()["elements"])
+    family, model = _divide(name)
+    if family is not None and not model:
+        told: Any = getattr(FAMILIES.load(family), "elements", None)
+        if isinstance(told, frozenset):
+            return told
+    return load_backbone(name, device="cpu").elements
+
+
+def package_of(name: str) -> str:
+    """Return the distribution whose code computes a model, such as `mace-torch`."""
+    family, _ = _divide(name)
+    if family is None:
+        return "mace-torch"
+    return family if family in FAMILIES.builtin else FAMILIES.package(family)
 
 
 def count_gpus() -> int:
@@ -90,14 +139,65 @@ def count_gpus() -> int:
     return int(torch.cuda.device_count()) if torch.cuda.is_available() else 0
 
 
-def model_file(name: str) -> Path:
-    """Return the file of a MACE model: bundled, published (fetched), or a path.
+def model_file(name: str) -> Path | None:
+    """Return the file of a model: bundled, published (fetched), or a path.
+
+    None for a model whose weights come with the package of its family.
 
     Raises
     ------
     BackboneError
         The name is unknown, or the file cannot be fetched.
     """
+    family, model = _divide(name)
+    if family is None:
+        return _mace_file(name)
+    return Path(model) if has_file(name) else None
+
+
+def has_file(name: str) -> bool:
+    """Return whether a model has a file, or its weights come with a package."""
+    family, model = _divide(name)
+    return family is None or Path(model).is_file()
+
+
+def is_published(name: str) -> bool:
+    """Return whether a backbone has to be fetched before it is first used.
+
+    Raises
+    ------
+    BackboneError
+        There is no backbone of that name, and no file.
+    """
+    if name in MACE_NAMES:
+        return True
+    known = name == BUNDLED or _divide(name)[0] is not None or Path(name).is_file()
+    if not known:
+        raise _unknown(name)
+    return False
+
+
+def _divide(name: str) -> tuple[str | None, str]:
+    """Return the family that answers to a name, and what is asked of it.
+
+    None: MACE, whose names come before all others.
+    """
+    if name == BUNDLED or name in MACE_NAMES:
+        return None, name
+    family, _, model = name.partition(":")
+    return (family, model) if family in FAMILIES else (None, name)
+
+
+def _unknown(name: str) -> BackboneError:
+    choices = ", ".join((BUNDLED, *FAMILIES.names(), *MACE_NAMES))
+    msg = (
+        f"unknown backbone {name!r}: expected one of {choices}, or the path of "
+        "a MACE model file"
+    )
+    return BackboneError(msg)
+
+
+def _mace_file(name: str) -> Path:
     if name == BUNDLED:
         return bundled_model()
     if name in MACE_NAMES:
@@ -110,36 +210,12 @@ def model_file(name: str) -> Path:
     return path
 
 
-def is_published(name: str) -> bool:
-    """Say whether a backbone has to be fetched before it is first used.
-
-    Raises
-    ------
-    BackboneError
-        There is no backbone of that name, and no file.
-    """
-    if name in MACE_NAMES:
-        return True
-    if name not in {BUNDLED, CHGNET} and not Path(name).is_file():
-        raise _unknown(name)
-    return False
-
-
-def _unknown(name: str) -> BackboneError:
-    choices = ", ".join((BUNDLED, CHGNET, *MACE_NAMES))
-    msg = (
-        f"unknown backbone {name!r}: expected one of {choices}, or the path of "
-        "a MACE model file"
-    )
-    return BackboneError(msg)
-
-
 def _load_mace(
     name: str, device: str, dtype: str, kernels: Literal["auto", Kernels]
 ) -> Backbone:
     from fire_core.backbones.mace import load_mace
 
-    path = model_file(name)
+    path = _mace_file(name)
     if kernels == "auto":
         kernels = "cuequivariance" if _has_cuequivariance(device) else "fire"
     return load_mace(path, name=name, device=device, dtype=dtype, kernels=kernels)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fire_core.backbones.mace import MaceBackbone
-from fire_core.errors import BackboneError
+from fire_core.backbones.base import need_features
 from fire_core.progress import tracked
 from fire_core.selection.descriptors import describe, describe_by_atoms, plan_soap
 from fire_core.selection.groups import group_atoms
@@ -136,13 +135,7 @@ def reduce_run(
     else:
         average = settings.soap.average
         grouping = group_atoms(average, screened.species, like, regions)
-        backbone = model()
-        if not isinstance(backbone, MaceBackbone):
-            msg = (
-                f"select.descriptor: mace needs a MACE model, got {backbone.name}; set "
-                "it to soap"
-            )
-            raise BackboneError(msg)
+        backbone = need_features(model(), "select.descriptor: mace")
 
         def blocks(frames: Iterable[Atoms]) -> Iterator[NDArray[np.float32]]:
             return describe_by_atoms(frames, grouping, backbone.atom_features)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from ase import Atoms
 
-from fire_core.backbones.mace import MaceBackbone
+from fire_core.backbones.base import need_features
 from fire_core.campaign.names import (
     EXPLORE,
     RunPlan,
@@ -17,7 +17,6 @@ from fire_core.campaign.names import (
     model_name,
 )
 from fire_core.campaign.replay import read_replay
-from fire_core.errors import UncertaintyError
 from fire_core.exploration.dynamics import DoubtingDriver
 from fire_core.records import Split
 from fire_core.training.data import sample_evenly
@@ -87,13 +86,14 @@ def build_estimator(campaign: CampaignState, round_: int) -> Estimator:
     """Return what judges the candidates that a round's driving model made."""
     config = campaign.config
     driver = driver_of(EXPLORE, round_)
-    model = _load(campaign, driver)
+    model = campaign.load(driver)
     if config.uncertainty.method == "committee":
         names = [
             model_name(member_kind(n + 1), round_ - 1)
             for n in range(config.committee.members)
         ]
-        return CommitteeEstimator(model, [_load(campaign, name) for name in names])
+        return CommitteeEstimator(model, [campaign.load(name) for name in names])
+    model = need_features(model, "uncertainty.method: last_layer")
     learnt = campaign.part(driver, Split.TRAIN)
     replay = read_replay(campaign.store, config.fine_tune.replay, model).data.train
     rehearsed = sample_evenly(replay, REHEARSED)
@@ -102,11 +102,3 @@ def build_estimator(campaign: CampaignState, round_: int) -> Estimator:
     summed = sum_features(rows for part in parts for rows in model.atom_features(part))
     held = campaign.part(driver, Split.VALID)
     return build_last_layer(model, summed, held)
-
-
-def _load(campaign: CampaignState, name: str) -> MaceBackbone:
-    found = campaign.load(name)
-    if not isinstance(found, MaceBackbone):
-        msg = f"{name} is no MACE model, whose uncertainty could be computed"
-        raise UncertaintyError(msg)
-    return found

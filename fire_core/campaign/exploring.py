@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fire_core.backbones.base import need_dynamics
 from fire_core.campaign.estimators import guard_by_uncertainty
 from fire_core.campaign.names import TEST, RunPlan, driver_of, dynamics_of
 from fire_core.campaign.usage import count_model_usage
@@ -54,7 +55,7 @@ def advance_run(campaign: CampaignState, plan: RunPlan, index: int) -> int:
             states = bytes_to_state(last.state)
         if not states:
             return 0
-        backbone = campaign.load(plan.model)
+        backbone = need_dynamics(campaign.load(plan.model))
         with count_model_usage(campaign, plan.round, plan.purpose):
             driver, dynamics = guard_by_uncertainty(campaign, plan, backbone)
             result = run_segment(

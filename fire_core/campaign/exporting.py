@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from fire_core.backbones.assets import BUNDLED, bundled_model
 from fire_core.backbones.export import export_model
-from fire_core.backbones.registry import load_backbone
+from fire_core.backbones.registry import load_backbone, same_family
 from fire_core.campaign.names import START, TEST
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ def export_campaign_model(
     """Write a model of a campaign, checked on the campaign's own structures."""
     source = campaign.model_file(name)
     frames = campaign.store.structures.get(_compared_keys(campaign))
-    backbone = load_backbone(str(source), device="cpu", dtype=dtype)
+    model = same_family(campaign.config.backbone.name, source)
+    backbone = load_backbone(model, device="cpu", dtype=dtype)
     backbone.name = f"{name} of {campaign.name}"
     return export_model(backbone, format_, path, frames=frames, source=source)
 

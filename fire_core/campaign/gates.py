@@ -6,19 +6,20 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
-from fire_core.backbones.mace import MaceBackbone
 from fire_core.campaign.kinds import GATE_RECORD, GateRecord
 from fire_core.campaign.names import GATES
 from fire_core.campaign.replay import read_replay
 from fire_core.campaign.usage import count_usage
-from fire_core.errors import BackboneError, StoreError
-from fire_core.evaluation.gates.run import GateData, run_gates
-from fire_core.records import Gate, GateResult
+from fire_core.errors import StoreError
+from fire_core.evaluation.gates.gate import GateData
+from fire_core.evaluation.gates.run import run_gates, sort_results
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from fire_core.backbones.base import Backbone
     from fire_core.campaign.state import CampaignState
+    from fire_core.records import GateResult
     from fire_core.storage.promotions import Signature
 
 
@@ -58,8 +59,7 @@ def check_gates(
         campaign.store.evaluations.save(
             GATE_RECORD, campaign.name, record, subject=name
         )
-    order = list(Gate)
-    return sorted(results, key=lambda result: order.index(result.name))
+    return sort_results(results)
 
 
 def known_gates(campaign: CampaignState, name: str) -> list[GateResult]:
@@ -103,7 +103,7 @@ def promote(
     )
 
 
-def _prepare(campaign: CampaignState, name: str) -> tuple[MaceBackbone, GateData]:
+def _prepare(campaign: CampaignState, name: str) -> tuple[Backbone, GateData]:
     store, config = campaign.store, campaign.config
     test = store.labels.labelled(campaign.test_keys(), campaign.theory())
     if not test:
@@ -113,7 +113,7 @@ def _prepare(campaign: CampaignState, name: str) -> tuple[MaceBackbone, GateData
         )
         raise StoreError(msg)
     model = store.models.need(campaign.name, name)
-    backbone, parent = _load(campaign, name), _load(campaign, None)
+    backbone, parent = campaign.load(name), campaign.load(None)
     if model.parent_sha not in {None, parent.sha256}:
         msg = (
             f"{name!r} was fine-tuned from a model of sha256 {model.parent_sha}, but "
@@ -131,11 +131,3 @@ def _prepare(campaign: CampaignState, name: str) -> tuple[MaceBackbone, GateData
         seed=campaign.seed(GATES),
     )
     return backbone, data
-
-
-def _load(campaign: CampaignState, name: str | None) -> MaceBackbone:
-    backbone = campaign.load(name)
-    if not isinstance(backbone, MaceBackbone):
-        msg = f"expected a MACE model, got {backbone.name}, which is none"
-        raise BackboneError(msg)
-    return backbone

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fire_core.backbones.base import need_dynamics
 from fire_core.backbones.registry import load_backbone
+from fire_core.backbones.trainable import need_trainable
 from fire_core.campaign.choices import encode_start
 from fire_core.campaign.names import ATOMS, PERTURB, START
 from fire_core.campaign.references import find_wanted_atoms
@@ -62,7 +64,7 @@ def perturb_structures(campaign: CampaignState) -> int:
 
 
 def refuse_unknown_elements(start: list[Atoms], config: CampaignConfig) -> str:
-    """Stop before anything is spent on an element that model or labeller lacks.
+    """Stop before anything is spent on what model or labeller cannot do.
 
     Returns
     -------
@@ -73,6 +75,8 @@ def refuse_unknown_elements(start: list[Atoms], config: CampaignConfig) -> str:
     ------
     UnknownElementError
         Names the element, who does not know it, and the remedy.
+    BackboneError
+        The model cannot be trained, or cannot explore.
     """
     present = {symbol for atoms in start for symbol in atoms.get_chemical_symbols()}
     backbone = load_backbone(config.backbone.name, device="cpu")
@@ -88,6 +92,8 @@ def refuse_unknown_elements(start: list[Atoms], config: CampaignConfig) -> str:
                 "campaign file"
             )
             raise UnknownElementError(msg)
+    need_trainable(backbone)
+    need_dynamics(backbone)
     return backbone.sha256
 
 

@@ -14,6 +14,7 @@ from fire_core.campaign.names import PERTURB, SELECTED
 from fire_core.campaign.observer import CampaignEvent
 from fire_core.campaign.uncertainty import UncertaintyFilter
 from fire_core.campaign.usage import count_usage
+from fire_core.config.open_sets import SELECTORS
 from fire_core.errors import StructureError
 from fire_core.selection.alarm import judge_q_residuals
 from fire_core.selection.explain import explain
@@ -140,7 +141,7 @@ def _pick(
     allowed = ~find_duplicates(reduced.points, reduced.known)
     judged: set[str] = set()
     method = config.select.method
-    if method == "uncertain" and not led.is_led:
+    if SELECTORS.load(method).needs_uncertainty and not led.is_led:
         method = "kmeans"  # a committee's first round: nothing is uncertain yet
     while True:
         sound = [key for key, is_sound in zip(keys, allowed, strict=True) if is_sound]

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from fire_core.backbones.device import describe_device
-from fire_core.backbones.mace import load_mace
 from fire_core.campaign.resumable import train_into_store
 from fire_core.campaign.study_inputs import share_inputs
 from fire_core.campaign.study_plan import (
@@ -150,12 +149,7 @@ def _judge(
     facts: JsonDict,
 ) -> CellResult:
     sha = store.models.need(config.key, planned.id).blob_sha
-    model = load_mace(
-        store.blobs.path(sha),
-        name=planned.cell.name,
-        device=str(inputs.foundation.device),
-        dtype=config.backbone.dtype,
-    )
+    model = inputs.foundation.reload(store.blobs.path(sha))
     test = inputs.frames.test
     errors = summarise_errors(model.predict([item.atoms for item in test]), test)
     baseline = read_baseline(store, config, inputs)

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from fire_core.backbones.base import refuse_unknown_elements
-from fire_core.backbones.mace import MaceBackbone
 from fire_core.backbones.registry import load_configured
+from fire_core.backbones.trainable import Trainable, need_trainable
 from fire_core.campaign.replay import read_replay
 from fire_core.config.load import config_to_json
 from fire_core.config.study import StudyConfig
 from fire_core.config.training import ReplayConfig
-from fire_core.errors import BackboneError, StoreError, TrainingError
+from fire_core.errors import StoreError, TrainingError
 from fire_core.study.cells import Ingredients
 from fire_core.study.data import digest_labels, divide_by_time, read_trajectory
 from fire_core.training.data import sample_evenly
@@ -50,7 +50,7 @@ class Inputs:
         Hashes of all that.
     """
 
-    foundation: MaceBackbone
+    foundation: Trainable
     frames: Frames
     replay: dict[str, list[LabelledStructure]]
     heldout: list[LabelledStructure]
@@ -160,15 +160,8 @@ def read_inputs(store: Store, config: StudyConfig) -> Inputs:
     )
 
 
-def _load_foundation(config: StudyConfig) -> MaceBackbone:
-    foundation = load_configured(config.backbone, config.threads)
-    if not isinstance(foundation, MaceBackbone):
-        msg = (
-            f"{foundation.name} cannot be fine-tuned; set backbone.name to fire-mini "
-            "or a MACE model"
-        )
-        raise BackboneError(msg)
-    return foundation
+def _load_foundation(config: StudyConfig) -> Trainable:
+    return need_trainable(load_configured(config.backbone, config.threads))
 
 
 def _rehearsed(

@@ -7,8 +7,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from fire_core.backbones.mace import MaceBackbone
-from fire_core.backbones.registry import load_configured
+from fire_core.backbones.trainable import Trainable, need_trainable
 from fire_core.campaign.names import (
     FIRE,
     PERTURB,
@@ -165,7 +164,7 @@ def _train(
     return sha
 
 
-def _start(campaign: CampaignState, round_: int, kind: str) -> MaceBackbone | None:
+def _start(campaign: CampaignState, round_: int, kind: str) -> Trainable | None:
     """Return the model that a warm start goes on from: the same kind, a round before.
 
     Round 1 goes on from the pre-fine-tuned model; members of a committee, which are to
@@ -180,9 +179,7 @@ def _start(campaign: CampaignState, round_: int, kind: str) -> MaceBackbone | No
     row = campaign.store.models.get(campaign.name, before)
     if not training_of(config, kind).warm_start or row is None:
         return None
-    path = str(campaign.store.blobs.path(row.blob_sha))
-    found = load_configured(config.backbone, config.threads, path)
-    return found if isinstance(found, MaceBackbone) else None
+    return need_trainable(campaign.load(before))
 
 
 def describe_epoch(name: str, record: EpochRecord) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,3 +26,12 @@ class Part(BaseModel):
         use_attribute_docstrings=True,
         validate_default=True,
     )
+
+
+class TheorySettings(Part):
+    """A theory level: what a labeller is told, whoever wrote it."""
+
+    scanned: ClassVar[Mapping[str, bool]] = MappingProxyType({})
+    """Settings whose convergence can be tested; whether a larger value is the finer."""
+    kind: str
+    """Which labeller."""

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from fire_core.config.base import Count, Part
 from fire_core.config.environment import default_blobs, default_database
+from fire_core.config.open_sets import SELECTORS
 from fire_core.config.spending import ApprovalConfig, BudgetConfig
 from fire_core.config.steps import (
     BackboneConfig,
@@ -111,9 +112,13 @@ class CampaignConfig(Part):
                 f"got {self.committee.members}"
             )
             raise ValueError(msg)
-        if self.select.method == "uncertain" and self.uncertainty.method == "none":
+        method = self.select.method
+        if (
+            self.uncertainty.method == "none"
+            and SELECTORS.load(method).needs_uncertainty
+        ):
             msg = (
-                "select.method uncertain wants uncertainties: set uncertainty.method "
+                f"select.method {method} wants uncertainties: set uncertainty.method "
                 "to committee or last_layer, or choose another method"
             )
             raise ValueError(msg)

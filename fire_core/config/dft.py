@@ -6,26 +6,39 @@ is not part of a fingerprint; see `NOT_IN_FINGERPRINT`.
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 from ase.data import chemical_symbols
 from pydantic import Field, field_validator, model_validator
 
-from fire_core.config.base import Count, NonNegative, Part, Positive
+from fire_core.config.base import Count, NonNegative, Positive, TheorySettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 NOT_IN_FINGERPRINT: Final = frozenset({"kind", "release", "max_iterations"})
 """Settings that change no label, or that a fingerprint holds elsewhere."""
+FINER_UPWARDS: Final = MappingProxyType(
+    {
+        "cutoff": True,
+        "relative_cutoff": True,
+        "density_cutoff": True,
+        "k_spacing": False,
+        "electronic_temperature": False,
+        "scf_tolerance": False,
+    }
+)
+"""Settings that can be scanned; whether a larger value is the finer one."""
 
 
-class DftTheory(Part):
+class DftTheory(TheorySettings):
     """What every code is told."""
 
     revision: ClassVar[int] = 1
     """Of the input that FIRE writes: raised where the same settings give other labels,
     so that old and new ones are not mixed."""
+    scanned: ClassVar[Mapping[str, bool]] = FINER_UPWARDS
     kind: str
     """Which code."""
     release: str

@@ -8,7 +8,10 @@ from pydantic import Field, model_validator
 
 from fire_core.config.base import Fraction, Part, Positive, Timestep
 from fire_core.config.guards import GuardConfig
-from fire_core.records import Gate
+from fire_core.config.open_sets import GATES
+from fire_core.config.variants import NameOf
+
+GateName = Annotated[str, NameOf(GATES)]
 
 
 class SurvivalConfig(Part):
@@ -73,8 +76,9 @@ class ElasticConfig(Part):
 class GatesConfig(Part):
     """Gates between a trained model and its use; see `fire model check`."""
 
-    required: tuple[Gate, ...] = tuple(Gate)
-    """Gates that a model must pass to be promoted; the others are not measured."""
+    required: tuple[GateName, ...] = tuple(GATES.builtin)
+    """Gates that a model must pass to be promoted; the others are not measured. Those
+    that another package adds count where they are named here."""
     energy_rmse: Positive = 10.0
     """Largest energy RMSE on the labelled test structures, meV/atom."""
     force_rmse: Positive = 100.0

@@ -11,6 +11,8 @@ from fire_core.config.base import Count, NonNegative, Part, Positive, Timestep
 from fire_core.config.ensemble import BarostatConfig, Target, target_ends
 from fire_core.config.gates import GatesConfig
 from fire_core.config.guards import GuardConfig
+from fire_core.config.open_sets import SELECTORS
+from fire_core.config.variants import NameOf
 
 Kernels = Literal["fire", "cuequivariance"]
 
@@ -160,7 +162,7 @@ class ScreenConfig(Part):
         return charges
 
 
-Method = Literal["kmeans", "farthest_point", "random", "uncertain", "maxdet"]
+Method = Annotated[str, NameOf(SELECTORS)]
 
 
 class SelectConfig(Part):
@@ -169,7 +171,8 @@ class SelectConfig(Part):
     method: Method = "kmeans"
     """Selector: the frame nearest to the centre of each K-means cluster; farthest
     points; random; K-means weighted by an uncertainty that the run must have; or
-    `maxdet`, what a linear model on the descriptor would learn most from."""
+    `maxdet`, what a linear model on the descriptor would learn most from; or one that
+    another package adds."""
     n: Count = 96
     """Structures to select."""
     descriptor: Literal["soap", "mace"] = "soap"

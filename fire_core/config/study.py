@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import (
     BeforeValidator,
@@ -14,10 +14,12 @@ from pydantic import (
 
 from fire_core.config.base import Count, Part
 from fire_core.config.campaign import STUDY_PREFIX, StoreConfig
+from fire_core.config.open_sets import SELECTORS
 from fire_core.config.steps import BackboneConfig, SoapConfig
 from fire_core.config.training import TrainConfig
+from fire_core.config.variants import NameOf
 
-Selection = Literal["kmeans", "farthest_point", "random"]
+Selection = Annotated[str, NameOf(SELECTORS)]
 SIZE_MEANS = "a fraction of the pool such as 0.1 or 1.0, or a count of at least 2"
 
 
@@ -89,7 +91,7 @@ class StudyConfig(Part):
     """Labels to train on, validation included: fractions of the pool, or counts."""
     selection: Annotated[tuple[Selection, ...], Field(min_length=1)] = ("kmeans",)
     """How they are chosen: FIRE's SOAP, PCA and K-means; farthest points in the same
-    space; or at random."""
+    space; at random; or by another selector that needs no uncertainties."""
     seeds: Annotated[
         tuple[Annotated[int, Field(ge=0, lt=2**31)], ...], Field(min_length=1)
     ] = (0, 1, 2)
@@ -166,6 +168,15 @@ class StudyConfig(Part):
             msg = f"every entry once, got {list(values)}"
             raise ValueError(msg)
         return values
+
+    @field_validator("selection")
+    @classmethod
+    def _without_uncertainties(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if SELECTORS.load(name).needs_uncertainty:
+                msg = f"{name} chooses by uncertainties, which a study has not"
+                raise ValueError(msg)
+        return names
 
     @model_validator(mode="after")
     def _one_device_each(self) -> Self:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from types import MappingProxyType
+from typing import Annotated, Final, Literal
 
-from pydantic import Field
-
-from fire_core.config.base import Count, Part, Positive
+from fire_core.config.base import Count, Part, Positive, TheorySettings
 from fire_core.config.dft import (
     AbinitTheory,
     Cp2kTheory,
@@ -14,9 +13,11 @@ from fire_core.config.dft import (
     GpawTheory,
     VaspTheory,
 )
+from fire_core.config.open_sets import LABELLERS
+from fire_core.config.variants import VariantOf
 
 
-class XtbTheory(Part):
+class XtbTheory(TheorySettings):
     """GFN-xTB by tblite: an electronic-structure method, not DFT."""
 
     kind: Literal["xtb"] = "xtb"
@@ -30,7 +31,7 @@ class XtbTheory(Part):
     """Most SCF iterations."""
 
 
-class TeacherTheory(Part):
+class TeacherTheory(TheorySettings):
     """Labels from another potential, for rehearsals."""
 
     kind: Literal["teacher"] = "teacher"
@@ -38,7 +39,7 @@ class TeacherTheory(Part):
     """Name of a backbone (`fire-mini`, `chgnet`, a MACE name or a path)."""
 
 
-class LennardJonesTheory(Part):
+class LennardJonesTheory(TheorySettings):
     """A pair potential that takes milliseconds and is right for nothing here.
 
     It rehearses pools, databases and approvals before core-hours are spent.
@@ -54,10 +55,20 @@ class LennardJonesTheory(Part):
 
 
 AnyDft = Cp2kTheory | EspressoTheory | AbinitTheory | GpawTheory | VaspTheory
-TheoryConfig = Annotated[
-    XtbTheory | TeacherTheory | LennardJonesTheory | AnyDft,
-    Field(discriminator="kind"),
-]
+OWN_THEORIES: Final = MappingProxyType(
+    {
+        "xtb": XtbTheory,
+        "teacher": TeacherTheory,
+        "lennard_jones": LennardJonesTheory,
+        "cp2k": Cp2kTheory,
+        "espresso": EspressoTheory,
+        "abinit": AbinitTheory,
+        "gpaw": GpawTheory,
+        "vasp": VaspTheory,
+    }
+)
+"""Settings that are here; those of other labellers are what these say of themselves."""
+TheoryConfig = Annotated[TheorySettings, VariantOf(LABELLERS, OWN_THEORIES)]
 
 
 class LabelConfig(Part):

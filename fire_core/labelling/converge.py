@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import numpy as np
 from ase.units import GPa
 
-from fire_core.config.dft import DftTheory
+from fire_core.config.base import TheorySettings
 from fire_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -19,20 +19,11 @@ if TYPE_CHECKING:
 
     from fire_core.records import Label
 
-Dft = TypeVar("Dft", bound=DftTheory)
+Settings = TypeVar("Settings", bound=TheorySettings)
 
 ENERGY_MEV: Final = 1.0
 FORCE_MEV: Final = 5.0
 STRESS_GPA: Final = 0.1
-FINER_UPWARDS: Final = {
-    "cutoff": True,
-    "relative_cutoff": True,
-    "density_cutoff": True,
-    "k_spacing": False,
-    "electronic_temperature": False,
-    "scf_tolerance": False,
-}
-"""Settings that can be scanned; whether a larger value is the finer one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +64,9 @@ class Step:
         return not self.is_enough and replace(self, stress_gpa=None).is_enough
 
 
-def scan_theory(theory: Dft, setting: str, values: Sequence[float]) -> dict[float, Dft]:
+def scan_theory(
+    theory: Settings, setting: str, values: Sequence[float]
+) -> dict[float, Settings]:
     """Return the theory with each value of a setting, coarsest first.
 
     ESPRESSO's density cutoff keeps its ratio to a scanned `cutoff`.
@@ -83,18 +76,21 @@ def scan_theory(theory: Dft, setting: str, values: Sequence[float]) -> dict[floa
     ConfigError
         The theory has no such setting that can be scanned, or one value is no scan.
     """
-    known = [name for name in FINER_UPWARDS if name in type(theory).model_fields]
+    finer = theory.scanned
+    known = [name for name in finer if name in type(theory).model_fields]
     if setting not in known:
         msg = f"expected a setting out of {', '.join(known)}, got {setting!r}"
+        if not known:
+            msg = f"a theory level of kind {theory.kind} has no setting to scan"
         raise ConfigError(msg)
-    ordered = sorted(set(values), reverse=not FINER_UPWARDS[setting])
+    ordered = sorted(set(values), reverse=not finer[setting])
     if len(ordered) < 2:
         msg = f"expected at least two values of {setting}, got {list(values)}"
         raise ConfigError(msg)
     return {value: _with(theory, setting, value) for value in ordered}
 
 
-def _with(theory: Dft, setting: str, value: float) -> Dft:
+def _with(theory: Settings, setting: str, value: float) -> Settings:
     changed = theory.model_dump() | {setting: value}
     if setting == "cutoff" and "density_cutoff" in changed:
         changed["density_cutoff"] *= value / theory.model_dump()["cutoff"]

@@ -1,8 +1,7 @@
 """Isolated atoms, whose energies are the zero of a potential's energy scale.
 
 An atom is labelled as any other structure, at the theory level with what an open shell
-needs: both spins, the moment of Hund's rules, fixed occupations (a smeared p shell
-oscillates between its orbitals), the Γ point.
+needs, where the labeller can be told so.
 """
 
 from __future__ import annotations
@@ -10,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ase import Atoms
-from ase.data import atomic_numbers, chemical_symbols, ground_state_magnetic_moments
+from ase.data import atomic_numbers
 
-from fire_core.config.dft import DftTheory
+from fire_core.labelling.labeller import labeller_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,16 +21,6 @@ if TYPE_CHECKING:
 BOX: Final = (12.0, 12.4, 12.8)
 """Edges of the periodic cell, Å; unequal, as an open shell breaks the symmetry. In
 GFN1-xTB the images lower Li by 2 and Na by 14 meV, in a cell of 10 Å by 19 and 108."""
-GAMMA: Final = 1.0  # 1/Å, wider than 2π over any edge
-LOOSER: Final = 100.0
-"""An energy is of second order in what is left of an SCF, and an atom has no forces."""
-HUND: Final = {
-    symbol: float(moment)
-    for symbol, moment in zip(
-        chemical_symbols, ground_state_magnetic_moments, strict=False
-    )
-    if moment > 0
-}
 
 
 def isolated_atom(symbol: str) -> Atoms:
@@ -49,20 +38,10 @@ def isolated_atom(symbol: str) -> Atoms:
 def atom_theory(theory: TheoryConfig) -> TheoryConfig:
     """Return the level at which the atoms of a theory level are labelled.
 
-    Only of density-functional codes it is another one.
+    Only of density-functional programs it is another one.
     """
-    if not isinstance(theory, DftTheory):
-        return theory
-    moments = HUND | theory.initial_moments
-    fields = theory.model_dump()
-    changes = {
-        "scf_tolerance": LOOSER * fields["scf_tolerance"],
-        "k_spacing": GAMMA,
-        "electronic_temperature": 0.0,
-        "spin_polarised": True,
-        "initial_moments": moments,
-    }
-    return type(theory).model_validate(fields | changes)
+    level: TheoryConfig = labeller_of(theory).for_isolated_atom(theory)
+    return level
 
 
 def isolated_atoms(symbols: Iterable[str]) -> dict[str, Atoms]:

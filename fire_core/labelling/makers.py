@@ -1,4 +1,4 @@
-"""Labellers as jobflow Makers, run locally in the calling process.
+"""Label structures at any theory level, through jobflow in the calling process.
 
 jobflow changes the directory of the whole process while a job runs, so a process
 labels one structure at a time; see `fire_core.campaign.label_worker`.
@@ -10,121 +10,48 @@ import shutil
 import tempfile
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
-from ase import Atoms
-
-from fire_core.config.dft import DftTheory
-from fire_core.config.theory import LennardJonesTheory, TeacherTheory, XtbTheory
 from fire_core.errors import LabellingError
-from fire_core.labelling.codes import lennard_jones, teacher, xtb
-from fire_core.labelling.codes.registry import program_of
-from fire_core.labelling.program import Machine, check_program, compute
+from fire_core.labelling.labeller import labeller_of
+from fire_core.labelling.plain import atoms_to_dict, dict_to_label
+from fire_core.labelling.program import Machine
 from fire_core.labelling.triage import check_label, classify
-from fire_core.records import FailureKind, Label
+from fire_core.records import FailureKind
 from fire_core.structures.sanity import find_problems
 
 if TYPE_CHECKING:
-    from fire_core.config.theory import TheoryConfig
+    from ase import Atoms
 
-JsonDict = dict[str, Any]
+    from fire_core.config.theory import TheoryConfig
+    from fire_core.records import Label
+
 EVIDENCE_BYTES: Final = 2_000_000
 """Largest file that is kept of a failed calculation."""
 
 
 def known_elements(theory: TheoryConfig) -> frozenset[str]:
     """Return the elements that a theory level can label."""
-    if isinstance(theory, DftTheory):
-        return program_of(theory).elements(theory)
-    if isinstance(theory, XtbTheory):
-        return xtb.ELEMENTS
-    if isinstance(theory, LennardJonesTheory):
-        return lennard_jones.ELEMENTS
-    return teacher.elements(theory)
+    return labeller_of(theory).elements(theory)
 
 
 def check_ready(theory: TheoryConfig) -> None:
     """Raise ConfigError unless this machine can compute labels of a theory."""
-    if isinstance(theory, DftTheory):
-        check_program(program_of(theory), theory)
+    labeller_of(theory).check_ready(theory)
 
 
 def load_libraries(theory: TheoryConfig) -> None:
-    """Import what the labels of a theory need.
+    """Import what the labels of a theory need; see `Labeller.load_libraries`."""
+    import fire_core.labelling.jobs  # noqa: F401 - jobflow
 
-    A time limit that strikes in the middle of an import leaves half a module behind,
-    on which every later label of the process would break.
-    """
-    import jobflow  # noqa: F401
-
-    if isinstance(theory, XtbTheory):
-        import tblite.ase  # noqa: F401
-    elif isinstance(theory, LennardJonesTheory):
-        import ase.calculators.lj  # noqa: F401
-    elif isinstance(theory, TeacherTheory):
-        teacher.elements(theory)  # loads the model
-
-
-def compute_label(
-    theory_json: JsonDict, structure: JsonDict, cores: int = 1, shelf: str | None = None
-) -> JsonDict:
-    """Compute a label from and to plain JSON: the body of every labelling job.
-
-    It runs in the working directory, which jobflow makes for each job.
-    """
-    from pydantic import TypeAdapter
-
-    from fire_core.config.theory import TheoryConfig as AnyTheory
-
-    theory = TypeAdapter(AnyTheory).validate_python(theory_json)
-    machine = Machine(cores, None if shelf is None else Path(shelf))
-    label = compute_here(theory, dict_to_atoms(structure), Path.cwd(), machine)
-    return label_to_dict(label)
+    labeller_of(theory).load_libraries(theory)
 
 
 def compute_here(
     theory: TheoryConfig, atoms: Atoms, folder: Path, machine: Machine | None = None
 ) -> Label:
     """Compute a label without jobflow; a code leaves its files in `folder`."""
-    if isinstance(theory, DftTheory):
-        place = machine or Machine()
-        return compute(program_of(theory), theory, atoms, folder, place)
-    if isinstance(theory, XtbTheory):
-        return xtb.compute(theory, atoms)
-    if isinstance(theory, LennardJonesTheory):
-        return lennard_jones.compute(theory, atoms)
-    return teacher.compute(theory, atoms)
-
-
-def label_maker(theory: TheoryConfig, machine: Machine | None = None) -> Any:
-    """Return the jobflow Maker of a theory level, for a machine (None: one core).
-
-    Its `make(structure)` takes the dictionary of `atoms_to_dict` and gives a job
-    whose output is the dictionary of a label (eV, eV/Å, eV/Å³).
-    """
-    from dataclasses import dataclass
-
-    from jobflow import Job, Maker
-
-    here = machine or Machine()
-    shelf = None if here.shelf is None else str(here.shelf)
-
-    @dataclass
-    class LabelMaker(Maker):  # type: ignore[misc]
-        """One electronic-structure label of one structure."""
-
-        name: str = f"label-{theory.kind}"
-
-        def make(self, structure: JsonDict) -> Any:
-            return Job(
-                compute_label,
-                function_args=(theory.model_dump(mode="json"), structure),
-                function_kwargs={"cores": here.cores, "shelf": shelf},
-                name=self.name,
-            )
-
-    return LabelMaker()
+    return labeller_of(theory).compute(theory, atoms, folder, machine or Machine())
 
 
 def run_label(
@@ -143,8 +70,10 @@ def run_label(
     from jobflow import JobStore, run_locally
     from maggma.stores import MemoryStore
 
+    from fire_core.labelling.jobs import LabelMaker
+
     _refuse_unfit(theory, atoms)
-    job = label_maker(theory, machine).make(atoms_to_dict(atoms))
+    job = LabelMaker.of(theory, machine).make(atoms_to_dict(atoms))
     folder = Path(tempfile.mkdtemp(dir=workdir, prefix="label-"))
     try:
         with warnings.catch_warnings():
@@ -159,7 +88,7 @@ def run_label(
         label = dict_to_label(outputs[job.uuid][1].output)
         check_label(label)
     except Exception as error:  # any error of a code becomes a record
-        failure = classify(error)
+        failure = classify(error, causes=labeller_of(theory).causes)
         failed = LabellingError(failure.kind, failure.reason, failure.log_tail)
         failed.workdir = _keep_evidence(folder)
         raise failed from error
@@ -186,37 +115,3 @@ def _refuse_unfit(theory: TheoryConfig, atoms: Atoms) -> None:
         unknown = problems[0].kind == "unknown_element"
         kind = FailureKind.UNKNOWN_ELEMENT if unknown else FailureKind.BAD_GEOMETRY
         raise LabellingError(kind, problems[0].detail)
-
-
-def atoms_to_dict(atoms: Atoms) -> JsonDict:
-    """Return species, positions, cell and periodicity as plain lists."""
-    return {
-        "numbers": atoms.numbers.tolist(),
-        "positions": atoms.positions.tolist(),
-        "cell": atoms.cell.array.tolist(),
-        "pbc": atoms.pbc.tolist(),
-    }
-
-
-def dict_to_atoms(data: JsonDict) -> Atoms:
-    """Return the structure of `atoms_to_dict`."""
-    return Atoms(**data)
-
-
-def label_to_dict(label: Label) -> JsonDict:
-    """Return a label as plain numbers and lists."""
-    return {
-        "energy": label.energy,
-        "forces": label.forces.tolist(),
-        "stress": None if label.stress is None else label.stress.tolist(),
-    }
-
-
-def dict_to_label(data: JsonDict) -> Label:
-    """Return the label of `label_to_dict`, exact to the last bit."""
-    stress = data["stress"]
-    return Label(
-        float(data["energy"]),
-        np.array(data["forces"], dtype=np.float64).reshape(-1, 3),
-        None if stress is None else np.array(stress, dtype=np.float64),
-    )

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from importlib.metadata import version
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from fire_core.config.dft import NOT_IN_FINGERPRINT, DftTheory
+from fire_core.config.open_sets import LABELLERS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from fire_core.config.theory import TheoryConfig
 
 
@@ -44,36 +44,18 @@ class Theory:
         return f"{self.code} {self.version}: {shown}"
 
 
+def make_theory(code: str, version: str, settings: Mapping[str, Any]) -> Theory:
+    """Return the theory level of a code in a release with its settings."""
+    return Theory(code, version, json.dumps(dict(settings), sort_keys=True))
+
+
 def theory_from_config(config: TheoryConfig) -> Theory:
-    """Return the theory level that a campaign asks for.
+    """Return the theory level that a campaign asks for, as its labeller tells it.
 
-    A teacher given as a file is identified by the file's sha256, not by its path.
+    Raises
+    ------
+    ExtensionError
+        There is no labeller of that kind.
     """
-    if config.kind == "xtb":
-        settings: dict[str, object] = {
-            "method": config.method,
-            "accuracy": config.accuracy,
-            "electronic_temperature_k": config.electronic_temperature,
-            # The iteration limit decides whether a label exists, never its value.
-        }
-        return Theory("tblite", version("tblite"), _canonical(settings))
-    if isinstance(config, DftTheory):
-        settings = config.model_dump(mode="json", exclude=set(NOT_IN_FINGERPRINT))
-        if config.revision > 1:
-            settings["revision"] = config.revision
-        return Theory(config.kind, config.release, _canonical(settings))
-    if config.kind == "lennard_jones":
-        settings = config.model_dump(mode="json", exclude={"kind"})
-        return Theory("ase/lj", version("ase"), _canonical(settings))
-    path = Path(config.backbone)
-    name = (
-        f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
-        if path.is_file()
-        else config.backbone
-    )
-    code = "chgnet" if name == "chgnet" else "mace-torch"
-    return Theory(f"teacher/{code}", version(code), _canonical({"model": name}))
-
-
-def _canonical(settings: dict[str, object]) -> str:
-    return json.dumps(settings, sort_keys=True)
+    theory: Theory = LABELLERS.load(config.kind).identify(config)
+    return theory

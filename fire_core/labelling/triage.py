@@ -44,16 +44,25 @@ OUT_OF_MEMORY: Final = (
     r"bad_alloc|out of memory|cannot allocate memory",
 )
 FRAME: Final = re.compile(r"^[|/\\_O\s]+")  # what CP2K draws beside an error
-# Messages of tblite 0.8, read off real failures.
-PATTERNS: Final = (
-    (FailureKind.NOT_CONVERGED, r"SCF not converged"),
-    (FailureKind.UNKNOWN_ELEMENT, r"No support for elements"),
-    (FailureKind.BAD_GEOMETRY, r"failed to solve eigenvalue problem|too close"),
-)
 
 
-def classify(error: BaseException, log: str = "") -> Failure:
-    """Return the failure record of an exception and the code's output."""
+def classify(
+    error: BaseException,
+    log: str = "",
+    *,
+    causes: Sequence[tuple[FailureKind, str]] = (),
+) -> Failure:
+    """Return the failure record of an exception and the code's output.
+
+    Parameters
+    ----------
+    error
+        What was raised.
+    log
+        What the code wrote.
+    causes
+        Patterns of its labeller that tell a cause; first match counts.
+    """
     tail = tail_of(log)
     if isinstance(error, LabellingError):
         kind = FailureKind(error.kind)
@@ -61,7 +70,7 @@ def classify(error: BaseException, log: str = "") -> Failure:
     if isinstance(error, UnknownElementError):
         return Failure(FailureKind.UNKNOWN_ELEMENT, str(error), tail)
     text = f"{error}\n{log}"
-    for kind, pattern in PATTERNS:
+    for kind, pattern in causes:
         if re.search(pattern, text):
             return Failure(kind, _first_line(error), tail)
     return Failure(FailureKind.CRASHED, _first_line(error), tail)

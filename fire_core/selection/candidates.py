@@ -1,4 +1,4 @@
-"""What every selector receives and returns."""
+"""What a selector is, receives and returns."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 
@@ -42,6 +44,23 @@ class Choice:
     clusters: NDArray[np.int64]
     cluster_sizes: NDArray[np.int64]
     distances: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """A way to choose candidates, as `config.open_sets.SELECTORS` knows it.
+
+    Attributes
+    ----------
+    choose
+        Returns that many candidates, all different; random numbers come from their
+        seed alone.
+    needs_uncertainty
+        Whether it chooses by how unsure the exploring model is of each candidate.
+    """
+
+    choose: Callable[[Candidates, int], Choice]
+    needs_uncertainty: bool = False
 
 
 def distances_to(

@@ -211,10 +211,6 @@ def soap_features(
 
 
 def _describe_chunk(chunk: Sequence[Atoms], plan: SoapPlan) -> NDArray[np.float32]:
-    if plan.config.engine == "dscribe":
-        from fire_core.selection.soap_reference import mean_soap
-    else:
-        mean_soap = _mean_soap
     rows = np.empty((len(chunk), plan.grouping.n_groups, len(plan.order)), np.float32)
     for row, atoms in zip(rows, chunk, strict=True):
         if bool(atoms.pbc.any()) is not plan.periodic:
@@ -226,7 +222,7 @@ def _describe_chunk(chunk: Sequence[Atoms], plan: SoapPlan) -> NDArray[np.float3
                 "inf; screen the frames first"
             )
             raise StructureError(msg)
-        row[:] = mean_soap(atoms, plan)
+        row[:] = _mean_soap(atoms, plan)
     return rows.reshape(len(chunk), -1)
 
 
@@ -236,6 +232,10 @@ def _mean_soap(atoms: Atoms, plan: SoapPlan) -> NDArray[np.float64]:
     p_nn'l = π (8 / (2l + 1))^{1/2} Σ_m c_nlm c_n'lm, summed over the group's atoms and
     divided by their number.
     """
+    if plan.config.engine == "dscribe":
+        from fire_core.selection.soap_reference import mean_soap
+
+        return mean_soap(atoms, plan.config, plan.grouping, periodic=plan.periodic)
     from fire_core.selection.compiled import place_atoms
     from fire_core.selection.soap_kernel import expand
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from fire_core.selection.candidates import (
     Candidates,
     Choice,
+    Selector,
     count_represented,
     distances_to,
     nearest_distances,
@@ -54,3 +55,6 @@ def choose_farthest(candidates: Candidates, n: int) -> Choice:
 def take_farthest(nearest: NDArray[np.float64], taken: NDArray[np.bool_]) -> int:
     """Find the candidate with the greatest distance among those not taken."""
     return int(np.argmax(np.where(taken, -1.0, nearest)))
+
+
+SELECTOR: Final = Selector(choose_farthest)

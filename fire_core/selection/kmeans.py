@@ -9,6 +9,7 @@ import numpy as np
 from fire_core.selection.candidates import (
     Candidates,
     Choice,
+    Selector,
     distances_to,
     nearest_distances,
 )
@@ -94,3 +95,6 @@ def _fill(candidates: Candidates, n: int, choice: Choice) -> Choice:
         cluster_sizes=np.append(choice.cluster_sizes, np.ones(missing, np.int64)),
         distances=np.array(distances),
     )
+
+
+SELECTOR: Final = Selector(choose_kmeans)

@@ -6,7 +6,12 @@ from typing import Final
 
 import numpy as np
 
-from fire_core.selection.candidates import Candidates, Choice, count_represented
+from fire_core.selection.candidates import (
+    Candidates,
+    Choice,
+    Selector,
+    count_represented,
+)
 
 NOISE: Final = 1e-3
 """Variance of a label's noise, as a fraction of the candidates' mean squared length."""
@@ -50,3 +55,6 @@ def choose_maxdet(candidates: Candidates, n: int) -> Choice:
         cluster_sizes=count_represented(candidates.points, chosen),
         distances=np.array(distances),
     )
+
+
+SELECTOR: Final = Selector(choose_maxdet)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from fire_core.selection.candidates import (
     Candidates,
     Choice,
+    Selector,
     count_represented,
     distances_to,
 )
@@ -23,3 +26,6 @@ def choose_random(candidates: Candidates, n: int) -> Choice:
         cluster_sizes=count_represented(points, indices),
         distances=distances_to(points[indices], points.mean(axis=0)),
     )
+
+
+SELECTOR: Final = Selector(choose_random)

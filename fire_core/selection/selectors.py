@@ -1,38 +1,22 @@
-"""Choose the candidates worth a label; the contract that every selector keeps."""
+"""Choose the candidates worth a label, by any selector."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from fire_core.config.open_sets import SELECTORS
 from fire_core.errors import StructureError
 from fire_core.records import Pick
-from fire_core.selection.candidates import Candidates, Choice, nearest_distances
-from fire_core.selection.farthest_point import choose_farthest
-from fire_core.selection.kmeans import choose_kmeans
-from fire_core.selection.maxdet import choose_maxdet
-from fire_core.selection.random import choose_random
-from fire_core.selection.uncertain import choose_uncertain
+from fire_core.selection.candidates import Candidates, nearest_distances
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fire_core.config.steps import SelectConfig
+    from fire_core.selection.candidates import Selector
 
-Selector = Callable[[Candidates, int], Choice]
-
-SELECTORS: Final[Mapping[str, Selector]] = MappingProxyType(
-    {
-        "kmeans": choose_kmeans,
-        "farthest_point": choose_farthest,
-        "random": choose_random,
-        "uncertain": choose_uncertain,
-        "maxdet": choose_maxdet,
-    }
-)
 DUPLICATE: Final = 0.01
 """A candidate nearer to a known point than this fraction of the candidates'
 root-mean-square distance from their mean is a near-duplicate of it."""
@@ -66,7 +50,7 @@ def select(
     allowed
         (m,), False where a candidate may not be chosen.
     uncertainty
-        (m,), of the exploring model, in any unit; method `uncertain` needs it.
+        (m,), of the exploring model, in any unit; some methods need it.
 
     Returns
     -------
@@ -76,8 +60,10 @@ def select(
     Raises
     ------
     StructureError
-        When fewer than `config.n` candidates are left, or shapes do not fit.
+        When fewer than `config.n` candidates are left, shapes do not fit, or the
+        method needs uncertainties and there are none.
     """
+    selector: Selector = SELECTORS.load(config.method)
     points = np.asarray(features, np.float64)
     width = points.shape[1]
     seen = np.empty((0, width)) if known is None else np.asarray(known, np.float64)
@@ -88,12 +74,7 @@ def select(
             f"({len(points)},), got {seen.shape} and {mask.shape}"
         )
         raise StructureError(msg)
-    if uncertainty is not None and len(uncertainty) != len(points):
-        msg = (
-            f"expected the uncertainty of {len(points)} candidates, got "
-            f"{len(uncertainty)}"
-        )
-        raise StructureError(msg)
+    _check_uncertainty(config.method, selector, len(points), uncertainty)
     fresh = mask & ~find_duplicates(points, seen)
     if fresh.sum() < config.n:
         msg = (
@@ -109,7 +90,7 @@ def select(
     if uncertainty is not None:
         sigma = np.asarray(uncertainty, np.float64)[available]
     candidates = Candidates(points[available], seen, rng_seed, sigma)
-    choice = SELECTORS[config.method](candidates, config.n)
+    choice = selector.choose(candidates, config.n)
     return [
         Pick(int(available[i]), rank, int(cluster), int(size), float(distance))
         for rank, (i, cluster, size, distance) in enumerate(
@@ -122,6 +103,24 @@ def select(
             )
         )
     ]
+
+
+def _check_uncertainty(
+    method: str,
+    selector: Selector,
+    n: int,
+    uncertainty: NDArray[np.floating] | None,
+) -> None:
+    if uncertainty is None:
+        if selector.needs_uncertainty:
+            msg = (
+                f"method {method!r} needs the uncertainty of each candidate, got none: "
+                "the run measured none; set select.method: kmeans"
+            )
+            raise StructureError(msg)
+    elif len(uncertainty) != n:
+        msg = f"expected the uncertainty of {n} candidates, got {len(uncertainty)}"
+        raise StructureError(msg)
 
 
 def find_duplicates(

@@ -12,21 +12,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fire_core.config.steps import SoapConfig
-    from fire_core.selection.descriptors import SoapPlan
+    from fire_core.selection.groups import Grouping
 
 
-def mean_soap(atoms: Atoms, plan: SoapPlan) -> NDArray[np.float64]:
+def mean_soap(
+    atoms: Atoms, config: SoapConfig, grouping: Grouping, *, periodic: bool
+) -> NDArray[np.float64]:
     """Return the mean power spectrum of each group, (n_groups, n_features).
 
     dscribe gives the vectors of all atoms, which are then averaged.
     """
-    soap = _make_soap(plan.config, plan.grouping.species, plan.periodic)
+    soap = _make_soap(config, grouping.species, periodic)
     folded = atoms.copy()
-    if plan.periodic:
+    if periodic:
         folded.wrap()  # dscribe 2.1.2 misses neighbours of atoms outside the cell
     matrix = soap.create(folded)
-    means = np.zeros((plan.grouping.n_groups, matrix.shape[1]))
-    groups = plan.grouping.groups(atoms, plan.grouping.kinds(atoms))
+    means = np.zeros((grouping.n_groups, matrix.shape[1]))
+    groups = grouping.groups(atoms, grouping.kinds(atoms))
     for mean, members in zip(means, groups, strict=True):
         if len(members):
             mean[:] = matrix[members].mean(axis=0)

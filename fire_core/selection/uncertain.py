@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from fire_core.errors import StructureError
+from fire_core.selection.candidates import Selector
 from fire_core.selection.kmeans import cluster
 
 if TYPE_CHECKING:
@@ -28,10 +29,7 @@ def choose_uncertain(candidates: Candidates, n: int) -> Choice:
     """
     sigma = candidates.uncertainty
     if sigma is None:
-        msg = (
-            "method 'uncertain' needs the uncertainty of each candidate, got none: "
-            "the run measured none; set select.method: kmeans"
-        )
+        msg = "expected the uncertainty of each candidate, got none"
         raise StructureError(msg)
     if not (np.isfinite(sigma).all() and (sigma >= 0).all()):
         msg = "expected uncertainties that are finite and not negative"
@@ -39,3 +37,6 @@ def choose_uncertain(candidates: Candidates, n: int) -> Choice:
     largest = float(sigma.max(initial=0.0))
     weights = sigma / largest if largest > 0 else np.ones_like(sigma)
     return cluster(candidates, n, np.maximum(weights, 1e-6))
+
+
+SELECTOR: Final = Selector(choose_uncertain, needs_uncertainty=True)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import delete, insert, select, update
 
+from fire_core.config.open_sets import GATES
 from fire_core.errors import StoreError
-from fire_core.records import Gate, GateResult
 from fire_core.storage.campaigns import campaign_lock
 from fire_core.storage.dialects import insert_missing, lock
 from fire_core.storage.promotions import (
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from fire_core.records import GateResult
     from fire_core.storage.blobs import BlobStore
     from fire_core.storage.transaction import Database
 
@@ -247,7 +248,7 @@ class Models:
         to: str,
         gate_results: Sequence[GateResult],
         *,
-        required: Iterable[Gate] = tuple(Gate),
+        required: Iterable[str] = tuple(GATES.builtin),
         signed: Signature = UNSIGNED,
     ) -> None:
         """Move a model to staging or production, if every required gate let it pass.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from fire_core.records import Gate, GateResult
+    from fire_core.records import GateResult
     from fire_core.storage.blobs import BlobStore
 
 STATES: Final = ("candidate", "staging", "production", "retired")
@@ -89,7 +89,7 @@ def refuse_target(to: str) -> None:
 
 
 def refuse_ungated(
-    name: str, to: str, results: Sequence[GateResult], required: Sequence[Gate]
+    name: str, to: str, results: Sequence[GateResult], required: Sequence[str]
 ) -> None:
     """Raise a GateError where a required gate is missing or failed."""
     counts = Counter(result.name for result in results)

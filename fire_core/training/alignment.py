@@ -17,13 +17,13 @@ from fire_core.records import Label
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from fire_core.backbones.mace import MaceBackbone
+    from fire_core.backbones.trainable import Trainable
     from fire_core.config.training import TrainConfig
     from fire_core.records import LabelledStructure
 
 
 def find_shift(
-    backbone: MaceBackbone, train: Sequence[LabelledStructure], config: TrainConfig
+    backbone: Trainable, train: Sequence[LabelledStructure], config: TrainConfig
 ) -> ReferenceFit:
     """Return what each element's reference energy differs by, target over foundation.
 
@@ -66,14 +66,14 @@ def to_foundation_scale(
     return [replace(i, label=label) for i, label in zip(items, labels, strict=True)]
 
 
-def _atoms_alone(backbone: MaceBackbone, item: LabelledStructure) -> Label:
+def _atoms_alone(backbone: Trainable, item: LabelledStructure) -> Label:
     symbols = item.atoms.get_chemical_symbols()
     energy = sum(backbone.atomic_energies[s] for s in symbols)
     return Label(energy, 0.0 * item.label.forces)
 
 
 def _isolated(
-    backbone: MaceBackbone, train: Sequence[LabelledStructure], config: TrainConfig
+    backbone: Trainable, train: Sequence[LabelledStructure], config: TrainConfig
 ) -> dict[str, float]:
     given = config.references.isolated_atoms
     present = {s for item in train for s in item.atoms.get_chemical_symbols()}

@@ -13,7 +13,7 @@ from fire_core.backbones.base import refuse_unknown_elements
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fire_core.backbones.mace import MaceBackbone
+    from fire_core.backbones.trainable import Trainable
     from fire_core.config.training import TrainConfig
     from fire_core.records import LabelledStructure
 
@@ -36,11 +36,11 @@ class TrainingData:
     valid: Sequence[LabelledStructure]
     replay: Sequence[LabelledStructure]
     heldout: Sequence[LabelledStructure]
-    start: MaceBackbone | None = None
+    start: Trainable | None = None
 
 
 def refuse_unknown(
-    backbone: MaceBackbone, data: TrainingData, config: TrainConfig
+    backbone: Trainable, data: TrainingData, config: TrainConfig
 ) -> None:
     """Raise UnknownElementError for elements that the model does not know."""
     known, name = backbone.elements, backbone.name
@@ -62,13 +62,13 @@ def sample_evenly(
 
 
 def identify(
-    backbone: MaceBackbone, data: TrainingData, config: TrainConfig, seed: int
+    backbone: Trainable, data: TrainingData, config: TrainConfig, seed: int
 ) -> str:
     """Return a hash of all that a training's course depends on, labels included."""
     settings = config.model_dump_json(exclude={"devices"})  # they change no step
     digest = hashlib.sha256(f"{settings}|{seed}|{backbone.sha256}".encode())
-    if backbone.kernels != "fire":  # its weights have other shapes
-        digest.update(f"|{backbone.kernels}".encode())
+    if backbone.layout:
+        digest.update(f"|{backbone.layout}".encode())
     if data.start is not None:
         digest.update(f"|from {data.start.sha256}".encode())
     replay = data.replay if config.rehearses else ()

@@ -10,17 +10,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import torch
 
+    from fire_core.backbones.trainable import Prediction
     from fire_core.config.training import TrainConfig
+    from fire_core.training.batches import Example
 
 HUBER_DELTA: Final = 0.01
 STEPS: Final = ((100.0, 1.0), (200.0, 0.7), (300.0, 0.4), (float("inf"), 0.1))
 """Force norm (eV/Å) below which the Huber delta is multiplied by what factor
 (Batatia et al., arXiv:2401.00096, as mace-torch has it)."""
+FROM_VOIGT: Final = ((0, 5, 4), (5, 1, 3), (4, 3, 2))
+"""Where each component of a stress stands in ASE's order xx, yy, zz, yz, xz, xy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +37,58 @@ class Totals:
     atoms: int
 
 
-def count_totals(graphs: Sequence[Any]) -> Totals:
+def count_totals(examples: Sequence[Example]) -> Totals:
     """Return what the mean of a step's loss is taken over."""
-    return Totals(len(graphs), sum(int(graph.num_nodes) for graph in graphs))
+    return Totals(len(examples), sum(example.n_atoms for example in examples))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Targets:
+    """What a part of a step is compared with, as tensors.
+
+    Attributes
+    ----------
+    n_atoms
+        Atoms of each frame, (n_frames,).
+    energy
+        (n_frames,), eV.
+    forces
+        (n_atoms, 3), eV/Å.
+    stress
+        (n_frames, 3, 3), eV/Å³; zero where a label has none.
+    weight, stress_weight
+        Of each frame, (n_frames,); the second is 0 where a label has no stress.
+    """
+
+    n_atoms: torch.Tensor
+    energy: torch.Tensor
+    forces: torch.Tensor
+    stress: torch.Tensor
+    weight: torch.Tensor
+    stress_weight: torch.Tensor
+
+
+def gather_targets(examples: Sequence[Example], *, device: Any, dtype: Any) -> Targets:
+    """Return the labels and weights of examples as tensors."""
+    import torch
+
+    def floats(values: Any) -> torch.Tensor:
+        return torch.tensor(np.asarray(values), dtype=dtype, device=device)
+
+    labels = [example.label for example in examples]
+    stresses = [np.zeros(6) if i.stress is None else i.stress for i in labels]
+    return Targets(
+        n_atoms=torch.tensor([example.n_atoms for example in examples], device=device),
+        energy=floats([label.energy for label in labels]),
+        forces=floats(np.concatenate([label.forces for label in labels])),
+        stress=floats([np.asarray(s)[np.array(FROM_VOIGT)] for s in stresses]),
+        weight=floats([example.weight for example in examples]),
+        stress_weight=floats([float(i.stress is not None) for i in labels]),
+    )
 
 
 def weighted_loss(
-    output: Mapping[str, torch.Tensor], batch: Any, config: TrainConfig, totals: Totals
+    output: Prediction, targets: Targets, config: TrainConfig, totals: Totals
 ) -> torch.Tensor:
     """Return a part's contribution to the loss of a step.
 
@@ -49,10 +100,9 @@ def weighted_loss(
     Parameters
     ----------
     output
-        MACE's prediction for the part.
-    batch
-        The part, with labels; `weight` is the frame's, `stress_weight` is 0 where a
-        frame has no stress.
+        The network's prediction for the part.
+    targets
+        Its labels and weights.
     config
         Weights of the three terms.
     totals
@@ -61,23 +111,23 @@ def weighted_loss(
     import torch
     from torch.nn.functional import huber_loss
 
-    n_atoms = batch.ptr[1:] - batch.ptr[:-1]
-    of_atoms = torch.repeat_interleave(batch.weight, n_atoms)[:, None]
+    n_atoms = targets.n_atoms
+    of_atoms = torch.repeat_interleave(targets.weight, n_atoms)[:, None]
     energy = huber_loss(
-        output["energy"] / n_atoms,
-        batch.energy / n_atoms,
+        output.energy / n_atoms,
+        targets.energy / n_atoms,
         reduction="none",
         delta=HUBER_DELTA,
     )
-    forces = _huber(output["forces"] - batch.forces, _delta(batch.forces))
-    loss = config.energy_weight * (batch.weight * energy).sum() / totals.graphs
+    forces = _huber(output.forces - targets.forces, _delta(targets.forces))
+    loss = config.energy_weight * (targets.weight * energy).sum() / totals.graphs
     loss = loss + config.forces_weight * (of_atoms * forces).sum() / (3 * totals.atoms)
-    if output.get("stress") is None:
+    if output.stress is None:
         return loss
     stress = huber_loss(
-        output["stress"], batch.stress, reduction="none", delta=HUBER_DELTA
+        output.stress, targets.stress, reduction="none", delta=HUBER_DELTA
     )
-    of_frames = (batch.weight * batch.stress_weight)[:, None, None]
+    of_frames = (targets.weight * targets.stress_weight)[:, None, None]
     return loss + config.stress_weight * (of_frames * stress).sum() / (
         9 * totals.graphs
     )

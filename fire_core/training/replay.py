@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fire_core.backbones.base import mean_features, need_features
 from fire_core.errors import TrainingError
 from fire_core.evaluation.references import fit_references, shift_energies
 from fire_core.selection.candidates import Candidates
@@ -16,7 +17,7 @@ from fire_core.selection.farthest_point import choose_farthest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fire_core.backbones.mace import MaceBackbone
+    from fire_core.backbones.trainable import Trainable
     from fire_core.config.training import ReplayConfig, TrainConfig
     from fire_core.records import LabelledStructure
 
@@ -53,7 +54,7 @@ def draw_replay(n_available: int, n_wanted: int, seed: int, epoch: int) -> Draw:
 
 
 def prepare_replay(
-    backbone: MaceBackbone,
+    backbone: Trainable,
     replay: Sequence[LabelledStructure],
     target: Sequence[LabelledStructure],
     config: TrainConfig,
@@ -95,7 +96,7 @@ def prepare_replay(
 
 
 def choose_source(
-    backbone: MaceBackbone,
+    backbone: Trainable,
     replay: Sequence[LabelledStructure],
     target: Sequence[LabelledStructure],
     config: ReplayConfig,
@@ -123,12 +124,13 @@ def choose_source(
 
 
 def _diverse(
-    backbone: MaceBackbone, replay: Sequence[LabelledStructure], pool: int
+    backbone: Trainable, replay: Sequence[LabelledStructure], pool: int
 ) -> list[LabelledStructure]:
     """Return the `pool` structures that lie farthest apart, in the set's order."""
     if pool >= len(replay):
         return list(replay)
-    points = backbone.features([item.atoms for item in replay])
+    model = need_features(backbone, "replay.draw: diverse")
+    points = mean_features(model, [item.atoms for item in replay])
     none = np.empty((0, points.shape[1]))
     chosen = choose_farthest(Candidates(points, none, seed=0), pool).indices
     return [replay[i] for i in sorted(chosen.tolist())]

@@ -5,34 +5,37 @@ from __future__ import annotations
 import gc
 from typing import TYPE_CHECKING, Any
 
-from fire_core.backbones.mace import default_dtype
+from fire_core.backbones.torch_types import default_dtype
 from fire_core.errors import TrainingError
-from fire_core.training.loss import count_totals, weighted_loss
+from fire_core.training.loss import count_totals, gather_targets, weighted_loss
 from fire_core.training.parallel import current_group
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from fire_core.backbones.trainable import Network
     from fire_core.config.training import TrainConfig
+    from fire_core.training.batches import Example
+    from fire_core.training.loss import Totals
 
 
 class Stepper:
-    """Takes optimiser steps on a model.
+    """Takes optimiser steps on a network.
 
     Joined processes (`training.parallel`) share each step: all are given the same
-    graphs.
+    examples.
 
     Out of memory, a step is done again in twice as many parts whose gradients add up
     to the same (`training.loss`), and so are all later ones.
 
     Parameters
     ----------
-    model, optimizer, average
+    network, optimizer, average
         The network, its optimiser, the moving average of its weights.
     config
         Loss weights and the gradient's largest norm.
     device, dtype
-        Where and in what type the model computes.
+        Where and in what type the network computes.
 
     Attributes
     ----------
@@ -42,7 +45,7 @@ class Stepper:
 
     def __init__(
         self,
-        model: Any,
+        network: Network,
         optimizer: Any,
         average: Any,
         config: TrainConfig,
@@ -50,25 +53,25 @@ class Stepper:
         device: Any,
         dtype: Any,
     ) -> None:
-        self.model, self.optimizer, self.average = model, optimizer, average
+        self.network, self.optimizer, self.average = network, optimizer, average
         self.config, self.device, self.dtype = config, device, dtype
         self.group = current_group()
         self.n_parts = 1
 
-    def step(self, graphs: Sequence[Any]) -> float:
-        """Take one step on the graphs; return their mean loss.
+    def step(self, examples: Sequence[Example]) -> float:
+        """Take one step on the examples; return their mean loss.
 
         Raises
         ------
         TrainingError
-            A single graph does not fit into the device's memory.
+            A single frame does not fit into the device's memory.
         """
         import torch
 
-        while (value := self._attempt(graphs)) is None:
+        while (value := self._attempt(examples)) is None:
             # here its error, whose traceback held the tensors, is gone
-            if self.n_parts * self.group.size >= len(graphs):
-                largest = max(int(graph.num_nodes) for graph in graphs)
+            if self.n_parts * self.group.size >= len(examples):
+                largest = max(example.n_atoms for example in examples)
                 msg = (
                     f"the device's memory does not hold one frame of {largest} "
                     "atoms; leave such frames out, or take a device with more "
@@ -80,17 +83,16 @@ class Stepper:
             torch.cuda.empty_cache()
         return value
 
-    def _attempt(self, graphs: Sequence[Any]) -> float | None:
+    def _attempt(self, examples: Sequence[Example]) -> float | None:
         """Take the step; return its loss, or None if any process's memory ran out."""
         import torch
 
-        self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
         parameters = [p for g in self.optimizer.param_groups for p in g["params"]]
         with default_dtype(self.dtype):
             value, short = 0.0, False
             try:
-                value = self._add_up(graphs)
+                value = self._add_up(examples)
             except torch.OutOfMemoryError:
                 short = True
             if self.group.any(flag=short):
@@ -101,41 +103,36 @@ class Stepper:
             self.average.update()
         return self.group.add(value)
 
-    def _add_up(self, graphs: Sequence[Any]) -> float:
+    def _add_up(self, examples: Sequence[Example]) -> float:
         """Add this process's gradients to the parameters'; return its loss."""
-        totals, value = count_totals(graphs), 0.0
-        parts = split_evenly(graphs, self.n_parts * self.group.size)
+        totals, value = count_totals(examples), 0.0
+        parts = split_evenly(examples, self.n_parts * self.group.size)
         for part in self.group.mine(parts):
             loss = self._loss(part, totals)
             loss.backward()
             value += float(loss.detach())
         return value
 
-    def _loss(self, part: Sequence[Any], totals: Any) -> Any:
-        from mace.tools.torch_geometric import Batch
-
-        batch = Batch.from_data_list(list(part)).to(self.device)
-        wants_stress = self.config.stress_weight > 0 and bool(batch.stress_weight.any())
-        output = self.model(
-            batch.to_dict(),
-            training=True,
-            compute_force=True,
-            compute_stress=wants_stress,
+    def _loss(self, part: Sequence[Example], totals: Totals) -> Any:
+        wants_stress = self.config.stress_weight > 0 and any(
+            example.label.stress is not None for example in part
         )
-        return weighted_loss(output, batch, self.config, totals)
+        output = self.network.forward([e.graph for e in part], stress=wants_stress)
+        targets = gather_targets(part, device=self.device, dtype=self.dtype)
+        return weighted_loss(output, targets, self.config, totals)
 
 
-def split_evenly(graphs: Sequence[Any], n_parts: int) -> list[list[Any]]:
+def split_evenly(examples: Sequence[Example], n_parts: int) -> list[list[Example]]:
     """Return at most `n_parts` parts of about equal numbers of edges, in order."""
-    if n_parts >= len(graphs):
-        return [[graph] for graph in graphs]
-    total = sum(int(graph.edge_index.shape[1]) for graph in graphs)
-    parts: list[list[Any]] = [[]]
+    if n_parts >= len(examples):
+        return [[example] for example in examples]
+    total = sum(example.n_edges for example in examples)
+    parts: list[list[Example]] = [[]]
     seen = 0
-    for graph in graphs:
+    for example in examples:
         full = seen >= total * len(parts) / n_parts
         if parts[-1] and full and len(parts) < n_parts:
             parts.append([])
-        parts[-1].append(graph)
-        seen += int(graph.edge_index.shape[1])
+        parts[-1].append(example)
+        seen += example.n_edges
     return parts

@@ -1,9 +1,7 @@
-"""Fine-tuning with replay: our epochs around MACE's network."""
+"""Fine-tuning with replay of any backbone that is `Trainable`."""
 
 from __future__ import annotations
 
-import copy
-import io
 import math
 import time
 from dataclasses import dataclass
@@ -12,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from fire_core.backbones.base import pack_by_atoms
-from fire_core.backbones.mace import MaceBackbone, predict_graphs
 from fire_core.backbones.repeatable import repeatable
-from fire_core.errors import BackboneError, TrainingError
+from fire_core.backbones.trainable import need_trainable
+from fire_core.errors import TrainingError
 from fire_core.evaluation.errors import summarise_errors
 from fire_core.records import EpochRecord
 from fire_core.training.alignment import find_shift, to_foundation_scale
-from fire_core.training.batches import GraphCache, epoch_batches
+from fire_core.training.batches import Examples, epoch_batches
 from fire_core.training.checkpoints import pack_checkpoint, unpack_checkpoint
 from fire_core.training.data import (
     TrainingData,
@@ -26,23 +24,16 @@ from fire_core.training.data import (
     refuse_unknown,
     sample_evenly,
 )
-from fire_core.training.networks import (
-    build_network,
-    fast_twin,
-    finish_network,
-    head_of,
-    kernels_of,
-    trainable_parameters,
-)
 from fire_core.training.parallel import current_group
 from fire_core.training.replay import draw_replay, prepare_replay
 from fire_core.training.stepping import Stepper
 from fire_core.training.stopping import choose_epoch, is_over
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from fire_core.backbones.base import Backbone
+    from fire_core.backbones.trainable import Trainable
     from fire_core.config.training import TrainConfig
     from fire_core.evaluation.references import ReferenceFit
     from fire_core.records import ErrorSummary, LabelledStructure
@@ -59,7 +50,7 @@ class FineTuned:
     Attributes
     ----------
     model
-        Bytes of a MACE model file, holding the averaged weights.
+        Bytes of a model file of the backbone's family, holding the averaged weights.
     records
         One for each epoch that was run.
     references
@@ -87,7 +78,7 @@ def fine_tune(
     checkpoint: bytes | None = None,
     on_epoch: Callable[[EpochRecord, bytes], None] | None = None,
 ) -> FineTuned:
-    """Train a MACE model on labelled structures, rehearsing its pre-training.
+    """Train a backbone on labelled structures, rehearsing its pre-training.
 
     Every epoch sees all of `data.train` and, with a replay strategy, a fresh
     subsample of `data.replay` (FIRE's replay-augmented scheme). Both live on the
@@ -127,15 +118,13 @@ def fine_tune(
         There is nothing to train on, the loss is not finite, or the checkpoint
         belongs to another training.
     """
-    if not isinstance(backbone, MaceBackbone):
-        msg = f"{backbone.name} cannot be fine-tuned; choose fire-mini or a MACE model"
-        raise BackboneError(msg)
+    foundation = need_trainable(backbone)
     if not data.train:
         msg = "expected at least one labelled structure to train on, got none"
         raise TrainingError(msg)
-    refuse_unknown(backbone, data, config)
-    with repeatable(backbone.device):
-        run = _Run(backbone, data, config, seed)
+    refuse_unknown(foundation, data, config)
+    with repeatable(foundation.device):
+        run = _Run(foundation, data, config, seed)
         run.resume(checkpoint)
         while not run.finished():
             run.epoch()
@@ -149,7 +138,7 @@ class _Run:
 
     def __init__(
         self,
-        backbone: MaceBackbone,
+        backbone: Trainable,
         data: TrainingData,
         config: TrainConfig,
         seed: int,
@@ -166,22 +155,17 @@ class _Run:
         source = prepare_replay(backbone, data.replay, train, config)
         self.heldout = sample_evenly(data.heldout, FORGETTING_FRAMES)
         self.n_replay = round(config.replay.ratio * len(train)) if source else 0
-        head = head_of(config, target=True)
-        self.target = GraphCache(backbone, train, head=head)
-        self.replay = GraphCache(
-            backbone,
-            source,
-            weight=config.replay.weight,
-            head=head_of(config, target=False),
+        self.network = backbone.network(config, train, seed=seed, start=data.start)
+        self.target = Examples(self.network, train)
+        self.replay = Examples(
+            self.network, source, weight=config.replay.weight, replay=True
         )
         self.valid_graphs, self.heldout_graphs = (
-            [backbone.graph(i.atoms, i.label, head=head) for i in items]
+            [self.network.graph(item.atoms) for item in items]
             for items in (self.valid, self.heldout)
         )
         self.start_forgetting = _force_mae(backbone, self.heldout)
-        self.model = build_network(backbone, config, train, seed, data.start)
-        self.fast = fast_twin(self.model, kernels_of(backbone, config))
-        parameters = trainable_parameters(self.model)
+        parameters = [p for p in self.network.module.parameters() if p.requires_grad]
         self.optimizer = torch.optim.Adam(
             parameters,
             lr=config.learning_rate,
@@ -190,7 +174,7 @@ class _Run:
         )
         self.average = ExponentialMovingAverage(parameters, decay=config.ema_decay)
         self.stepper = Stepper(
-            self.fast,
+            self.network,
             self.optimizer,
             self.average,
             config,
@@ -266,8 +250,9 @@ class _Run:
         return choose_epoch(self.records, self.config.stopping, self.start_forgetting)
 
     def result(self) -> FineTuned:
+        weights = self.average.shadow_params if self.best is None else self.best
         return FineTuned(
-            self._export(),
+            self.network.export(weights, self.references.shift),
             self.records,
             self.references,
             self.kept(),
@@ -276,7 +261,7 @@ class _Run:
 
     def _parts(self) -> dict[str, Any]:
         return {
-            "model": self.model,
+            "model": self.network.module,
             "optimizer": self.optimizer,
             "average": self.average,
         }
@@ -296,31 +281,13 @@ class _Run:
     def _judge(
         self, items: Sequence[LabelledStructure], graphs: Sequence[Any]
     ) -> ErrorSummary:
-        self.fast.eval()
-        device, labels = self.backbone.device, []
+        labels = []
         parts = list(pack_by_atoms([len(i.atoms) for i in items], EVALUATION_ATOMS))
         for part in self.group.mine(parts):
-            found = predict_graphs(self.fast, [graphs[i] for i in part], device)
+            found = self.network.predict([graphs[i] for i in part])
             labels += list(zip(part, found, strict=True))
         by_index = dict(self.group.collect(labels))
         return summarise_errors([by_index[i] for i in range(len(items))], items)
-
-    def _export(self) -> bytes:
-        """Return the averaged model on the target's energy scale as a file."""
-        import torch
-
-        weights = self.average.shadow_params if self.best is None else self.best
-        model = copy.deepcopy(self.model)
-        with torch.no_grad():
-            for parameter, kept in zip(
-                trainable_parameters(model), weights, strict=True
-            ):
-                parameter.copy_(kept)
-        model = finish_network(model, self.config, self.backbone)
-        _shift_references(model, self.references.shift)
-        buffer = io.BytesIO()
-        torch.save(model.to("cpu").eval(), buffer)
-        return buffer.getvalue()
 
 
 def rate_factor(progress: float) -> float:
@@ -334,18 +301,7 @@ def rate_factor(progress: float) -> float:
     return 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * after))
 
 
-def _shift_references(model: Any, shift: Mapping[str, float]) -> None:
-    import torch
-    from ase.data import chemical_symbols
-
-    energies = model.atomic_energies_fn.atomic_energies
-    offsets = [shift.get(chemical_symbols[int(z)], 0.0) for z in model.atomic_numbers]
-    energies.data += torch.tensor(offsets, dtype=energies.dtype, device=energies.device)
-
-
-def _force_mae(
-    backbone: MaceBackbone, items: Sequence[LabelledStructure]
-) -> float | None:
+def _force_mae(backbone: Trainable, items: Sequence[LabelledStructure]) -> float | None:
     if not items:
         return None
     return summarise_errors(backbone.predict([i.atoms for i in items]), items).force_mae

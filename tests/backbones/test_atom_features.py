@@ -8,6 +8,7 @@ from ase.build import bulk
 from scipy.spatial.transform import Rotation
 
 from fire_core.backbones.assets import bundled_model
+from fire_core.backbones.base import mean_features
 from fire_core.backbones.registry import load_backbone
 from fire_core.errors import UnknownElementError
 
@@ -32,7 +33,7 @@ def test_they_turn_with_nothing_and_follow_their_atoms(backbone):
     assert there == pytest.approx(here, abs=1e-6 * np.abs(here).max())
     assert mixed == pytest.approx(here[order], abs=1e-6 * np.abs(here).max())
     assert np.ptp(here[salt.numbers == 3], axis=0).max() > 1e-3  # rattled apart
-    mean = backbone.features([salt])[0]
+    mean = mean_features(backbone, [salt])[0]
     assert mean == pytest.approx(here.mean(axis=0))
 
 

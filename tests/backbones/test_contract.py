@@ -1,4 +1,4 @@
-"""What every backbone keeps to: symmetries, forces as gradients, clear refusals."""
+"""fire-mini and CHGNet keep to their contracts; what is particular to each."""
 
 from __future__ import annotations
 
@@ -8,30 +8,46 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from fire_core.backbones.base import Backbone, pack_by_atoms
-from fire_core.backbones.mace import MaceBackbone
-from fire_core.backbones.registry import load_backbone
+from fire_core.backbones.base import (
+    Backbone,
+    drives_dynamics,
+    has_features,
+    need_dynamics,
+    need_features,
+    pack_by_atoms,
+)
+from fire_core.backbones.registry import (
+    known_elements,
+    load_backbone,
+    package_of,
+)
 from fire_core.errors import BackboneError, StructureError, UnknownElementError
+from fire_core.testing.backbones import (
+    BackboneContract,
+    DynamicsContract,
+    FeaturesContract,
+    TrainableContract,
+)
+from tests.models import load_mini
 
 if TYPE_CHECKING:
     from ase import Atoms
 
 ENERGY = 2e-5  # eV, double precision of models trained in single
-FORCE = 2e-4  # eV/Å
 
 
 def load(name: str) -> Backbone:
     return load_backbone(name, device="cpu", dtype="float64", threads=1)
 
 
-@pytest.fixture(scope="module", params=["fire-mini", "chgnet"])
-def backbone(request: pytest.FixtureRequest) -> Backbone:
-    return load(request.param)
-
-
 @pytest.fixture(scope="module")
 def fire_mini() -> Backbone:
     return load("fire-mini")
+
+
+@pytest.fixture(scope="module")
+def chgnet() -> Backbone:
+    return load("chgnet")
 
 
 @pytest.fixture
@@ -42,87 +58,61 @@ def atoms() -> Atoms:
     return salt
 
 
-def tolerance(backbone: Backbone) -> float:
-    """CHGNet is single precision."""
-    return 1.0 if backbone.name == "fire-mini" else 30.0
+class TestFireMini(
+    BackboneContract, FeaturesContract, DynamicsContract, TrainableContract
+):
+    supported = ("scratch", "multihead_replay", "freeze", "lora", "warm_start")
+
+    @pytest.fixture
+    def backbone(self, fire_mini: Backbone) -> Backbone:
+        return fire_mini
 
 
-def test_energy_is_invariant_and_forces_turn_with_the_crystal(
-    backbone: Backbone, atoms: Atoms
+class TestChgnet(BackboneContract, TrainableContract):
+    """It computes in single precision."""
+
+    supported = ("warm_start",)
+    rounding, rate = 1e-3, 1e-4
+
+    energy, force, stress = 6e-4, 6e-3, 3e-4
+    step, slope = 1e-2, 3e-2
+
+    @pytest.fixture
+    def backbone(self, chgnet: Backbone) -> Backbone:
+        return chgnet
+
+
+def test_what_chgnet_has_not_got_is_said_with_a_remedy(chgnet: Backbone) -> None:
+    assert not has_features(chgnet)
+    assert not drives_dynamics(chgnet)
+    with pytest.raises(BackboneError, match=r"select\.descriptor: mace needs features"):
+        need_features(chgnet, "select.descriptor: mace")
+    with pytest.raises(
+        BackboneError, match="chgnet cannot drive batched dynamics; use"
+    ):
+        need_dynamics(chgnet)
+    with pytest.raises(BackboneError, match=r"or chgnet: and the path.*got 0\.2\.0"):
+        load_backbone("chgnet:0.2.0")
+
+
+def test_elements_and_packages_are_known_without_loading(
+    fire_mini: Backbone, chgnet: Backbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turned = atoms.copy()
-    turned.rotate(37.0, (1, 2, 3), rotate_cell=True)
-    turned.positions += [0.3, -1.7, 2.2]
-    order = np.random.default_rng(1).permutation(len(atoms))
-    shuffled = atoms[order]
-    plain, rotated, permuted = backbone.predict([atoms, turned, shuffled])
-    scale = tolerance(backbone)
-    assert rotated.energy == pytest.approx(plain.energy, abs=scale * ENERGY)
-    assert permuted.energy == pytest.approx(plain.energy, abs=scale * ENERGY)
-    rotation = np.linalg.solve(atoms.cell.array, turned.cell.array)
-    assert np.allclose(plain.forces @ rotation, rotated.forces, atol=scale * FORCE)
-    assert np.allclose(plain.forces[order], permuted.forces, atol=scale * FORCE)
+    assert (package_of("fire-mini"), package_of("chgnet")) == ("mace-torch", "chgnet")
+
+    def refuse(*_: object, **__: object) -> Backbone:
+        raise AssertionError
+
+    monkeypatch.setattr("fire_core.backbones.registry.load_backbone", refuse)
+    assert known_elements("fire-mini") == fire_mini.elements
+    assert known_elements("chgnet") == chgnet.elements
 
 
-def test_a_doubled_cell_has_twice_the_energy_and_the_same_stress(
-    backbone: Backbone, atoms: Atoms
-) -> None:
-    one, two = backbone.predict([atoms, atoms * (1, 2, 1)])
-    scale = tolerance(backbone)
-    assert two.energy == pytest.approx(2 * one.energy, abs=2 * scale * ENERGY)
-    assert one.stress is not None
-    assert two.stress is not None
-    assert np.allclose(one.stress, two.stress, atol=scale * 1e-5)
-
-
-def test_forces_and_stress_are_derivatives_of_the_energy(
-    fire_mini: Backbone, atoms: Atoms
-) -> None:
-    step = 1e-3
-    label = fire_mini.predict([atoms])[0]
-    assert label.stress is not None
-    for atom, axis in ((0, 0), (3, 1), (6, 2)):
-        moved = [atoms.copy(), atoms.copy()]
-        for sign, copy in zip((1, -1), moved, strict=True):
-            copy.positions[atom, axis] += sign * step
-        up, down = (p.energy for p in fire_mini.predict(moved))
-        assert label.forces[atom, axis] == pytest.approx(
-            -(up - down) / (2 * step), abs=1e-3
-        )
-    strained = []
-    for sign in (1, -1):
-        copy = atoms.copy()
-        strain = np.eye(3)
-        strain[2, 2] += sign * step
-        copy.set_cell(copy.cell.array @ strain, scale_atoms=True)
-        strained.append(copy)
-    up, down = (p.energy for p in fire_mini.predict(strained))
-    slope = (up - down) / (2 * step) / atoms.get_volume()
-    assert label.stress[2] == pytest.approx(slope, abs=2e-4)
-
-
-def test_calculator_and_batches_agree_with_single_predictions(
-    backbone: Backbone, atoms: Atoms
-) -> None:
-    frames = [atoms, atoms * (2, 1, 1), atoms]
-    together = backbone.predict(frames, batch_atoms=20)
-    alone = [backbone.predict([frame])[0] for frame in frames]
-    for a, b in zip(together, alone, strict=True):
-        assert a.energy == pytest.approx(b.energy, abs=tolerance(backbone) * ENERGY)
-    work = atoms.copy()
-    work.calc = backbone.calculator()
-    assert work.get_potential_energy() == pytest.approx(alone[0].energy, abs=1e-9)
-    assert np.allclose(work.get_forces(), alone[0].forces)
-    assert alone[0].stress is not None
-    assert np.allclose(work.get_stress(), alone[0].stress)
-
-
-def test_batched_dynamics_sees_every_image_of_a_cell_below_the_cutoff(
-    fire_mini: Backbone,
-) -> None:
+def test_batched_dynamics_sees_every_image_of_a_cell_below_the_cutoff() -> None:
     import torch
     import torch_sim as ts
 
+    fire_mini = load_mini()
     cell = bulk("LiCl", "rocksalt", a=5.0)  # 3.5 Å vectors, cutoff 4.5 Å
     cell.positions[1] += [0.1, 0.05, -0.02]
     model = fire_mini.torch_sim_model()
@@ -138,19 +128,15 @@ def test_batched_dynamics_sees_every_image_of_a_cell_below_the_cutoff(
     )
 
 
-def test_total_energies_keep_their_digits_in_single_precision(
-    fire_mini: Backbone, atoms: Atoms
-) -> None:
+def test_total_energies_keep_their_digits_in_single_precision(atoms: Atoms) -> None:
     """A shift of 10⁴ eV per atom must not cost digits of the energy."""
     import torch
 
-    assert isinstance(fire_mini, MaceBackbone)
-    single = load_backbone("fire-mini", device="cpu", dtype="float32", threads=1)
-    assert isinstance(single, MaceBackbone)
+    single = load_mini("float32")
     before = single.predict([atoms])[0].energy
     energies = single.model.atomic_energies_fn.atomic_energies
     energies.data = energies.data.double().round() + 1e4
-    original = fire_mini.model.atomic_energies_fn.atomic_energies
+    original = load_mini().model.atomic_energies_fn.atomic_energies
     rounding = original.double().round() - original.double()
     counts = torch.tensor(
         [int((atoms.numbers == z).sum()) for z in single.numbers], dtype=torch.float64
@@ -160,7 +146,7 @@ def test_total_energies_keep_their_digits_in_single_precision(
     assert after == pytest.approx(expected, abs=1e-4)
 
 
-def test_an_unknown_element_is_named_with_its_frame(fire_mini: Backbone) -> None:
+def test_an_unknown_element_is_named_with_its_formula(fire_mini: Backbone) -> None:
     frames = [bulk("LiCl", "rocksalt", a=5.1), bulk("PuO", "rocksalt", a=5.0)]
     with pytest.raises(UnknownElementError, match=r"does not know Pu in frame 1 \(OPu"):
         fire_mini.predict(frames)

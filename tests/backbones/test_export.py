@@ -20,10 +20,11 @@ from fire_core.backbones.export import (
 )
 from fire_core.backbones.ghosts import copy_ghosts, fold_forces, surround
 from fire_core.backbones.mace import MaceBackbone
+from fire_core.backbones.mace_networks import build_network
 from fire_core.backbones.registry import load_backbone
 from fire_core.config.training import TrainConfig
 from fire_core.errors import BackboneError
-from fire_core.training.networks import build_network
+from tests.models import load_mini
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,9 +34,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def fire_mini() -> MaceBackbone:
-    backbone = load_backbone("fire-mini", device="cpu", dtype="float64", threads=1)
-    assert isinstance(backbone, MaceBackbone)
-    return backbone
+    return load_mini()
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -11,18 +11,18 @@ from ase.build import bulk, molecule
 from fire_core.backbones.kernels.accelerate import accelerate
 from fire_core.backbones.kernels.contraction import PolynomialContraction
 from fire_core.backbones.kernels.convolution import BlockConvolution, Blocks
-from fire_core.backbones.mace import MaceBackbone
-from fire_core.backbones.registry import load_backbone
-from tests.training.conftest import labelled, make_backbone, rattled
+from tests.models import load_mini
+from tests.training.conftest import make_backbone, rattled
+
+if TYPE_CHECKING:
+    from fire_core.backbones.mace import MaceBackbone
 
 ROUNDING = 1e-12  # double precision, relative
 
 
 @pytest.fixture(scope="module")
 def mini() -> MaceBackbone:
-    backbone = load_backbone("fire-mini", dtype="float64")
-    assert isinstance(backbone, MaceBackbone)
-    return backbone
+    return load_mini()
 
 
 def mixed_graphs(backbone: MaceBackbone) -> list[Any]:
@@ -72,7 +72,7 @@ def test_gradients_of_a_force_loss_agree() -> None:
     import torch
 
     backbone = make_backbone(dtype="float64")
-    graphs = [backbone.graph(i.atoms, i.label) for i in labelled(rattled("LiF", 2, 1))]
+    graphs = [backbone.graph(a) for a in rattled("LiF", 2, 1)]
     backbone.model.requires_grad_(True)
     parameters = list(backbone.model.parameters())
     gradients = []

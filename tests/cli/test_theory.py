@@ -16,7 +16,7 @@ from cli.main import app
 from fire_core.config.dft import EspressoTheory
 from fire_core.config.presets import PRESETS
 from fire_core.errors import ConfigError
-from fire_core.labelling.codes.registry import program_of
+from fire_core.labelling.dft import program_of
 from fire_core.labelling.theory import theory_from_config
 
 if TYPE_CHECKING:

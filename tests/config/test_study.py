@@ -61,6 +61,7 @@ def test_counts_and_fractions_stay_what_they_are() -> None:
         ({"test": {}}, r"test: give one of `last` \(frames\) and `fraction`"),
         ({"test": {"last": 2, "fraction": 0.1}}, r"test: give one of"),
         ({"selection": ["kmean"]}, r"selection\.0: expected one of 'kmeans'"),
+        ({"selection": ["uncertain"]}, r"selection: uncertain chooses by uncertaint"),
         ({"variants": {}}, r"variants: expected at least 1 entries"),
         ({"variants": {"My One": {}}}, r"variants\.My One.*expected text that matches"),
         ({"soap": {"average": "species_region"}}, r"a file has no regions"),

@@ -18,7 +18,7 @@ from benchmarks.postgres import free_port
 from dashboard.access.people import People
 from dashboard.access.roles import Role
 from fire_core.config.campaign import CampaignConfig
-from fire_core.records import Failure, FailureKind, Gate
+from fire_core.records import Failure, FailureKind
 from fire_core.storage.claims import LeaseTerms
 from fire_core.storage.store import Store
 
@@ -44,7 +44,7 @@ def prepare(folder: Path, campaign: str) -> str:
         row = store.campaigns.get(campaign)
         assert row is not None
         config = CampaignConfig.model_validate_json(row.config_json)
-        gates = config.evaluate.gates.model_copy(update={"required": (Gate.RELOAD,)})
+        gates = config.evaluate.gates.model_copy(update={"required": ("reload",)})
         evaluate = config.evaluate.model_copy(update={"gates": gates})
         changed = config.model_copy(update={"evaluate": evaluate})
         store.campaigns.open(campaign, changed.model_dump_json())

@@ -22,7 +22,8 @@ from docs.tools.blocks import (
     read_blocks,
     simple_commands,
 )
-from fire_core.config.load import parse_campaign, parse_property, parse_study
+from fire_core.config.load import parse_campaign, parse_study
+from fire_core.properties.load import parse_property
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [

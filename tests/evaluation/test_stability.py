@@ -23,7 +23,7 @@ ARGON = {"epsilon": 0.0104, "sigma": 3.4, "rc": 8.0, "smooth": True}
 class Potential:
     """Lennard-Jones argon behind the part of a backbone that a run needs."""
 
-    name, sha256, trainable, cutoff = "lj", "0", False, 8.0
+    name, sha256, cutoff = "lj", "0", 8.0
     elements = frozenset({"Ar"})
 
     def __init__(self, factor: float = 1.0) -> None:

@@ -10,12 +10,10 @@ import pytest
 
 from fire_core.config.gates import GatesConfig
 from fire_core.config.steps import StabilityConfig
-from fire_core.evaluation.gates.accuracy import (
-    gate_drift,
-    gate_errors,
-    gate_forgetting,
-)
-from tests.gates.conftest import Spoilt, with_energy, with_forces
+from fire_core.evaluation.gates.drift import gate_drift
+from fire_core.evaluation.gates.errors import gate_errors
+from fire_core.evaluation.gates.forgetting import gate_forgetting
+from fire_core.testing.gates import Spoilt, with_energy, with_forces
 
 if TYPE_CHECKING:
     from ase import Atoms

@@ -10,7 +10,8 @@ import pytest
 from fire_core.config.gates import DimerConfig
 from fire_core.evaluation.gates.dimers import find_wall, gate_dimers
 from fire_core.records import Label
-from tests.gates.conftest import Spoilt, changed, with_forces
+from fire_core.testing.gates import Spoilt, with_forces
+from tests.gates.conftest import changed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

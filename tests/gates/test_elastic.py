@@ -11,7 +11,7 @@ from ase.units import GPa
 from fire_core.backbones.registry import load_backbone
 from fire_core.config.gates import ElasticConfig
 from fire_core.evaluation.gates.elastic import gate_elastic
-from tests.gates.conftest import Spoilt, with_energy
+from fire_core.testing.gates import Spoilt, with_energy
 
 if TYPE_CHECKING:
     from ase import Atoms

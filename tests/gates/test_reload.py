@@ -11,9 +11,9 @@ from ase.build import molecule as molecule_of
 
 from fire_core.config.steps import EvaluateConfig
 from fire_core.errors import StructureError
+from fire_core.evaluation.gates.gate import GateData
 from fire_core.evaluation.gates.reload import gate_reload
-from fire_core.evaluation.gates.run import GateData, run_gates
-from fire_core.records import Gate
+from fire_core.evaluation.gates.run import run_gates
 from tests.gates.conftest import changed
 
 if TYPE_CHECKING:
@@ -54,11 +54,11 @@ def test_only_the_gates_asked_for_are_run(
         fire_mini,
         data,
         EvaluateConfig(),
-        gates=(Gate.RELOAD, Gate.SHEAR, Gate.FORCE_ERROR),
+        gates=("reload", "shear", "force_error"),
         say=heard.append,
     )
-    assert [r.name for r in results] == [Gate.FORCE_ERROR, Gate.SHEAR, Gate.RELOAD]
+    assert [r.name for r in results] == ["force_error", "shear", "reload"]
     assert len(heard) == 3
     molecule = replace(data, start=molecule_of("LiF"))
-    with pytest.raises(StructureError, match=r"shear strain the cell.*gates\.required"):
-        run_gates(fire_mini, molecule, EvaluateConfig(), gates=(Gate.SHEAR,))
+    with pytest.raises(StructureError, match=r"periodic.*gates shear.*gates\.required"):
+        run_gates(fire_mini, molecule, EvaluateConfig(), gates=("shear",))

@@ -16,7 +16,7 @@ from fire_core.labelling.codes import abinit
 from fire_core.labelling.makers import run_label
 from fire_core.labelling.program import Machine, compute
 from fire_core.records import FailureKind
-from tests.labelling.contract import STRESS, DftContract, silicon
+from fire_core.testing.labellers import STRESS, DftContract, silicon
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,7 @@ from fire_core.labelling.codes import gpaw
 from fire_core.labelling.makers import check_ready, run_label
 from fire_core.labelling.program import Machine, compute
 from fire_core.records import FailureKind
-from tests.labelling.contract import DftContract, silicon
+from fire_core.testing.labellers import DftContract, silicon
 
 if TYPE_CHECKING:
     from pathlib import Path

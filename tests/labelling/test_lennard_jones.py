@@ -10,7 +10,7 @@ import pytest
 from fire_core.config.theory import LennardJonesTheory
 from fire_core.labelling.codes.lennard_jones import compute
 from fire_core.labelling.makers import known_elements, run_label
-from tests.labelling.contract import LabellerContract, rattled_salt
+from fire_core.testing.labellers import LabellerContract, rattled_salt
 
 if TYPE_CHECKING:
     from pathlib import Path

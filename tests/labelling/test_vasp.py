@@ -23,7 +23,7 @@ from fire_core.config.dft import VaspTheory
 from fire_core.errors import ConfigError, LabellingError
 from fire_core.labelling.codes import vasp
 from fire_core.labelling.codes.potcars import MP_POTENTIALS
-from fire_core.labelling.codes.registry import program_of
+from fire_core.labelling.dft import program_of
 from fire_core.labelling.makers import check_ready, known_elements
 from fire_core.labelling.program import Effort, Machine, compute
 from fire_core.records import FailureKind

@@ -12,15 +12,12 @@ from ase.build import bulk
 
 from fire_core.config.theory import TeacherTheory, XtbTheory
 from fire_core.errors import LabellingError
-from fire_core.labelling.codes.xtb import compute
-from fire_core.labelling.makers import (
-    dict_to_label,
-    label_to_dict,
-    run_label,
-)
+from fire_core.labelling.codes.xtb import CAUSES, compute
+from fire_core.labelling.makers import run_label
+from fire_core.labelling.plain import dict_to_label, label_to_dict
 from fire_core.labelling.triage import check_label, classify
 from fire_core.records import FailureKind, Label
-from tests.labelling.contract import LabellerContract, rattled_salt
+from fire_core.testing.labellers import LabellerContract, rattled_salt
 
 
 class TestXtb(LabellerContract):
@@ -83,7 +80,8 @@ def test_a_failure_has_a_kind_and_a_reason(
 def test_what_tblite_itself_says_is_recognised() -> None:
     with pytest.raises(Exception, match="Z >86") as caught:
         compute(XtbTheory(), broken("element"))  # type: ignore[arg-type]
-    assert classify(caught.value).kind is FailureKind.UNKNOWN_ELEMENT
+    found = classify(caught.value, causes=CAUSES)
+    assert found.kind is FailureKind.UNKNOWN_ELEMENT
     assert classify(ZeroDivisionError("x")).kind is FailureKind.CRASHED
 
 

@@ -14,8 +14,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 
 from fire_core.backbones.assets import bundled_model, load_replay
-from fire_core.backbones.mace import MaceBackbone, read_model
-from fire_core.backbones.registry import load_backbone
+from fire_core.backbones.mace import read_model
 from fire_core.campaign.labels import register_theories
 from fire_core.campaign.reference import CampaignRef
 from fire_core.campaign.state import CampaignState
@@ -23,6 +22,7 @@ from fire_core.config.campaign import CampaignConfig
 from fire_core.config.load import config_to_json
 from fire_core.storage.selections import SelectionRow
 from fire_core.storage.store import Store
+from tests.models import load_mini
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,8 +73,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "store").mkdir()
     replay = {"replay": {"source": str(_write_replay(folder / "replay.extxyz"))}}
     config = CampaignConfig.model_validate(CONFIG | {"fine_tune": replay})
-    mini = load_backbone("fire-mini", device="cpu", threads=1)
-    assert isinstance(mini, MaceBackbone)
+    mini = load_mini("float32")
     start = bulk("LiCl", "rocksalt", a=5.15, cubic=True)
     rng = np.random.default_rng(0)
     frames = [start.copy() for _ in range(4)]

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import inspect
 
+from fire_core.config.open_sets import GATES
 from fire_core.errors import BlobCorruptedError, GateError, StoreError
-from fire_core.records import Gate, GateResult
+from fire_core.records import GateResult
 from fire_core.storage.engine import migrate
 from fire_core.storage.promotions import Signature
 from fire_core.storage.store import Store
@@ -18,7 +19,7 @@ from fire_core.storage.store import Store
 if TYPE_CHECKING:
     from pathlib import Path
 
-PASSED = [GateResult(g, True, 1.0, 2.0, "eV", f"{g} 1 eV, ≤ 2") for g in Gate]
+PASSED = [GateResult(g, True, 1.0, 2.0, "eV", f"{g} 1 eV, ≤ 2") for g in GATES.builtin]
 
 
 @pytest.fixture
@@ -50,13 +51,13 @@ def test_a_model_goes_to_staging_then_production(models: Store) -> None:
     assert (second.from_state, second.to_state) == ("staging", "production")
     assert second.gates_json is not None
     kept = json.loads(second.gates_json)
-    assert [k["name"] for k in kept] == [g.value for g in Gate]
+    assert [k["name"] for k in kept] == list(GATES.builtin)
     assert kept[0]["text"] == "energy_error 1 eV, ≤ 2"
 
 
 def test_failed_and_missing_gates_are_listed_and_nothing_changes(models: Store) -> None:
-    bad = GateResult(Gate.FORGETTING, False, 1.31, 1.1, "×", "factor 1.31, above 1.1")
-    few = [r for r in PASSED if r.name not in {Gate.FORGETTING, Gate.DIMERS}]
+    bad = GateResult("forgetting", False, 1.31, 1.1, "×", "factor 1.31, above 1.1")
+    few = [r for r in PASSED if r.name not in {"forgetting", "dimers"}]
     with pytest.raises(
         GateError,
         match=r"2 of 10 required(.|\n)*- dimers: not measured\n"
@@ -65,7 +66,7 @@ def test_failed_and_missing_gates_are_listed_and_nothing_changes(models: Store) 
         models.models.promote("c", "a", "production", [*few, bad])
     assert states(models)["a"] == "candidate"
     assert models.models.promotions("c") == []
-    needed = [g for g in Gate if g not in {Gate.FORGETTING, Gate.DIMERS}]
+    needed = [g for g in GATES.builtin if g not in {"forgetting", "dimers"}]
     models.models.promote("c", "a", "staging", [*few, bad], required=needed)
     assert states(models)["a"] == "staging"
 

@@ -7,7 +7,7 @@ from ase.build import bulk
 
 from fire_core.campaign.perturbing import refuse_unknown_elements
 from fire_core.config.campaign import CampaignConfig
-from fire_core.errors import UnknownElementError
+from fire_core.errors import BackboneError, UnknownElementError
 
 BASE = {"name": "x", "system": {"kind": "file", "path": "x.xyz"}}
 
@@ -39,3 +39,10 @@ def test_what_is_known_passes_and_is_left_alone() -> None:
     salt = bulk("LiCl", "rocksalt", a=5.1)
     refuse_unknown_elements([salt], CampaignConfig.model_validate(BASE))
     assert salt == bulk("LiCl", "rocksalt", a=5.1)
+
+
+def test_a_model_that_cannot_explore_is_refused_before_a_label_is_paid() -> None:
+    config = CampaignConfig.model_validate(BASE | {"backbone": {"name": "chgnet"}})
+    salt = bulk("LiCl", "rocksalt", a=5.1)
+    with pytest.raises(BackboneError, match="chgnet cannot drive batched dynamics"):
+        refuse_unknown_elements([salt], config)

@@ -10,12 +10,16 @@ import pytest
 from ase.build import bulk
 from ase.calculators.lj import LennardJones
 
-from fire_core.backbones.mace import MaceBackbone, default_dtype, import_mace
+from fire_core.backbones.mace import MaceBackbone, import_mace
+from fire_core.backbones.torch_types import default_dtype
+from fire_core.config.training import TrainConfig
 from fire_core.records import Label, LabelledStructure
 from fire_core.structures.content import structure_key
 
 if TYPE_CHECKING:
     from ase import Atoms
+
+    from fire_core.backbones.mace_training import MaceNetwork
 
 LI, F, CL = 3, 9, 17
 
@@ -58,6 +62,11 @@ def make_backbone(
     return MaceBackbone(
         model, name="tiny", sha256=f"{seed:064x}", device="cpu", dtype=dtype
     )
+
+
+def make_network(backbone: MaceBackbone) -> MaceNetwork:
+    """The network of a training of every weight, before its first step."""
+    return backbone.network(TrainConfig(strategy="naive"), [], seed=0)
 
 
 def rattled(symbols: str, n: int, seed: int) -> list[Atoms]:

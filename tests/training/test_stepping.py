@@ -9,29 +9,33 @@ import pytest
 
 from fire_core.config.training import TrainConfig
 from fire_core.errors import TrainingError
+from fire_core.training.batches import Example
 from fire_core.training.stepping import Stepper, split_evenly
-from tests.training.conftest import labelled, make_backbone, rattled
+from tests.training.conftest import labelled, make_backbone, make_network, rattled
 
 CONFIG = TrainConfig(learning_rate=1e-3)
 
 
-def make_stepper(model: Any = None) -> tuple[Stepper, list[Any]]:
+def make_stepper(model: Any = None) -> tuple[Stepper, list[Example]]:
     import torch
     from torch_ema import ExponentialMovingAverage
 
     backbone = make_backbone(dtype="float64")
-    network = backbone.model.requires_grad_(True)
-    parameters = list(network.parameters())
-    graphs = [backbone.graph(i.atoms, i.label) for i in labelled(rattled("LiF", 6, 1))]
+    network = make_network(backbone)
+    parameters = list(network.module.parameters())
+    items = labelled(rattled("LiF", 6, 1))
+    examples = [Example(network.graph(i.atoms), i.label) for i in items]
+    if model is not None:
+        network.fast = model(network.fast)
     stepper = Stepper(
-        model(network) if model else network,
+        network,
         torch.optim.SGD(parameters, lr=1e-3),
         ExponentialMovingAverage(parameters, decay=0.9),
         CONFIG,
         device=backbone.device,
         dtype=backbone.dtype,
     )
-    return stepper, graphs
+    return stepper, examples
 
 
 def weights(stepper: Stepper) -> np.ndarray[Any, Any]:
@@ -61,34 +65,34 @@ def small_memory(atoms: int) -> Any:
 
 @pytest.mark.parametrize("n_parts", [2, 3, 6, 9])
 def test_a_step_in_parts_is_the_same_step(n_parts: int) -> None:
-    whole, graphs = make_stepper()
+    whole, examples = make_stepper()
     before = weights(whole)
-    loss = whole.step(graphs)
+    loss = whole.step(examples)
     parted, _ = make_stepper()
     parted.n_parts = n_parts
-    assert parted.step(graphs) == pytest.approx(loss, rel=1e-12)
+    assert parted.step(examples) == pytest.approx(loss, rel=1e-12)
     moved = np.abs(weights(whole) - before).max()
     assert moved > 1e-8
     assert np.abs(weights(parted) - weights(whole)).max() < 1e-9 * moved
 
 
 def test_out_of_memory_halves_the_batch_and_changes_nothing_else() -> None:
-    whole, graphs = make_stepper()
-    short, _ = make_stepper(small_memory(2 * len(graphs[0].positions)))
-    assert short.step(graphs) == pytest.approx(whole.step(graphs), rel=1e-12)
+    whole, examples = make_stepper()
+    short, _ = make_stepper(small_memory(2 * examples[0].n_atoms))
+    assert short.step(examples) == pytest.approx(whole.step(examples), rel=1e-12)
     assert short.n_parts == 4
     assert np.allclose(weights(short), weights(whole), rtol=0, atol=1e-14)
 
 
 def test_a_frame_that_no_memory_holds_is_an_error_with_a_remedy() -> None:
-    stepper, graphs = make_stepper(small_memory(1))
+    stepper, examples = make_stepper(small_memory(1))
     with pytest.raises(TrainingError, match=r"one frame of 8 atoms.*backbone.device"):
-        stepper.step(graphs)
+        stepper.step(examples)
 
 
 def test_parts_keep_the_order_and_lose_nothing() -> None:
-    _, graphs = make_stepper()
+    _, examples = make_stepper()
     for n in range(1, 9):
-        parts = split_evenly(graphs, n)
-        assert [id(g) for part in parts for g in part] == [id(g) for g in graphs]
-        assert len(parts) == min(n, len(graphs))
+        parts = split_evenly(examples, n)
+        assert [id(e) for part in parts for e in part] == [id(e) for e in examples]
+        assert len(parts) == min(n, len(examples))

@@ -54,7 +54,7 @@ def from_cuequivariance(model: Any) -> Any:
 
 
 def _converted(run: Any, model: Any) -> Any:
-    from fire_core.backbones.mace import default_dtype
+    from fire_core.backbones.torch_types import default_dtype
 
     first = next(model.parameters())
     try:

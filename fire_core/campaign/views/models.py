@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fire_core.campaign.kinds import Judgement
-    from fire_core.records import Gate, GateResult, JsonDict
+    from fire_core.records import GateResult, JsonDict
     from fire_core.storage.campaigns import CampaignRow
     from fire_core.storage.evaluations import Evaluated
     from fire_core.storage.models import ModelRow
@@ -49,7 +49,7 @@ class Gates:
         Why nothing can be told, one sentence; empty where it can.
     """
 
-    required: tuple[Gate, ...] = ()
+    required: tuple[str, ...] = ()
     results: list[GateResult] = field(default_factory=list)
     theory: str = ""
     problem: str = ""
@@ -60,7 +60,7 @@ class Gates:
         return sum(r.passed and r.name in self.required for r in self.results)
 
     @property
-    def missing(self) -> list[Gate]:
+    def missing(self) -> list[str]:
         """Required gates that are not measured."""
         known = {result.name for result in self.results}
         return [gate for gate in self.required if gate not in known]

@@ -99,13 +99,8 @@ def list_campaigns(store: Store) -> list[CampaignRow]:
 
 def unfinished_campaigns(store: Store) -> list[str]:
     """Return the campaigns of a store without a judged model."""
-    return [row.name for row in list_campaigns(store) if not is_judged(store, row.name)]
-
-
-def is_judged(store: Store, name: str) -> bool:
-    """Whether a fine-tuned model of a campaign was judged on a test set."""
-    found = store.evaluations.list(JUDGEMENT, name)
-    return any(judged.subject == FIRE for judged in found)
+    judged = store.evaluations.campaigns(JUDGEMENT, subject=FIRE)
+    return [row.name for row in list_campaigns(store) if row.name not in judged]
 
 
 def read_lines(
@@ -122,12 +117,8 @@ def read_lines(
     sizes: dict[str, dict[tuple[int, str], int]] = {}
     for size in store.selections.sizes():
         sizes.setdefault(size.campaign, {})[size.round, size.purpose] = size.size
-    over = {
-        row.name
-        for row in rows
-        if store.evaluations.get(DECISION, row.name) is not None
-        and is_judged(store, row.name)
-    }
+    decided = store.evaluations.campaigns(DECISION)
+    over = decided & store.evaluations.campaigns(JUDGEMENT, subject=FIRE)
     pending = {
         row.campaign
         for row in store.approvals.list()

@@ -10,13 +10,16 @@ import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers, covalent_radii
 
-from fire_core.records import Gate, GateResult
+from fire_core.evaluation.gates.gate import Gate
+from fire_core.records import GateResult
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from fire_core.backbones.base import Backbone
     from fire_core.config.gates import DimerConfig
+    from fire_core.config.steps import EvaluateConfig
+    from fire_core.evaluation.gates.gate import GateData
     from fire_core.records import Label
 
 FARTHEST: Final = 1.5
@@ -71,7 +74,7 @@ def gate_dimers(
     else:
         text = f"{len(walls)} pairs repel each other; weakest: {_describe(worst)}"
     value = worst.rise if np.isfinite(worst.rise) else None
-    return GateResult(Gate.DIMERS, not low, value, limits.wall, "eV", text)
+    return GateResult("dimers", not low, value, limits.wall, "eV", text)
 
 
 def _wall(
@@ -128,3 +131,14 @@ def _describe(wall: DimerWall) -> str:
         f"{name} rises by {wall.rise:.3g} eV, then attracts at {wall.dip:.2f} of its "
         "covalent contact"
     )
+
+
+def _measure(
+    backbone: Backbone, data: GateData, config: EvaluateConfig
+) -> list[GateResult]:
+    frames = [data.start, *(item.atoms for item in data.test)]
+    elements = {symbol for frame in frames for symbol in frame.get_chemical_symbols()}
+    return [gate_dimers(backbone, elements, config.gates.dimers)]
+
+
+DIMERS: Final = Gate(measure=_measure, words=lambda *_: "repulsion of every pair")

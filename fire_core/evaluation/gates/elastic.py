@@ -8,7 +8,8 @@ import numpy as np
 from ase.optimize import FIRE
 from ase.units import GPa
 
-from fire_core.records import Gate, GateResult
+from fire_core.evaluation.gates.gate import Gate, Need
+from fire_core.records import GateResult
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -61,7 +62,7 @@ def _judge_bulk(modulus: float, limits: ElasticConfig) -> GateResult:
     text += f" {least:g} to {most:g}"
     nearer = most if modulus > np.sqrt(least * most) else least
     value = modulus if np.isfinite(modulus) else None
-    return GateResult(Gate.BULK_MODULUS, passed, value, nearer, "GPa", text)
+    return GateResult("bulk_modulus", passed, value, nearer, "GPa", text)
 
 
 def _judge_shear(stiffness: NDArray[np.float64]) -> GateResult:
@@ -73,7 +74,7 @@ def _judge_shear(stiffness: NDArray[np.float64]) -> GateResult:
         text += f"; the energy falls under shear {', '.join(soft)}"
     value = float(stiffness[worst])
     finite = value if np.isfinite(value) else None
-    return GateResult(Gate.SHEAR, not soft, finite, 0.0, "GPa", text)
+    return GateResult("shear", not soft, finite, 0.0, "GPa", text)
 
 
 def _relax(backbone: Backbone, atoms: Atoms, steps: int) -> Atoms:
@@ -91,3 +92,12 @@ def _strained(atoms: Atoms, strain: NDArray[np.float64]) -> Atoms:
     after = atoms.copy()
     after.set_cell(atoms.cell.array @ (np.eye(3) + strain), scale_atoms=True)
     return after
+
+
+ELASTIC: Final = Gate(
+    measure=lambda backbone, data, config: gate_elastic(
+        backbone, data.start, config.gates.elastic
+    ),
+    words=lambda *_: "elasticity",
+    needs=frozenset({Need.PERIODIC}),
+)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from fire_core.backbones.base import need_dynamics
 from fire_core.config.steps import DynamicsConfig
+from fire_core.evaluation.gates.gate import Gate, Need
 from fire_core.exploration.dynamics import run_segment, start_states
-from fire_core.records import Gate, GateResult, StopReason
+from fire_core.records import GateResult, StopReason
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -29,7 +31,7 @@ WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    gate: Gate
+    gate: str
     what: str
     temperature: float
 
@@ -43,7 +45,7 @@ def gate_heating(
 ) -> GateResult:
     """Heat the system beyond `temperature` (K), its campaign's hottest."""
     hot = max(temperature, min(limits.heating * temperature, limits.hottest))
-    run = _Run(Gate.HEATING, f"heated to {hot:g} K", hot)
+    run = _Run("heating", f"heated to {hot:g} K", hot)
     return _survive(backbone, atoms, limits, run, seed)
 
 
@@ -59,7 +61,7 @@ def gate_compression(
     scale = (1 - limits.compression) ** (1 / 3)
     small.set_cell(small.cell.array * scale, scale_atoms=True)
     what = f"compressed by {100 * limits.compression:g} % at {temperature:g} K"
-    run = _Run(Gate.COMPRESSION, what, temperature)
+    run = _Run("compression", what, temperature)
     return _survive(backbone, small, limits, run, seed)
 
 
@@ -79,7 +81,7 @@ def _survive(
         ),
     )
     ended = run_segment(
-        backbone,
+        need_dynamics(backbone),
         start_states([atoms], config, seed),
         config,
         segment_index=0,
@@ -94,3 +96,22 @@ def _survive(
     return GateResult(
         run.gate, reason is None, float(survived), limits.steps, "steps", text
     )
+
+
+HEATING: Final = Gate(
+    measure=lambda backbone, data, config: [
+        gate_heating(
+            backbone, data.start, config.gates.survival, data.temperature, data.seed
+        )
+    ],
+    words=lambda _, config: f"{config.gates.survival.steps} steps heated",
+)
+COMPRESSION: Final = Gate(
+    measure=lambda backbone, data, config: [
+        gate_compression(
+            backbone, data.start, config.gates.survival, data.temperature, data.seed
+        )
+    ],
+    words=lambda _, config: f"{config.gates.survival.steps} steps compressed",
+    needs=frozenset({Need.PERIODIC}),
+)

@@ -12,12 +12,14 @@ import numpy as np
 from ase.data import atomic_numbers
 from ase.units import Bohr, Hartree, kB
 
+from fire_core.config.dft import AbinitTheory
 from fire_core.errors import LabellingError
 from fire_core.labelling.codes.gth import PBE
 from fire_core.labelling.codes.pseudopotentials import (
     place_potentials,
     potential_elements,
 )
+from fire_core.labelling.dft import ProgramLabeller
 from fire_core.labelling.kpoints import monkhorst_pack
 from fire_core.labelling.program import Effort, Program
 from fire_core.labelling.triage import OUT_OF_MEMORY, tail_of
@@ -27,8 +29,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ase import Atoms
-
-    from fire_core.config.dft import AbinitTheory
 
 CAUSES: Final = (
     (FailureKind.MISSING_POTENTIAL, r"Cannot open file '[^']*pseudopotentials/"),
@@ -147,3 +147,4 @@ PROGRAM: Final = Program(
     state=("label_o_WFK",),
     elements=elements,
 )
+LABELLER: Final = ProgramLabeller(AbinitTheory, PROGRAM)

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from ase.units import Bohr, GPa, Hartree
 
+from fire_core.config.dft import Cp2kTheory
 from fire_core.errors import LabellingError
 from fire_core.labelling.codes.gth import FILE, VALENCE
+from fire_core.labelling.dft import ProgramLabeller
 from fire_core.labelling.kpoints import monkhorst_pack
 from fire_core.labelling.program import Effort, Program
 from fire_core.labelling.triage import OUT_OF_MEMORY, tail_of
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ase import Atoms
-
-    from fire_core.config.dft import Cp2kTheory
 
 Tree = dict[str, Any]
 
@@ -233,3 +233,4 @@ PROGRAM: Final = Program(
     state=("label-RESTART.wfn", "label-RESTART.kp"),
     elements=elements,
 )
+LABELLER: Final = ProgramLabeller(Cp2kTheory, PROGRAM)

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from ase.units import Bohr, Ry, kB
 
+from fire_core.config.dft import EspressoTheory
 from fire_core.errors import LabellingError
 from fire_core.labelling.codes.gth import VALENCE
 from fire_core.labelling.codes.pseudopotentials import (
     place_potentials,
     potential_elements,
 )
+from fire_core.labelling.dft import ProgramLabeller
 from fire_core.labelling.kpoints import monkhorst_pack
 from fire_core.labelling.program import Effort, Program
 from fire_core.labelling.triage import OUT_OF_MEMORY, tail_of
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ase import Atoms
-
-    from fire_core.config.dft import EspressoTheory
 
 CAUSES: Final = (
     (FailureKind.MISSING_POTENTIAL, r"file .{0,200}\.(?:upf|gth).{0,40} not found"),
@@ -157,3 +157,4 @@ PROGRAM: Final = Program(
     farthest=0.03,  # at 0.1 Å a label took as many iterations and 17 % more time
     elements=elements,
 )
+LABELLER: Final = ProgramLabeller(EspressoTheory, PROGRAM)

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from ase.units import kB
 
+from fire_core.config.dft import GpawTheory
 from fire_core.errors import LabellingError
+from fire_core.labelling.dft import ProgramLabeller
 from fire_core.labelling.kpoints import monkhorst_pack
 from fire_core.labelling.program import Effort, Program
 from fire_core.labelling.triage import tail_of
@@ -21,8 +23,6 @@ from fire_core.records import FailureKind, Label
 
 if TYPE_CHECKING:
     from ase import Atoms
-
-    from fire_core.config.dft import GpawTheory
 
 SCRIPT: Final = Path(__file__).with_name("gpaw_script.py")
 CAUSES: Final = (
@@ -144,3 +144,4 @@ PROGRAM: Final = Program(
     same_cell=True,
     elements=elements,
 )
+LABELLER: Final = ProgramLabeller(GpawTheory, PROGRAM)

@@ -20,9 +20,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from ase.units import GPa, kB
 
+from fire_core.config.dft import VaspTheory
 from fire_core.errors import ConfigError, LabellingError
 from fire_core.labelling.codes.potcars import potential_names, write_potcar
 from fire_core.labelling.codes.vasp_custodian import find_changes, under_custodian
+from fire_core.labelling.dft import ProgramLabeller
 from fire_core.labelling.kpoints import monkhorst_pack
 from fire_core.labelling.program import Effort, Program
 from fire_core.labelling.triage import tail_of
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
 
     from ase import Atoms
     from numpy.typing import NDArray
-
-    from fire_core.config.dft import VaspTheory
 
 # From VASP's wiki and custodian's error handlers, not from runs of our own.
 CAUSES: Final = (
@@ -198,3 +198,4 @@ PROGRAM: Final = Program(
     elements=elements,
     wrap=under_custodian,
 )
+LABELLER: Final = ProgramLabeller(VaspTheory, PROGRAM)

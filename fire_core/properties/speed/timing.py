@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ase import units
 
+from fire_core.backbones.base import drives_dynamics, need_dynamics
 from fire_core.backbones.repeatable import repeatable
 from fire_core.config.steps import DynamicsConfig
-from fire_core.errors import BackboneError
 from fire_core.exploration.batch import ReplicaBatch
 from fire_core.exploration.dynamics import start_states
 from fire_core.exploration.noise import noise_of
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ase import Atoms
 
     from fire_core.backbones.base import Backbone
-    from fire_core.config.properties.speed import SpeedConfig
+    from fire_core.properties.speed.settings import SpeedConfig
     from fire_core.records import JsonDict
 
 
@@ -136,14 +136,11 @@ def time_dynamics(
         replicas=replicas,
         timestep=settings.timestep,
     )
-    try:
-        model = backbone.torch_sim_model()
-    except BackboneError:
-        if replicas > 1:
-            raise
+    if replicas == 1 and not drives_dynamics(backbone):
         step = _ase_step(backbone, atoms, settings, seed)
         times = time_calls(step, warm_up=settings.warm_up, repeats=settings.repeats)
         return Timing(len(atoms), *times, settings.repeats)
+    model = need_dynamics(backbone).torch_sim_model()
     states = start_states([atoms], config, seed)
     noise = {state.replica: noise_of(state, seed, 0) for state in states}
     with repeatable(model.device):
@@ -198,7 +195,7 @@ def fit_power_law(timings: Sequence[Timing], *, from_atoms: int = 0) -> PowerLaw
 
 
 def is_too_slow(timings: Sequence[Timing], n_atoms: int, limit: float) -> bool:
-    """Say whether one more size would, by the trend so far, take longer than `limit` s.
+    """Return whether one more size takes, by the trend so far, longer than `limit` s.
 
     With one size alone a linear rise is assumed: small sizes cost their overhead.
     """

@@ -1,0 +1,3 @@
+"""The package's own tests run where it is installed; see test_plugin.py."""
+
+collect_ignore = ["checks"]
