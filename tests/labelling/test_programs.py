@@ -144,12 +144,28 @@ def programs(folder: Path) -> list[int]:
     return found
 
 
+def hold_back(command: str, folder: Path, times: int) -> Path:
+    """Return a program of this name that halts the first `times`, then is the real one.
+
+    However quick the real one is, there is something to be killed.
+    """
+    real = shutil.which(command)
+    folder.mkdir()
+    shim = folder / command
+    shim.write_text(
+        f"#!/bin/sh\nfor n in $(seq {times}); do\n"
+        f"  if mkdir {folder}/run-$n 2>/dev/null; then while :; do sleep 1; done; fi\n"
+        f'done\nexec {real} "$@"\n'
+    )
+    shim.chmod(0o755)
+    return shim
+
+
 def kill_programs(folder: Path, times: int, done: list[int]) -> None:
     """Kill the first `times` programs that run below a folder, with -9."""
     while len(done) < times:
         for pid in programs(folder):
             if pid not in done:
-                time.sleep(0.5)
                 os.kill(pid, signal.SIGKILL)
                 done.append(pid)
         time.sleep(0.05)
@@ -157,8 +173,11 @@ def kill_programs(folder: Path, times: int, done: list[int]) -> None:
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_killed_program_is_run_once_more(
-    case: Case, tmp_path: Path, times: int
+    case: Case, tmp_path: Path, times: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    program = program_of(case.theory)
+    held = hold_back(program.command, tmp_path / "held", times)
+    monkeypatch.setenv(program.variable, str(held))
     done: list[int] = []
     killer = threading.Thread(
         target=kill_programs, args=(tmp_path, times, done), daemon=True
@@ -174,7 +193,13 @@ def test_a_killed_program_is_run_once_more(
     assert len(done) == times
 
 
-def test_a_time_out_leaves_no_program_behind(case: Case, tmp_path: Path) -> None:
+def test_a_time_out_leaves_no_program_behind(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = program_of(case.theory)
+    held = hold_back(program.command, tmp_path / "held", 1)
+    monkeypatch.setenv(program.variable, str(held))
+
     def ring(_signal: int, _frame: object) -> None:
         raise LabellingError(FailureKind.TIMEOUT, "too late")
 

@@ -185,7 +185,7 @@ def keep(record, state):
         halt(folder, "halted")
 old = sorted(folder.glob("epoch-*"))
 tuned = fine_tune(
-    make_backbone(), make_data(), SETTINGS.model_copy(update={"epochs": 20}), seed=1,
+    make_backbone(), make_data(), SETTINGS.model_copy(update={"epochs": 8}), seed=1,
     checkpoint=old[-1].read_bytes() if old else None, on_epoch=keep)
 last = tuned.records[-1]
 print(json.dumps([len(tuned.records), last.valid.force_rmse, last.replay_digest]))
@@ -211,7 +211,7 @@ print(json.dumps([len(tuned.records), last.valid.force_rmse, last.replay_digest]
     for folder in ("whole", "killed"):
         with start(tmp_path / folder) as process:
             results.append(json.loads(process.communicate()[0].splitlines()[-1]))
-    assert results[0][0] == results[1][0] == 20
+    assert results[0][0] == results[1][0] == 8
     assert results[1][1] == pytest.approx(results[0][1], rel=1e-5)
     assert results[1][2] == results[0][2]
 
