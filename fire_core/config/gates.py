@@ -93,7 +93,7 @@ class GatesConfig(Part):
     """Repulsion at short range."""
     elastic: ElasticConfig = ElasticConfig()
     """Resistance to small strains."""
-    others: dict[GateName, dict[str, Any]] = Field(default_factory=dict)
+    others: dict[GateName, dict[str, float | str]] = Field(default_factory=dict)
     """Limits of gates that other packages add, by the gate's name."""
 
     @field_validator("others")
