@@ -173,7 +173,7 @@ class Theirs:
 
 
 def measure(device: str, size: Size) -> dict[str, Any]:
-    """Let both take turns; return speeds, their ratio and the physics of both."""
+    """Run both in turns; return speeds, their ratio and the physics of both."""
     backbone = load_backbone("fire-mini", device=device, dtype="float32")
     atoms = bulk("LiCl", "rocksalt", a=5.1, cubic=True).repeat(2)
     sides = {

@@ -31,9 +31,9 @@ from benchmarks.service import Service
 from fire_core.config.campaign import CampaignConfig
 from fire_core.config.load import config_to_json
 from fire_core.config.theory import LennardJonesTheory
-from fire_core.labelling.makers import run_label
+from fire_core.labelling.run import run_label
 from fire_core.records import LabelState
-from fire_core.storage.selections import Choice, SelectionRow
+from fire_core.storage.selections import LabelScope, SelectionRow
 from fire_core.storage.store import Store
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def through_the_pool(service: Service, n: int) -> dict[str, float]:
             )
             kind, message = service.wait(str(run["id"]), 1800)
         wall = time.monotonic() - start
-        counts = store.labels.counts(choice=Choice(name, 1, "selected"))
+        counts = store.labels.counts(choice=LabelScope(name, 1, "selected"))
     assert kind == "COMPLETED", message
     assert counts == {LabelState.DONE: n}
     return {

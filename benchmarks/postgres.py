@@ -101,7 +101,7 @@ class Postgres:
             time.sleep(0.05)
 
     def answers(self) -> bool:
-        """Say whether the server takes connections."""
+        """Return whether the server takes connections."""
         done = subprocess.run(
             [_need("psql"), "-h", "127.0.0.1", "-p", str(self.port), "-U", "fire",
              "-d", "postgres", "-c", "select 1"],
@@ -130,7 +130,7 @@ class Postgres:
             os.kill(pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let a frozen server go on."""
+        """Resume a frozen server."""
         for pid in self._processes():
             os.kill(pid, signal.SIGCONT)
 

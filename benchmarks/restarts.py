@@ -22,7 +22,7 @@ from ase.build import bulk
 
 from fire_core.config.dft import Cp2kTheory, DftTheory, EspressoTheory
 from fire_core.labelling.dft import program_of
-from fire_core.labelling.program import Machine, compute
+from fire_core.labelling.program import Resources, compute
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -64,7 +64,7 @@ def label_once(
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         program = program_of(case.theory)
-        label = compute(program, case.theory, atoms, folder, Machine(shelf=shelf))
+        label = compute(program, case.theory, atoms, folder, Resources(shelf=shelf))
         output = (folder / "label.out").read_text(encoding="utf-8", errors="replace")
     after = os.times()
     seconds = sum(after[2:4]) - sum(before[2:4])

@@ -146,7 +146,7 @@ def packing_us(n: int) -> dict[str, float]:
 def measure_claims(
     where: tuple[str, Path], filled: Filled, size: Size
 ) -> Iterator[dict[str, Any]]:
-    """Let more and more processes claim; at last while an old snapshot is held."""
+    """Run more and more processes that claim; at last while an old snapshot is held."""
     for claimers, limit, by_choice in size.loads:
         load = Load(claimers, limit, size.load_s, by_choice)
         yield _one_load(where, filled, size.queue, load) | {"old_snapshot": False}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from multiprocessing.synchronize import Barrier
     from pathlib import Path
 
-    from fire_core.storage.selections import Choice
+    from fire_core.storage.selections import LabelScope
 
 N_ATOMS = 124  # of every label that is written, the mean of the structures
 
@@ -66,8 +66,8 @@ class Outcome:
     finish_p99_ms: float
 
 
-def run_load(url: str, blobs: Path, load: Load, choice: Choice) -> Outcome:
-    """Let claimers work for a while; the caller has no open connection.
+def run_load(url: str, blobs: Path, load: Load, choice: LabelScope) -> Outcome:
+    """Run claimers for a while; the caller has no open connection.
 
     Every label they claim they finish, in one call for each claim.
     """
@@ -92,7 +92,7 @@ def _claimer(
     owner: str,
     where: tuple[str, Path],
     load: Load,
-    choice: Choice,
+    choice: LabelScope,
     told: tuple[Barrier, Any],
 ) -> None:
     label = Label(-1.0, np.random.default_rng(0).normal(size=(N_ATOMS, 3)), np.ones(6))
@@ -144,7 +144,7 @@ def _sum_up(load: Load, told: list[Any]) -> Outcome:
 
 @contextmanager
 def old_snapshot(url: str) -> Iterator[None]:
-    """Hold a transaction open that sees the database as it is now, as a dump does.
+    """Keep a transaction open that sees the database as it is now, as a dump does.
 
     Rows that change meanwhile keep their old versions, in indexes, too.
     """

@@ -29,7 +29,7 @@ from fire_core.records import (
     Split,
 )
 from fire_core.storage.claims import LeaseTerms
-from fire_core.storage.selections import Choice, SelectionRow
+from fire_core.storage.selections import LabelScope, SelectionRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -230,7 +230,7 @@ def _labelled(filled: Filled, part: Slice) -> list[int]:
 
 
 def _sort_labels(numbers: Sequence[int]) -> dict[str, list[int]]:
-    """Say which of a campaign's labels end done, failed and wanted."""
+    """Return which of a campaign's labels end done, failed and wanted."""
     n_done = len(numbers) - len(numbers) // 10
     return {
         "done": [n for j, n in enumerate(numbers[:n_done]) if j % 50 != 7],
@@ -241,7 +241,7 @@ def _sort_labels(numbers: Sequence[int]) -> dict[str, list[int]]:
 
 def _add_choices(
     store: Store, filled: Filled, part: Slice, tally: Tally
-) -> list[Choice]:
+) -> list[LabelScope]:
     numbers = _labelled(filled, part)
     choices = []
     for round_, start in enumerate(range(0, len(numbers), CHOICE), 1):
@@ -251,7 +251,7 @@ def _add_choices(
             store.selections.save(
                 part.name, round_, "label", SelectionRow("kmeans", chosen, picks)
             )
-        choices.append(Choice(part.name, round_, "label"))
+        choices.append(LabelScope(part.name, round_, "label"))
     splits = {
         filled.keys[n]: Split.TRAIN if n % 50 else Split.VALID for n in numbers[:1000]
     }
@@ -273,7 +273,7 @@ def _add_labels(store: Store, filled: Filled, part: Slice, tally: Tally) -> None
 
 
 def _leave_some(
-    store: Store, part: Slice, asked: tuple[list[int], list[Choice]], tally: Tally
+    store: Store, part: Slice, asked: tuple[list[int], list[LabelScope]], tally: Tally
 ) -> None:
     """Fail what is to fail, choice by choice; hold a few claims of the last one."""
     owner = f"worker-of-{part.name}"
@@ -296,8 +296,8 @@ def _leave_some(
     )
 
 
-def refill(store: Store, filled: Filled, n: int) -> Choice:
-    """Ask for labels of so many structures that have none, as one more choice."""
+def refill(store: Store, filled: Filled, n: int) -> LabelScope:
+    """Request labels of so many structures that have none, as one more choice."""
     free = (i for i in range(len(filled.keys)) if i % filled.every)
     numbers = islice(free, filled.n_refilled, filled.n_refilled + n)
     keys = [filled.keys[i] for i in numbers]
@@ -308,4 +308,4 @@ def refill(store: Store, filled: Filled, n: int) -> Choice:
         campaign, filled.n_refills, "queue", SelectionRow("refill", keys)
     )
     store.labels.want(keys, THEORIES[0])
-    return Choice(campaign, filled.n_refills, "queue")
+    return LabelScope(campaign, filled.n_refills, "queue")

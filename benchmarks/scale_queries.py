@@ -9,7 +9,7 @@ import numpy as np
 from sqlalchemy import event, text
 
 from benchmarks.scale_fill import LEASE, THEORIES
-from fire_core.storage.selections import Choice
+from fire_core.storage.selections import LabelScope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +29,7 @@ def list_queries(store: Store, filled: Filled) -> dict[str, Callable[[], Any]]:
     """Return the queries by name; one choice or run is as large at any size."""
     theory = THEORIES[0]
     campaign = filled.campaigns[0]
-    choice = Choice(campaign, 1, "label")
+    choice = LabelScope(campaign, 1, "label")
     selection = store.selections.get(campaign, 1, "label")
     assert selection is not None
     chosen = selection.keys

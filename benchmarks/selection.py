@@ -169,7 +169,7 @@ def coverage(points: Any, picks: Any) -> dict[str, float]:
 
 
 def compare(folder: Path, frames: int, picks: int) -> dict[str, Any]:
-    """Hold the choices of both sides against a random one, in one space."""
+    """Compare the choices of both sides with a random one, in one space."""
     ours, plain = (
         np.load(folder / f"{side}-{frames}.npz") for side in ("ours", "plain")
     )

@@ -114,7 +114,7 @@ def in_a_process(who: str, size: Size, threads: int) -> dict[str, Any]:
 
 
 def measure(size: Size, threads: int) -> dict[str, Any]:
-    """Let both sides take turns; return frames per second, errors and the ratio."""
+    """Run both sides in turns; return frames per second, errors and the ratio."""
     seconds: dict[str, list[float]] = {"fire": [], "mace_run_train": []}
     errors: dict[str, list[float]] = {}
     facts: dict[str, Any] = {}

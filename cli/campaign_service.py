@@ -16,7 +16,7 @@ from cli.options import DEFAULT_BLOBS, DEFAULT_DB, AsJson, Blobs, Database
 from cli.prefect_run import set_prefect_defaults
 from fire_core.config.load import load_campaign
 from fire_core.errors import FireError, StoreError
-from fire_core.records import Decided
+from fire_core.records import ApprovalDecision
 from fire_core.storage.approvals import ApprovalState
 from fire_core.storage.store import Store
 
@@ -105,7 +105,7 @@ def approve(
             raise StoreError(msg)
         if not as_json:
             Console().print(_table(rows))
-        decided = Decided(labels, getpass.getuser(), reason)
+        decided = ApprovalDecision(labels, getpass.getuser(), reason)
         row = store.approvals.decide(name, rows[0].round, rows[0].purpose, decided)
     told = _resume(row)
     if as_json:

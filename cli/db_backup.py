@@ -42,7 +42,7 @@ def restore(
     db: Database = DEFAULT_DB,
     blobs: Blobs = DEFAULT_BLOBS,
 ) -> None:
-    """Bring a backup back into an empty database, verified before and after."""
+    """Restore a backup into an empty database, verified before and after."""
     manifest = bring_back(folder, db, blobs)
     typer.echo(f"{db} and {blobs}: {_describe(manifest)}")
 

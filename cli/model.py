@@ -136,7 +136,7 @@ def check(
     blobs: Blobs = DEFAULT_BLOBS,
     as_json: AsJson = False,
 ) -> None:
-    """Hold a model against its campaign's gates; exit status 1 when one fails."""
+    """Check a model against its campaign's gates; exit status 1 when one fails."""
     with _open(campaign, db, blobs) as opened:
         results = _measure(opened, name, again=again)
         required = opened.config.evaluate.gates.required

@@ -115,7 +115,7 @@ def _open(file: Path) -> People:
 
 
 def is_terminal() -> bool:
-    """Say whether somebody can be asked."""
+    """Return whether somebody can be asked."""
     return sys.stdin.isatty()
 
 

@@ -31,7 +31,7 @@ def set_prefect_defaults() -> None:
 
 
 def explain_absent_server(error: RuntimeError) -> str | None:
-    """Say what to do where Prefect's temporary server did not start; else None."""
+    """Return what to do where Prefect's temporary server did not start; else None."""
     if NO_SERVER not in str(error):
         return None
     return (

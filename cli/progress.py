@@ -145,7 +145,7 @@ class Bars:
 
 
 def _log_above(console: Console) -> None:
-    """Let log handlers that write by rich, as Prefect's do, write above the bars.
+    """Make log handlers that write by rich, as Prefect's do, write above the bars.
 
     A console of their own would write over the bars, and be wiped away with them.
     """
@@ -164,10 +164,10 @@ class Lines:
         self._said = time.monotonic()
 
     def began(self, work: Work) -> None:
-        """Say nothing yet."""
+        """Report nothing yet."""
 
     def moved(self, work: Work) -> None:
-        """Say how far it is, unless a line was written a moment ago."""
+        """Report how far it is, unless a line was written a moment ago."""
         now = time.monotonic()
         if now - self._said < self._every_s:
             return
@@ -176,4 +176,4 @@ class Lines:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def ended(self, work: Work) -> None:
-        """Say nothing: what is logged tells what came of it."""
+        """Report nothing: what is logged tells what came of it."""

@@ -29,7 +29,7 @@ from fire_core.labelling.converge import (
     scan_theory,
 )
 from fire_core.labelling.isolated import atom_theory, isolated_atoms
-from fire_core.labelling.makers import check_ready, known_elements
+from fire_core.labelling.run import check_ready, known_elements
 from fire_core.labelling.theory import theory_from_config
 from fire_core.progress import tracked
 from fire_core.report.convergence import draw_convergence
@@ -161,7 +161,7 @@ def converge(
     db: Database = DEFAULT_DB,
     blobs: Blobs = DEFAULT_BLOBS,
 ) -> None:
-    """Say which settings reach 1 meV/atom, 5 meV/Å and 0.1 GPa on a structure.
+    """Show which settings reach 1 meV/atom, 5 meV/Å and 0.1 GPa on a structure.
 
     Every label goes into the store, and one that is there is not computed again.
     """

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fire_core.labelling.makers import run_label
+from fire_core.labelling.run import run_label
 from fire_core.labelling.theory import theory_from_config
 
 if TYPE_CHECKING:

@@ -70,7 +70,7 @@ def note(
     )
 
 
-def take_told(request: Request) -> str:
+def pop_message(request: Request) -> str:
     """Return how the last action went, once; a refresh of a part leaves it there."""
     if FRAGMENT in request.headers:
         return ""

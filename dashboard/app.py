@@ -18,7 +18,7 @@ from starlette.middleware.sessions import SessionMiddleware
 from dashboard import api
 from dashboard.access import login
 from dashboard.access.guard import Throttle
-from dashboard.access.identity import Doorkeeper
+from dashboard.access.identity import Authenticator
 from dashboard.limits import Limits
 from dashboard.pages import (
     approve,
@@ -56,7 +56,7 @@ def create_app(settings: DashboardSettings) -> FastAPI:
     """Return the application."""
     app = FastAPI(title="FIRE", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.settings = settings
-    app.state.doorkeeper = Doorkeeper(settings)
+    app.state.doorkeeper = Authenticator(settings)
     app.state.throttle = Throttle()
     app.state.templates = make_environment()
     app.state.log = logging.getLogger("fire.dashboard")
@@ -77,7 +77,7 @@ def create_app(settings: DashboardSettings) -> FastAPI:
 
     @app.get("/health")
     def health() -> dict[str, str]:
-        """Say that the dashboard is there."""
+        """Report that the dashboard is there."""
         return {"status": "ok"}
 
     return app
@@ -120,7 +120,7 @@ def _answer_errors(app: FastAPI) -> None:
 
 
 def answer(request: Request, code: int, detail: str) -> Response:
-    """Say what went wrong, to a person or to a program."""
+    """Report what went wrong, to a person or to a program."""
     if request.url.path.startswith(PLAIN_PREFIXES):
         return JSONResponse({"detail": detail}, code)
     asks_for_page = "x-fragment" not in request.headers

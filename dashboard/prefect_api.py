@@ -1,4 +1,4 @@
-"""Ask Prefect's server, over HTTP, about pools, workers and runs."""
+"""Query Prefect's server, over HTTP, for pools, workers and runs."""
 
 from __future__ import annotations
 

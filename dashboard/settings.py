@@ -57,7 +57,7 @@ class DashboardSettings:
         return not (self.auth or self.people or self.proxy_header)
 
     def trusts(self, address: str | None) -> bool:
-        """Say whether an address is the proxy's."""
+        """Return whether an address is the proxy's."""
         try:
             host = ipaddress.ip_address(address or "")
         except ValueError:

@@ -55,7 +55,7 @@ class Registry(Generic[T]):
         return [*self.builtin, *sorted(self._added())]
 
     def __contains__(self, name: object) -> bool:
-        """Say whether there is a member of that name."""
+        """Return whether there is a member of that name."""
         return name in self.builtin or name in self._added()
 
     def load(self, name: str) -> T:

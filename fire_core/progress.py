@@ -52,7 +52,7 @@ class Work:
         self._pace: tuple[float, int] | None = None  # since when, from which unit
 
     def __enter__(self) -> Self:
-        """Say that it begins."""
+        """Report that it begins."""
         _tell(lambda listener: listener.began(self))
         return self
 
@@ -62,11 +62,11 @@ class Work:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Say that it is over, whether it succeeded or not."""
+        """Report that it is over, whether it succeeded or not."""
         _tell(lambda listener: listener.ended(self))
 
     def reach(self, done: int) -> None:
-        """Say how many units are done by now."""
+        """Report how many units are done by now."""
         if done == self.done:
             return
         now = time.monotonic()
@@ -76,7 +76,7 @@ class Work:
         _tell(lambda listener: listener.moved(self))
 
     def advance(self, units: int = 1) -> None:
-        """Say that more units are done."""
+        """Report that more units are done."""
         self.reach(self.done + units)
 
     def words(self) -> str:
@@ -119,7 +119,7 @@ def tracked(items: Iterable[T], title: str, total: int | None = None) -> Iterato
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Tell a listener of all work of this process during a block."""
+    """Report to a listener all work of this process during a block."""
     with _lock:
         _listeners.append(listener)
     try:

@@ -145,7 +145,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
+class ApprovalDecision:
     """A person's decision: how many labels (None: all; 0: rejected), who, why."""
 
     n: int | None

@@ -20,7 +20,7 @@ from fire_core.campaign.spending import (
     read_decision,
     read_terms,
 )
-from fire_core.records import Decided
+from fire_core.records import ApprovalDecision
 from flows.dispatch import on_pools
 from flows.runs import approval_key, resume_decided_run
 
@@ -94,7 +94,7 @@ def _suspend(campaign: Campaign, round_: int, purpose: str) -> Terms:
     except Pause:
         _resume_if_decided(campaign, round_, purpose)
         raise
-    word = Decided(given.labels, given.who, given.reason)
+    word = ApprovalDecision(given.labels, given.who, given.reason)
     return decide_labels(campaign, round_, purpose, word)
 
 

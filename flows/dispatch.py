@@ -79,14 +79,14 @@ def run_step(
     names = ["-".join([*words, str(n + 1)]) for n in range(copies)]
 
     def send(name: str) -> UUID:
-        return _outlast(lambda: _send(step, ref, name, parameters))
+        return _retry_while_away(lambda: _send(step, ref, name, parameters))
 
     left = {name: send(name) for name in names}
     starts = dict.fromkeys(names, 1)
     while left:
         time.sleep(POLL_S)
         for name, run_id in list(left.items()):
-            state = _outlast(functools.partial(_state, run_id))
+            state = _retry_while_away(functools.partial(_state, run_id))
             if state is None or not state.is_final():
                 continue
             del left[name]
@@ -146,7 +146,7 @@ def tag_campaign(name: str) -> None:
             tags = {*there, f"campaign:{name}", CAMPAIGN_TAG}
             client.update_flow_run(UUID(run_id), tags=sorted(tags))
 
-    _outlast(tag)
+    _retry_while_away(tag)
 
 
 def _send(
@@ -178,7 +178,7 @@ def _state(run_id: UUID) -> State | None:
         return client.read_flow_run(run_id).state
 
 
-def _outlast(call: Callable[[], Result]) -> Result:
+def _retry_while_away(call: Callable[[], Result]) -> Result:
     """Call until the server is there to answer, for at most `PATIENCE_S`.
 
     What is called may have worked although its answer was lost, and is called again.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.objects import FlowRun
 
-    from fire_core.records import Decided
+    from fire_core.records import ApprovalDecision
 
 MOST = 200  # that the server gives at once
 ALIVE: Final = (
@@ -54,7 +54,7 @@ def approval_key(round_: int, purpose: str) -> str:
 
 
 def resume_decided_run(
-    client: SyncPrefectClient, run_id: UUID, decided: Decided
+    client: SyncPrefectClient, run_id: UUID, decided: ApprovalDecision
 ) -> str | None:
     """Resume a suspended run with a decision; return why it was not, None if it was.
 

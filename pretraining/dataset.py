@@ -22,7 +22,7 @@ HELDOUT_FRACTION: Final = 0.08
 
 
 def is_heldout(atoms: Atoms) -> bool:
-    """Say whether the reduced formula of a structure belongs to the held-out part.
+    """Return whether the reduced formula of a structure belongs to the held-out part.
 
     Decided by a hash of the formula, so that it never depends on what else is in
     the set.  Elements alone are always trained on.

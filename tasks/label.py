@@ -16,7 +16,7 @@ from tasks.observer import observed
 
 @task(name="plan-labels", task_run_name="plan-labels-{purpose}")
 def plan_labels(ref: CampaignRef, round_: int, purpose: str) -> LabelPlan:
-    """Ask for the labels that are missing; return how many tasks compute them."""
+    """Request the labels that are missing; return how many tasks compute them."""
     with observed(ref) as campaign:
         return labels.plan_labels(campaign, round_, purpose)
 

@@ -36,7 +36,7 @@ class Progress(Work):
         self._artifact = cast("UUID", artifact)  # a coroutine only in async code
 
     def reach(self, done: int) -> None:
-        """Say how many units are done."""
+        """Report how many units are done."""
         super().reach(done)
         now = time.monotonic()
         if done < self._units and now - self._updated < INTERVAL:

@@ -1,4 +1,4 @@
-"""Hold a production model against labels that came after it, and show the errors."""
+"""Test a production model on labels that came after it, and show the errors."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def wait_for(
 
 
 def halt(folder: Path, name: str) -> None:
-    """Tell that this process has come to a place, and stay there until it is let go.
+    """Report that this process has come to a place, and stay there until it is let go.
 
     `folder / name` is written; `let_go` writes what is waited for.
     """
@@ -49,5 +49,5 @@ def halt(folder: Path, name: str) -> None:
 
 
 def let_go(folder: Path, name: str) -> None:
-    """Let a process that halts at a place, or will, go on."""
+    """Release a process that halts at a place, or will."""
     (folder / f"{name}-go").touch()

@@ -1,4 +1,4 @@
-"""Let suspended campaigns go on whose labels were decided in the store."""
+"""Resume suspended campaigns whose labels were decided in the store."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class Expected:
 
 
 def check_server(expected: Expected) -> list[Check]:
-    """Look at the server of PREFECT_API_URL, and at what is deployed to it."""
+    """Check the server of PREFECT_API_URL and what is deployed to it."""
     from prefect.client.orchestration import get_client
     from prefect.settings import get_current_settings
 
@@ -134,7 +134,7 @@ def _count_workers(number: int) -> str:
 def _database(
     client: SyncPrefectClient, settings: dict[str, Any], n_workers: int
 ) -> Check:
-    """Say which database Prefect has; it shows the parts, but hides a URL."""
+    """Return which database Prefect has; it shows the parts, but hides a URL."""
     name = "Prefect's database"
     driver = settings.get("database", {}).get("driver") or _own_driver(client)
     if driver is None:
@@ -204,7 +204,7 @@ def _heartbeat(expected_s: int) -> Check:
 def _pool(
     client: SyncPrefectClient, name: str, *, limited: bool
 ) -> tuple[list[Check], int]:
-    """Look at a pool; return what was found, and how many workers are online."""
+    """Check a pool; return what was found, and how many workers are online."""
     from prefect.exceptions import ObjectNotFound
 
     try:

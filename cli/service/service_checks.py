@@ -66,7 +66,7 @@ def error(name: str, what: str, remedy: str) -> Check:
 
 
 def check_machine(url: str, blobs: str | Path) -> list[Check]:
-    """Look at this machine and at the store as seen from it."""
+    """Check this machine and the store as seen from it."""
     return [
         check_python(),
         *check_database(url),
@@ -76,7 +76,7 @@ def check_machine(url: str, blobs: str | Path) -> list[Check]:
 
 
 def check_python() -> Check:
-    """Say which versions run here."""
+    """Return which versions run here."""
     what = (
         f"FIRE {version('fire-mlip')}, Prefect {version('prefect')}, "
         f"Python {platform.python_version()}"
@@ -87,7 +87,7 @@ def check_python() -> Check:
 
 
 def check_database(url: str) -> list[Check]:
-    """Look at the store's database; it is neither made nor migrated."""
+    """Check the store's database; it is neither made nor migrated."""
     from fire_core.storage.copying import NoStoreError
     from fire_core.storage.health import examine_database
 
@@ -129,7 +129,7 @@ def compare_clocks(name: str, ahead_s: float) -> Check:
 
 
 def check_blobs(folder: Path) -> list[Check]:
-    """Look at the folder of blobs: may be written to, has space."""
+    """Check the folder of blobs: may be written to, has space."""
     if not folder.is_dir():
         what = f"{folder.absolute()} does not exist; the first blob would make it"
         cure = "is FIRE_BLOBS or --blobs the folder that the workers use?"
@@ -146,7 +146,7 @@ def check_blobs(folder: Path) -> list[Check]:
 
 
 def check_disk(folder: Path) -> Check:
-    """Look at the space that is free where a folder is, or would be."""
+    """Check the space that is free where a folder is, or would be."""
     place = folder.absolute()
     while not place.exists():
         place = place.parent

@@ -64,12 +64,12 @@ class Child:
         self.pause = min(2 * self.pause, LONGEST_PAUSE_S)
 
     def ask_to_stop(self) -> None:
-        """Ask the program to end."""
+        """Send the program SIGTERM."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
 
     def stop(self) -> None:
-        """Ask the program to end; kill it where it does not."""
+        """Send the program SIGTERM; kill it where it does not."""
         if self.process is None or self.process.poll() is not None:
             return
         self.ask_to_stop()

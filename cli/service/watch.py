@@ -41,7 +41,7 @@ def watch(
     ] = 150.0,
     once: Annotated[bool, typer.Option("--once", help="Look once and end.")] = False,
 ) -> None:
-    """Look after the runs of the server of PREFECT_API_URL until stopped."""
+    """Watch the runs of the server of PREFECT_API_URL until stopped."""
     set_prefect_defaults()
     from prefect.client.orchestration import get_client
     from prefect.exceptions import PrefectException
@@ -65,7 +65,7 @@ def watch(
 
 
 def look(client: SyncPrefectClient, stuck_s: float) -> list[str]:
-    """Mend what is broken; return what was done, a line each."""
+    """Repair what is broken; return what was done, a line each."""
     from prefect.client.schemas.objects import StateType
     from prefect.states import AwaitingRetry, Crashed
 

@@ -1,4 +1,4 @@
-"""Let in, turn away, and keep a record of whom an action was refused to."""
+"""Allow or refuse requests, and record refused actions."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Throttle:
             }
 
     def is_shut(self, address: str) -> bool:
-        """Say whether an address has failed too often lately."""
+        """Return whether an address has failed too often lately."""
         times = self._failures.get(address, deque())
         return len(times) == self.most and times[0] > time.monotonic() - self.window_s
 

@@ -1,4 +1,4 @@
-"""Tell who sends a request: by token, proxy, session or password."""
+"""Identify who sends a request: by token, proxy, session or password."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from fastapi import Request
 
 
-class Doorkeeper:
-    """Knows people by what their requests carry.
+class Authenticator:
+    """Identifies people by what their requests carry.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ router = APIRouter()
 
 @router.get("/login")
 def ask(request: Request) -> Response:
-    """Ask who somebody is."""
+    """Show the form to sign in."""
     if request.app.state.doorkeeper.identify(request) is not None:
         return RedirectResponse(f"{root_of(request)}/", 303)
     return render(request, "login", problem="")

@@ -56,6 +56,6 @@ class Visitor:
     way: str
 
     def may(self, right: Right | str) -> bool:
-        """Say whether the role has a right."""
+        """Return whether the role has a right."""
         order = list(Role)
         return order.index(self.role) >= order.index(LEAST[Right(right)])

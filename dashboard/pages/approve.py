@@ -12,11 +12,11 @@ from fastapi.responses import RedirectResponse
 
 from dashboard.access.guard import need, own_form
 from dashboard.access.roles import Right, Visitor
-from dashboard.acting import act, take_told
+from dashboard.acting import act, pop_message
 from dashboard.rendering import render, root_of
 from fire_core.campaign.names import PERTURB, SELECTED, TEST
 from fire_core.errors import StoreError, StoreUnavailableError
-from fire_core.records import Decided
+from fire_core.records import ApprovalDecision
 from fire_core.storage.approvals import ApprovalState
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ PURPOSES: Final = {
 """What labels are for, in words."""
 
 
-class Choice(StrEnum):
+class ApprovalChoice(StrEnum):
     """What a person decides."""
 
     ALL = "all"
@@ -43,7 +43,7 @@ class Choice(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Odd:
+class UnusualStructure:
     """A structure that stands for few candidates; the formula may be unknown."""
 
     key: str
@@ -88,7 +88,7 @@ class Asked:
     spent_labels: int
     spent_core_hours: float
     budget: str | None
-    oddest: list[Odd]
+    oddest: list[UnusualStructure]
 
 
 @router.get("/approve")
@@ -108,7 +108,7 @@ def show(
         request,
         "approve",
         visitor=visitor,
-        told=take_told(request),
+        told=pop_message(request),
         pending=[read_asked(store, row) for row in pending],
         decided=decided[first : first + PAGE],
         page=max(page, 1),
@@ -124,13 +124,13 @@ def decide(  # noqa: PLR0913, PLR0917 - each is a part of the address or the for
     campaign: str,
     round_: int,
     purpose: str,
-    what: Annotated[Choice, Form()],
+    what: Annotated[ApprovalChoice, Form()],
     first: Annotated[str, Form(max_length=9)] = "",
     reason: Annotated[str, Form(max_length=MOST_REASON)] = "",
 ) -> Response:
     """Decide on labels; whoever comes second is told who was first."""
     store: Store = request.app.state.store()
-    decided = Decided(count_labels(what, first), visitor.name, reason.strip())
+    decided = ApprovalDecision(count_labels(what, first), visitor.name, reason.strip())
 
     def work() -> str:
         row = store.approvals.decide(campaign, round_, purpose, decided)
@@ -140,11 +140,11 @@ def decide(  # noqa: PLR0913, PLR0917 - each is a part of the address or the for
     return RedirectResponse(f"{root_of(request)}/approve", 303)
 
 
-def count_labels(what: Choice, first: str) -> int | None:
+def count_labels(what: ApprovalChoice, first: str) -> int | None:
     """Return how many labels are approved; None: all."""
-    if what is Choice.ALL:
+    if what is ApprovalChoice.ALL:
         return None
-    if what is Choice.REJECT:
+    if what is ApprovalChoice.REJECT:
         return 0
     if not (first.strip().isascii() and first.strip().isdigit()):
         raise HTTPException(
@@ -182,7 +182,7 @@ def read_asked(store: Store, row: ApprovalRow) -> Asked:
     )
 
 
-def read_oddest(store: Store, entries: list[dict[str, Any]]) -> list[Odd]:
+def read_oddest(store: Store, entries: list[dict[str, Any]]) -> list[UnusualStructure]:
     """Return the oddest structures with what they are."""
     keys = [entry["structure"] for entry in entries]
     try:
@@ -195,6 +195,8 @@ def read_oddest(store: Store, entries: list[dict[str, Any]]) -> list[Odd]:
     except StoreError:  # a store that was copied without them still has the price
         names = [("", None) for _ in keys]
     return [
-        Odd(entry["structure"], *name, entry["stands_for"], entry["distance"])
+        UnusualStructure(
+            entry["structure"], *name, entry["stands_for"], entry["distance"]
+        )
         for entry, name in zip(entries, names, strict=True)
     ]

@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse
 
 from dashboard.access.guard import need, own_form
 from dashboard.access.roles import Right, Visitor
-from dashboard.acting import act, take_told
+from dashboard.acting import act, pop_message
 from dashboard.rendering import render, root_of
 from fire_core.errors import StoreError
 from fire_core.labelling.triage import FIXES
@@ -79,7 +79,7 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class LabelFilter:
     """Which labels the list shows; empty: of any cause."""
 
     theory: str
@@ -105,7 +105,7 @@ def show(
         request,
         "labels",
         visitor=visitor,
-        told=take_told(request),
+        told=pop_message(request),
         lines=lines,
         workers=store.labels.workers(),
         failures=read_failures(store),
@@ -169,7 +169,7 @@ def read_failures(store: Store) -> list[Failed]:
 
 def choose(
     lines: list[TheoryLine], theory: str, state: LabelState | None, cause: str
-) -> Shown:
+) -> LabelFilter:
     """Return which labels to list where not all of it was asked for.
 
     Without a state, those that a person would look for: failed ones, else the ones
@@ -185,10 +185,14 @@ def choose(
         state = LabelState(next(name for name in order if line.counts[name]))
     chosen = (state or LabelState.DONE).value
     is_cause = chosen == "failed" and cause in {kind.value for kind in FailureKind}
-    return Shown("" if line is None else line.theory, chosen, cause if is_cause else "")
+    return LabelFilter(
+        "" if line is None else line.theory, chosen, cause if is_cause else ""
+    )
 
 
-def read_labels(store: Store, shown: Shown, before: int | None) -> list[QueuedLabel]:
+def read_labels(
+    store: Store, shown: LabelFilter, before: int | None
+) -> list[QueuedLabel]:
     """Return a page of the list, and one label more where there is another page."""
     return store.labels.browse(
         shown.theory,

@@ -10,7 +10,7 @@ from fastapi.responses import FileResponse, RedirectResponse
 
 from dashboard.access.guard import need, own_form
 from dashboard.access.roles import Right, Visitor
-from dashboard.acting import act, note, take_told
+from dashboard.acting import act, note, pop_message
 from dashboard.found import need_facts
 from dashboard.pages.model_learning import draw_trainings
 from dashboard.pages.model_numbers import tabulate
@@ -58,7 +58,7 @@ def show(
         request,
         "model",
         visitor=visitor,
-        told=take_told(request),
+        told=pop_message(request),
         facts=facts,
         learning=draw_trainings(store, [facts]),
         parity=parity,
@@ -141,7 +141,7 @@ def download(
     campaign: str,
     name: str,
 ) -> Response:
-    """Give the model's file, verified."""
+    """Return the model's file, verified."""
     store: Store = request.app.state.store()
     facts = need_facts(store, campaign, name)
     path = store.blobs.path(facts.row.blob_sha)

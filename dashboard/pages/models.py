@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from dashboard.access.guard import need
 from dashboard.access.roles import Right, Visitor
-from dashboard.acting import take_told
+from dashboard.acting import pop_message
 from dashboard.pages import model, model_compare
 from dashboard.rendering import render
 from fire_core.campaign.views.models import read_models
@@ -41,7 +41,7 @@ def show(
         request,
         "models",
         visitor=visitor,
-        told=take_told(request),
+        told=pop_message(request),
         models=read_page(store, names[first : first + PAGE]),
         total=len(names),
         page=max(page, 1),

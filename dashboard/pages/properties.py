@@ -168,7 +168,7 @@ def need_finished(request: Request, key: str) -> PropertyRow:
 
 
 def hold(rows: list[PropertyRow]) -> tuple[list[Comparison], str]:
-    """Hold measurements against each other; or say why that cannot be done."""
+    """Compare measurements with each other; or return why that cannot be done."""
     try:
         return compare(label_measurements(rows)), ""
     except PropertyError as error:

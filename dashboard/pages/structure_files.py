@@ -16,7 +16,7 @@ from dashboard.pages.structure import Key
 from fire_core.campaign.names import SELECTED
 from fire_core.records import LabelState
 from fire_core.storage.exchange import frame_text
-from fire_core.storage.selections import Choice
+from fire_core.storage.selections import LabelScope
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,7 +85,7 @@ def send_picks(
     row = store.selections.get(campaign, round_, SELECTED)
     if row is None:
         raise HTTPException(404, f"round {round_} of {campaign!r} has picked nothing")
-    choice = Choice(campaign, round_, SELECTED)
+    choice = LabelScope(campaign, round_, SELECTED)
     counts = {
         fingerprint: store.labels.counts(fingerprint, choice).get(LabelState.DONE, 0)
         for fingerprint, *_ in store.theories.list()

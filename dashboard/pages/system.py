@@ -44,7 +44,7 @@ class Disk:
         return self.free < (1 - FULL) * self.total
 
 
-class Remembered:
+class CachedAnswer:
     """Prefect's last answer, for a few seconds."""
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class Remembered:
         return self.said
 
 
-PREFECT: Final = Remembered()
+PREFECT: Final = CachedAnswer()
 
 
 @router.get("/system")

@@ -132,7 +132,7 @@ def check_command(words: list[str]) -> None:
 
 
 def check_names(words: list[str]) -> None:
-    """Say whether a command that is only mentioned exists, whatever its arguments."""
+    """Check that a command that is only mentioned exists, whatever its arguments."""
     command, rest = _walk([re.sub(r"[.,;:…]+$", "", word) for word in words])
     children = getattr(command, "commands", None)
     if children is not None and rest and re.fullmatch(r"[a-z][a-z-]*", rest[0]):

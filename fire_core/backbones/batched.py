@@ -169,7 +169,7 @@ class BatchedMace:
         cells: torch.Tensor,
         systems: _Systems,
     ) -> bool:
-        """Say whether no pair from beyond the skin can have come within the cutoff.
+        """Return whether no pair from beyond the skin can have come within the cutoff.
 
         With F = h₀⁻¹ h, the deformation of a cell since the search, and d the largest
         movement of an atom beside it, a pair that was at r₀ is now at least at

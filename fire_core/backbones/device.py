@@ -1,4 +1,4 @@
-"""Say in words where a model runs."""
+"""Describe in words where a model runs."""
 
 from __future__ import annotations
 

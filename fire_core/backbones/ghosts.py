@@ -101,7 +101,7 @@ class LammpsPairs:
         self.forces = np.zeros((self.ntotal, 3))
 
     def forward_exchange(self, source: Any, target: Any, _length: int) -> None:
-        """Give every ghost its owner's features."""
+        """Copy to every ghost its owner's features."""
         target.copy_(source[self.owner])
 
     def reverse_exchange(self, source: Any, target: Any, _length: int) -> None:

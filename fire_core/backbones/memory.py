@@ -1,4 +1,4 @@
-"""Tell that memory ran out, on a GPU or off it."""
+"""Recognise that memory ran out, on a GPU or off it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _WORDS: Final = re.compile(
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Say whether an error is torch's, Python's or C++'s way to say so.
+    """Return whether an error is torch's, Python's or C++'s way to say so.
 
     torch has a class for CUDA alone; elsewhere it raises RuntimeError.
     """

@@ -25,7 +25,7 @@ SELECTED: Final = "selected"
 EXPLORE: Final = "explore"
 TEST: Final = "test"
 """What a choice of structures, or a run, is for."""
-GATES: Final = "gates"
+GATES_STEP: Final = "gates"
 """The step that holds a model against its gates."""
 
 

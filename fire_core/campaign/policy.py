@@ -99,7 +99,7 @@ def decide(history: Sequence[RoundSummary], config: CampaignConfig) -> Decision:
 
 
 def _cannot_go_on(last: RoundSummary) -> Decision | None:
-    """Say why a round gave no more to go on with; None: it did."""
+    """Return why a round gave no more to go on with; None: it did."""
     if last.cut is not None and (last.round > 0 or last.labels_done == 0):
         return Decision(Action.EXHAUSTED, f"round {last.round} was cut: {last.cut}")
     if last.round > 0 and last.candidates == 0 and last.trusted is not None:

@@ -93,7 +93,7 @@ def allow(
     budget: BudgetConfig,
     reserve: int = 0,
 ) -> Allowance:
-    """Say how many of the wanted labels the budget still pays for.
+    """Return how many of the wanted labels the budget still pays for.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def allow(
 def must_ask(
     approval: ApprovalConfig, purpose: str, core_seconds: float | None
 ) -> bool:
-    """Say whether a person decides before these labels are paid for."""
+    """Return whether a person decides before these labels are paid for."""
     if approval.ask == "never" or (approval.ask == "selected" != purpose):
         return False
     return core_seconds is None or core_seconds > approval.above_core_hours * HOUR

@@ -14,9 +14,9 @@ from fire_core.campaign.pricing import (
     estimate_core_seconds,
     must_ask,
 )
-from fire_core.records import Decided, LabelState
+from fire_core.records import ApprovalDecision, LabelState
 from fire_core.storage.approvals import BUDGET, ApprovalState
-from fire_core.storage.selections import Choice
+from fire_core.storage.selections import LabelScope
 
 if TYPE_CHECKING:
     from fire_core.campaign.state import CampaignState
@@ -91,7 +91,7 @@ def price_labels(campaign: CampaignState, round_: int, purpose: str) -> Terms:
     if allowed.reason is None and known is None:
         return Terms(ApprovalState.APPROVED, None, None)
     # The budget cuts, or has grown since it did.
-    decided = Decided(first, BUDGET, allowed.reason or "")
+    decided = ApprovalDecision(first, BUDGET, allowed.reason or "")
     row = store.approvals.limit(name, round_, purpose, price.chosen, decided)
     terms = terms_of(row)
     if terms.cut is not None:
@@ -128,7 +128,9 @@ def read_approval(
     return campaign.store.approvals.get(campaign.name, round_, purpose)
 
 
-def read_decision(campaign: CampaignState, round_: int, purpose: str) -> Decided | None:
+def read_decision(
+    campaign: CampaignState, round_: int, purpose: str
+) -> ApprovalDecision | None:
     """Return what was decided on a request; None where nothing is, or nobody asked."""
     row = read_approval(campaign, round_, purpose)
     if row is None or row.state is ApprovalState.PENDING:
@@ -136,9 +138,9 @@ def read_decision(campaign: CampaignState, round_: int, purpose: str) -> Decided
     return decided_of(row)
 
 
-def decided_of(row: ApprovalRow) -> Decided:
+def decided_of(row: ApprovalRow) -> ApprovalDecision:
     """Return the decision of a request that is not pending."""
-    return Decided(row.n_approved, row.actor or "", row.reason or "")
+    return ApprovalDecision(row.n_approved, row.actor or "", row.reason or "")
 
 
 def count_asked(campaign: CampaignState, round_: int, purpose: str) -> int:
@@ -148,7 +150,7 @@ def count_asked(campaign: CampaignState, round_: int, purpose: str) -> int:
 
 
 def decide_labels(
-    campaign: CampaignState, round_: int, purpose: str, decided: Decided
+    campaign: CampaignState, round_: int, purpose: str, decided: ApprovalDecision
 ) -> Terms:
     """Write a person's decision unless there is one already; return what holds."""
     store, name = campaign.store, campaign.name
@@ -199,10 +201,10 @@ def _price(
 def _spent(campaign: CampaignState, round_: int) -> list[LabelSpending]:
     """Return what every choice that a campaign made so far has cost."""
     name = campaign.name
-    choices = [Choice(name, 0, PERTURB)]
+    choices = [LabelScope(name, 0, PERTURB)]
     for number in range(1, round_ + 1):
-        choices += [Choice(name, number, p) for p in (SELECTED, TEST)]
-    paid = {PERTURB: choices, ATOMS: [Choice(name, 0, ATOMS)]}
+        choices += [LabelScope(name, number, p) for p in (SELECTED, TEST)]
+    paid = {PERTURB: choices, ATOMS: [LabelScope(name, 0, ATOMS)]}
     return [
         campaign.store.labels.spending(campaign.theory(purpose), made)
         for purpose, made in paid.items()

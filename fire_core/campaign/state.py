@@ -21,7 +21,7 @@ from fire_core.errors import StoreError
 from fire_core.labelling.isolated import atom_theory
 from fire_core.labelling.theory import Theory, theory_from_config
 from fire_core.records import LabelState
-from fire_core.storage.selections import Choice
+from fire_core.storage.selections import LabelScope
 from fire_core.storage.store import Store
 
 if TYPE_CHECKING:
@@ -183,11 +183,11 @@ class CampaignState:
             raise StoreError(msg)
         return list(row.keys)
 
-    def paid_choice(self, round_: int, purpose: str) -> Choice:
+    def paid_choice(self, round_: int, purpose: str) -> LabelScope:
         """Return what is labelled of a choice: all, or the first ones approved."""
         approval = self.store.approvals.get(self.name, round_, purpose)
         first = None if approval is None else approval.n_approved
-        return Choice(self.name, round_, purpose, first)
+        return LabelScope(self.name, round_, purpose, first)
 
     def label_counts(self, round_: int, purpose: str) -> dict[LabelState, int]:
         """Return how many labels of a choice that may be paid for are in each state."""

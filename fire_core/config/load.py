@@ -202,7 +202,7 @@ def _resolve_study(config: StudyConfig, base: Path) -> StudyConfig:
 
 
 def _is_echo(item: ErrorDetails, items: Sequence[ErrorDetails]) -> bool:
-    """Say whether an item only complains of what another mistake left it."""
+    """Return whether an item only complains of what another mistake left it."""
     place = item["loc"]
     if item["type"] == "default_factory_not_called":
         return True

@@ -89,7 +89,7 @@ def volumes(cells: torch.Tensor) -> torch.Tensor:
     return cells.det().abs()
 
 
-def carried(
+def scaled_positions(
     positions: Any, start_cell: np.ndarray[Any, Any], cell: np.ndarray[Any, Any]
 ) -> Any:
     """Return positions as they are when the cell has taken them along, Å."""

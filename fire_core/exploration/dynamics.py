@@ -19,6 +19,7 @@ from fire_core.config.ensemble import target_ends
 from fire_core.errors import ConfigError, StructureError, UnknownElementError
 from fire_core.exploration.batch import ReplicaBatch
 from fire_core.exploration.harvest import is_saved
+from fire_core.exploration.monitor import ReplicaMonitor, Uncertainty
 from fire_core.exploration.noise import draw_momenta
 from fire_core.exploration.parts import PartLimit
 from fire_core.exploration.states import (
@@ -26,7 +27,6 @@ from fire_core.exploration.states import (
     bytes_to_state,
     state_to_bytes,
 )
-from fire_core.exploration.ward import Uncertainty, Ward
 from fire_core.records import Breach, Frame, FrameTag, StopReason
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from fire_core.config.steps import DynamicsConfig
 
 __all__ = [
-    "DoubtingDriver",
+    "DriverWithUncertainty",
     "ReplicaState",
     "SegmentResult",
     "Uncertainty",
@@ -64,7 +64,7 @@ class Driver(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class DoubtingDriver:
+class DriverWithUncertainty:
     """A driver together with how much it doubts its forces."""
 
     driver: Driver
@@ -108,7 +108,7 @@ class SegmentResult:
 def start_states(
     atoms_list: Sequence[Atoms], config: DynamicsConfig, seed: int
 ) -> list[ReplicaState]:
-    """Give each replica a structure, a temperature and thermal momenta.
+    """Return for each replica a structure, a temperature and thermal momenta.
 
     Replica r takes temperature r modulo their number, and moves on to the next
     structure once every temperature has had the present one; structures may differ
@@ -159,7 +159,7 @@ def run_segment(
     Parameters
     ----------
     backbone
-        Model that drives the dynamics; a `DoubtingDriver` where
+        Model that drives the dynamics; a `DriverWithUncertainty` where
         `guards.max_uncertainty` is set.
     states
         Replicas, all at the same step.
@@ -190,7 +190,7 @@ def run_segment(
     if n_steps <= 0:
         return SegmentResult(list(states), [])
     end = states[0].step + n_steps
-    ward = Ward(config, seed, segment_index, uncertainty)
+    ward = ReplicaMonitor(config, seed, segment_index, uncertainty)
     frames: list[Frame] = []
     ended: list[ReplicaState] = []
     model = torch_sim_model(backbone, stress=config.barostat is not None)
@@ -228,13 +228,13 @@ def _check_interval(save_every: int) -> int:
 
 
 def _uncertainty(backbone: Driver, config: DynamicsConfig) -> Uncertainty | None:
-    if isinstance(backbone, DoubtingDriver):
+    if isinstance(backbone, DriverWithUncertainty):
         return backbone.uncertainty
     if config.guards.max_uncertainty is not None:
         msg = (
             f"guards.max_uncertainty is {config.guards.max_uncertainty:g} eV/Å, but "
             "nothing says how uncertain the model is; leave it out, or pass the model "
-            "as a DoubtingDriver"
+            "as a DriverWithUncertainty"
         )
         raise ConfigError(msg)
     return None

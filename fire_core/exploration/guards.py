@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from ase import units
 
-from fire_core.exploration.barostat import carried
+from fire_core.exploration.barostat import scaled_positions
 from fire_core.records import StopReason
 from fire_core.structures.contacts import is_too_close
 
@@ -68,7 +68,7 @@ def check_replica(
     if not np.array_equal(state.cell, state.start_cell):
         if volume_factor(state.cell, state.start_cell) > config.max_volume_factor:
             return StopReason.VOLUME
-        origin = carried(origin, state.start_cell, state.cell)
+        origin = scaled_positions(origin, state.start_cell, state.cell)
     place = (state.numbers, state.positions, state.cell, state.pbc)
     if is_too_close(*place, factor=config.min_distance_factor):
         return StopReason.TOO_CLOSE

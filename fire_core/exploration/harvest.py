@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def is_saved(step: int, config: DynamicsConfig) -> bool:
-    """Say whether the configuration after `step` MD steps is kept.
+    """Return whether the configuration after `step` MD steps is kept.
 
     The start (step 0) never is: it is a structure that the campaign already has.
     """

@@ -150,7 +150,7 @@ def bytes_to_state(data: bytes) -> list[ReplicaState]:
 
 
 def _upgrade_first(head: dict[str, Any], arrays: dict[str, Any]) -> None:
-    """Give states of the first format what they did not have, in place."""
+    """Add to states of the first format what they did not have, in place."""
     for i, item in enumerate(head["replicas"]):
         item["rewinds"] = 0
         temperature, energy, start_energy = arrays[f"scalars_{i}"]

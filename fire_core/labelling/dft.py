@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ase import Atoms
 
-    from fire_core.labelling.program import Machine, Program
+    from fire_core.labelling.program import Program, Resources
     from fire_core.records import Label
 
 GAMMA: Final = 1.0  # 1/Å, wider than 2π over any edge of an isolated atom's cell
@@ -60,7 +60,7 @@ class ProgramLabeller(Labeller[DftTheory]):
         return self.program.elements(theory)
 
     def compute(
-        self, theory: DftTheory, atoms: Atoms, folder: Path, machine: Machine
+        self, theory: DftTheory, atoms: Atoms, folder: Path, machine: Resources
     ) -> Label:
         """Run the program; see `program.compute`."""
         return compute(self.program, theory, atoms, folder, machine)

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from fire_core.config.theory import TheoryConfig
 from fire_core.labelling.labeller import labeller_of
 from fire_core.labelling.plain import dict_to_atoms, label_to_dict
-from fire_core.labelling.program import Machine
+from fire_core.labelling.program import Resources
 
 JsonDict = dict[str, Any]
 
@@ -47,9 +47,9 @@ class LabelMaker(Maker):
     shelf: str | None = None
 
     @classmethod
-    def of(cls, theory: TheoryConfig, machine: Machine | None = None) -> LabelMaker:
+    def of(cls, theory: TheoryConfig, machine: Resources | None = None) -> LabelMaker:
         """Return the maker of a theory level, for a machine (None: one core)."""
-        here = machine or Machine()
+        here = machine or Resources()
         return cls(
             name=f"label-{theory.kind}",
             theory=theory.model_dump(mode="json"),
@@ -69,7 +69,9 @@ class LabelMaker(Maker):
     def compute(self, structure: JsonDict) -> JsonDict:
         """Compute a label from and to plain JSON, in the working directory."""
         theory = TypeAdapter(TheoryConfig).validate_python(self.theory)
-        machine = Machine(self.cores, None if self.shelf is None else Path(self.shelf))
+        machine = Resources(
+            self.cores, None if self.shelf is None else Path(self.shelf)
+        )
         atoms = dict_to_atoms(structure)
         label = labeller_of(theory).compute(theory, atoms, Path.cwd(), machine)
         return label_to_dict(label)

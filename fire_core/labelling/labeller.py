@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ase import Atoms
 
-    from fire_core.labelling.program import Machine
+    from fire_core.labelling.program import Resources
     from fire_core.labelling.theory import Theory
     from fire_core.records import FailureKind, Label
 
@@ -53,7 +53,7 @@ class Labeller(Protocol[Settings]):
 
     @abstractmethod
     def compute(
-        self, theory: Settings, atoms: Atoms, folder: Path, machine: Machine
+        self, theory: Settings, atoms: Atoms, folder: Path, machine: Resources
     ) -> Label:
         """Return energy (eV), forces (eV/Å) and stress (eV/Å³, None without a cell).
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fire_core.children import SAFE_PATH
 from fire_core.config.environment import program_command
 from fire_core.errors import ConfigError, LabellingError
-from fire_core.labelling.shelf import FARTHEST, Shelf
+from fire_core.labelling.shelf import FARTHEST, RestartFiles
 from fire_core.labelling.triage import find_cause, tail_of
 from fire_core.records import FailureKind
 
@@ -41,7 +41,7 @@ WORTH_ANOTHER: Final = {FailureKind.NOT_CONVERGED, FailureKind.CRASHED}
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class Resources:
     """What a label may use here; none of it can change the label.
 
     Attributes
@@ -57,7 +57,7 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True)
-class Effort:
+class ScfSettings:
     """How hard an SCF is tried.
 
     Attributes
@@ -120,7 +120,7 @@ class Program:
     probe: tuple[str, ...] | None
     release: str
     install: str
-    write: Callable[[Any, Atoms, Path, Effort], None]
+    write: Callable[[Any, Atoms, Path, ScfSettings], None]
     read: Callable[[Any, Atoms, Path, str], Label]
     causes: tuple[tuple[FailureKind, str], ...]
     state: tuple[str, ...] = ()
@@ -131,7 +131,7 @@ class Program:
 
 
 def check_program(program: Program, theory: DftTheory) -> None:
-    """Say whether this machine has the code in the release that a theory names.
+    """Check that this machine has the code in the release that a theory names.
 
     Raises
     ------
@@ -175,7 +175,7 @@ def _release(command: tuple[str, ...], probe: tuple[str, ...], pattern: str) -> 
 
 
 def compute(
-    program: Program, theory: DftTheory, atoms: Atoms, folder: Path, machine: Machine
+    program: Program, theory: DftTheory, atoms: Atoms, folder: Path, machine: Resources
 ) -> Label:
     """Compute a label in a folder, with the remedy once where one is known.
 
@@ -187,8 +187,12 @@ def compute(
     LabellingError
         With the cause, its evidence and the end of the output.
     """
-    shelf = Shelf(machine.shelf, program.state, program.same_cell, program.farthest)
-    effort = Effort(theory.max_iterations, restart=shelf.fetch(theory, atoms, folder))
+    shelf = RestartFiles(
+        machine.shelf, program.state, program.same_cell, program.farthest
+    )
+    effort = ScfSettings(
+        theory.max_iterations, restart=shelf.fetch(theory, atoms, folder)
+    )
     for is_last in (False, True):
         program.write(theory, atoms, folder, effort)
         try:
@@ -200,7 +204,7 @@ def compute(
             goes_on = unconverged and shelf.has(folder)
             if not goes_on:
                 shelf.clear(folder)
-            effort = Effort(
+            effort = ScfSettings(
                 REMEDY_ITERATIONS * theory.max_iterations,
                 careful=unconverged,
                 restart=goes_on,

@@ -25,7 +25,7 @@ SAME_CELL: Final = 1e-6  # Å
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class RestartFiles:
     """A folder of restart files, or none.
 
     Processes share it: an entry appears whole, by a rename, and may vanish.
@@ -72,7 +72,7 @@ class Shelf:
             shutil.rmtree(old, ignore_errors=True)
 
     def has(self, folder: Path) -> bool:
-        """Say whether a calculation left files to start from."""
+        """Return whether a calculation left files to start from."""
         return bool(self._files(folder))
 
     def clear(self, folder: Path) -> None:

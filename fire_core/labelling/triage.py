@@ -1,4 +1,4 @@
-"""Say why a calculation failed, from what the code itself said."""
+"""Find the cause of a failed calculation in the output of its code."""
 
 from __future__ import annotations
 

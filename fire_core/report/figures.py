@@ -298,7 +298,7 @@ def make_figure(
 def save_figure(
     figure: Any, axes: Sequence[Any], folder: Path, name: str
 ) -> FigureFiles:
-    """Give the panels their common look; write the figure as PNG and SVG."""
+    """Style the panels; write the figure as PNG and SVG."""
     for panel in axes:
         panel.tick_params(which="both", labelsize=SMALL, direction="out", length=3)
         panel.xaxis.label.set_fontsize(SMALL + 1)

@@ -25,7 +25,7 @@ def judge(data: ReportData) -> list[Verdict]:
 
 
 def describe_theory(code: str) -> str | None:
-    """Say plainly what labels of an embedded theory are not; None for the rest."""
+    """Describe plainly what labels of an embedded theory are not; None for the rest."""
     notes = {
         "xtb": (
             "Labels are GFN-xTB: a semi-empirical electronic-structure method, not "

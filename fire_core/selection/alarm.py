@@ -1,4 +1,4 @@
-"""Say when candidates differ from all that was learnt, by PCA's Q-residual."""
+"""Report when candidates differ from all that was learnt, by PCA's Q-residual."""
 
 from __future__ import annotations
 

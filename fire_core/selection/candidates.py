@@ -37,7 +37,7 @@ class Candidates:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Choice:
+class Selected:
     """Chosen candidates by rank; the fields are those of `records.Pick`."""
 
     indices: NDArray[np.int64]
@@ -59,14 +59,14 @@ class Selector:
         Whether it chooses by how unsure the exploring model is of each candidate.
     """
 
-    choose: Callable[[Candidates, int], Choice]
+    choose: Callable[[Candidates, int], Selected]
     needs_uncertainty: bool = False
 
 
 def distances_to(
     points: NDArray[np.float64], target: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Give each point's Euclidean distance to one target, (m,)."""
+    """Return each point's Euclidean distance to one target, (m,)."""
     away: NDArray[np.float64] = np.linalg.norm(points - target, axis=1)
     return away
 
@@ -74,7 +74,7 @@ def distances_to(
 def nearest_distances(
     points: NDArray[np.float64], others: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Give each point's distance to the nearest of others, (m,); inf without any."""
+    """Return each point's distance to the nearest of others, (m,); inf without any."""
     nearest = np.full(len(points), np.inf)
     for other in others:
         np.minimum(nearest, distances_to(points, other), out=nearest)

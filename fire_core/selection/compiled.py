@@ -29,7 +29,7 @@ def jit(function: F) -> F:
     return compiled
 
 
-class Place(NamedTuple):
+class AtomPositions(NamedTuple):
     """Where the atoms of a frame are.
 
     Attributes
@@ -53,11 +53,11 @@ class Place(NamedTuple):
     kinds: NDArray[np.int64]
 
 
-def place_atoms(atoms: Atoms, kinds: NDArray[np.int64], reach: float) -> Place:
+def place_atoms(atoms: Atoms, kinds: NDArray[np.int64], reach: float) -> AtomPositions:
     """Return a frame as the kernel reads it; neighbours up to `reach` Å."""
     cell = np.ascontiguousarray(complete_cell(atoms.cell.array), np.float64)
     periodic = np.asarray(atoms.pbc, np.bool_)
-    return Place(
+    return AtomPositions(
         fractional=np.ascontiguousarray(np.linalg.solve(cell.T, atoms.positions.T).T),
         cell=cell,
         periodic=periodic,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ase import Atoms
     from numpy.typing import NDArray
 
-    from fire_core.selection.compiled import Place
+    from fire_core.selection.compiled import AtomPositions
 
 
 def pair_distances(
@@ -45,7 +45,7 @@ def pair_distances(
 
 
 @jit
-def _shorten(place: Place, squared: NDArray[np.float64]) -> None:
+def _shorten(place: AtomPositions, squared: NDArray[np.float64]) -> None:
     """Lower each pair's entry to its smallest squared distance."""
     cell, kinds = place.cell, place.kinds
     n = len(kinds)

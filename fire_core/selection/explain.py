@@ -1,4 +1,4 @@
-"""Say why each structure was chosen, and what the choice leaves under-sampled."""
+"""Explain why each structure was chosen, and what the choice leaves under-sampled."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from fire_core.selection.candidates import (
     Candidates,
-    Choice,
+    Selected,
     Selector,
     count_represented,
     distances_to,
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def choose_farthest(candidates: Candidates, n: int) -> Choice:
+def choose_farthest(candidates: Candidates, n: int) -> Selected:
     """Take `n` by greedy maximin (Gonzalez 1985), within a factor 2 of the best.
 
     Each pick is the candidate farthest from everything known and chosen so far;
@@ -44,7 +44,7 @@ def choose_farthest(candidates: Candidates, n: int) -> Choice:
         indices.append(following)
         distances.append(float(nearest[following]))
     chosen = np.array(indices)
-    return Choice(
+    return Selected(
         indices=chosen,
         clusters=np.full(n, -1),
         cluster_sizes=count_represented(points, chosen),

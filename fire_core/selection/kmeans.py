@@ -8,7 +8,7 @@ import numpy as np
 
 from fire_core.selection.candidates import (
     Candidates,
-    Choice,
+    Selected,
     Selector,
     distances_to,
     nearest_distances,
@@ -22,7 +22,7 @@ STARTS: Final = 5
 """k-means++ starts; the one with the least inertia is taken."""
 
 
-def choose_kmeans(candidates: Candidates, n: int) -> Choice:
+def choose_kmeans(candidates: Candidates, n: int) -> Selected:
     """Cluster into `n` and take the nearest member to each centre.
 
     Large clusters rank first. Where fewer than `n` candidates differ, there are
@@ -32,7 +32,7 @@ def choose_kmeans(candidates: Candidates, n: int) -> Choice:
     return cluster(candidates, n, np.ones(len(candidates.points)))
 
 
-def cluster(candidates: Candidates, n: int, weights: NDArray[np.float64]) -> Choice:
+def cluster(candidates: Candidates, n: int, weights: NDArray[np.float64]) -> Selected:
     """Cluster weighted candidates into `n`, heavy clusters first; see `choose_kmeans`.
 
     Parameters
@@ -66,7 +66,7 @@ def cluster(candidates: Candidates, n: int, weights: NDArray[np.float64]) -> Cho
     return _fill(
         candidates,
         n,
-        Choice(
+        Selected(
             indices=np.array(indices)[order],
             clusters=np.arange(len(clusters)),
             cluster_sizes=np.array(sizes)[order],
@@ -75,7 +75,7 @@ def cluster(candidates: Candidates, n: int, weights: NDArray[np.float64]) -> Cho
     )
 
 
-def _fill(candidates: Candidates, n: int, choice: Choice) -> Choice:
+def _fill(candidates: Candidates, n: int, choice: Selected) -> Selected:
     points = candidates.points
     indices = choice.indices.tolist()
     distances = choice.distances.tolist()
@@ -89,7 +89,7 @@ def _fill(candidates: Candidates, n: int, choice: Choice) -> Choice:
         distances.append(float(nearest[index]))
         taken[index] = True
         np.minimum(nearest, distances_to(points, points[index]), out=nearest)
-    return Choice(
+    return Selected(
         indices=np.array(indices),
         clusters=np.append(choice.clusters, np.full(missing, -1)),
         cluster_sizes=np.append(choice.cluster_sizes, np.ones(missing, np.int64)),

@@ -8,7 +8,7 @@ import numpy as np
 
 from fire_core.selection.candidates import (
     Candidates,
-    Choice,
+    Selected,
     Selector,
     count_represented,
 )
@@ -17,7 +17,7 @@ NOISE: Final = 1e-3
 """Variance of a label's noise, as a fraction of the candidates' mean squared length."""
 
 
-def choose_maxdet(candidates: Candidates, n: int) -> Choice:
+def choose_maxdet(candidates: Candidates, n: int) -> Selected:
     """Take `n` so that the determinant of their kernel matrix grows most at each step.
 
     With features f(x) of a model's last layer and a Gaussian prior, the variance of a
@@ -49,7 +49,7 @@ def choose_maxdet(candidates: Candidates, n: int) -> Choice:
         variance = variance - (points @ gain) ** 2 / scale
         inverse = inverse - np.outer(gain, gain) / scale
     chosen = np.array(indices)
-    return Choice(
+    return Selected(
         indices=chosen,
         clusters=np.full(n, -1),
         cluster_sizes=count_represented(candidates.points, chosen),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fire_core.selection.reduce import PcaMap, fit_pca, fit_pca_in_blocks
-from fire_core.selection.spool import Spool
+from fire_core.selection.spool import FeatureFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,7 +72,10 @@ def reduce_features(
         Fewer than two candidates differ, or a feature is not finite.
     """
     limit = config.memory_mib * 2**20
-    with Spool(limit, folder) as spool, Spool(limit // 8, folder) as labelled:
+    with (
+        FeatureFile(limit, folder) as spool,
+        FeatureFile(limit // 8, folder) as labelled,
+    ):
         for block in candidates:
             spool.append(block)
         for block in known:
@@ -94,7 +97,7 @@ def reduce_features(
 
 
 def _project(
-    spool: Spool, pca: PcaMap
+    spool: FeatureFile, pca: PcaMap
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     scores = [np.empty((0, len(pca.components)))]
     left = [np.empty(0)]

@@ -8,19 +8,19 @@ import numpy as np
 
 from fire_core.selection.candidates import (
     Candidates,
-    Choice,
+    Selected,
     Selector,
     count_represented,
     distances_to,
 )
 
 
-def choose_random(candidates: Candidates, n: int) -> Choice:
+def choose_random(candidates: Candidates, n: int) -> Selected:
     """Draw `n` without replacement; the distance is that to the mean of all."""
     points = candidates.points
     rng = np.random.default_rng(candidates.seed)
     indices = rng.permutation(len(points))[:n]
-    return Choice(
+    return Selected(
         indices=indices,
         clusters=np.full(n, -1),
         cluster_sizes=count_represented(points, indices),

@@ -13,7 +13,7 @@ from fire_core.selection.krylov import leading_components, mean_and_variance
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fire_core.selection.spool import Spool
+    from fire_core.selection.spool import FeatureFile
 
 EXACT: Final = 500
 """Smaller side of the feature matrix up to which the full SVD is taken."""
@@ -42,17 +42,17 @@ class PcaMap:
     explained_ratio: NDArray[np.float64]
 
     def project(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Give coordinates in the subspace, (n, n_components)."""
+        """Return coordinates in the subspace, (n, n_components)."""
         scores: NDArray[np.float64] = (features - self.mean) @ self.components.T
         return scores
 
     def reconstruct(self, scores: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Give the features, (n, n_features), that coordinates stand for."""
+        """Return the features, (n, n_features), that coordinates stand for."""
         features: NDArray[np.float64] = self.mean + scores @ self.components
         return features
 
     def q_residual(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Give the squared distance to the subspace, (n,).
+        """Return the squared distance to the subspace, (n,).
 
         The Q statistic (Jackson and Mudholkar, Technometrics 21, 341, 1979): far
         above that of the fitted frames, a frame differs in a way that the
@@ -103,7 +103,7 @@ def fit_pca(features: NDArray[np.floating], components: int, variance: float) ->
     )
 
 
-def fit_pca_in_blocks(spool: Spool, components: int, variance: float) -> PcaMap:
+def fit_pca_in_blocks(spool: FeatureFile, components: int, variance: float) -> PcaMap:
     """Fit as `fit_pca` does, reading the features in blocks.
 
     The features are read some six times; beside a block, what is held grows with their

@@ -121,7 +121,7 @@ def _judge_structure(
 
 
 def _is_whole(atoms: Atoms) -> bool:
-    """Say whether there are atoms in a cell that has a volume."""
+    """Return whether there are atoms in a cell that has a volume."""
     if not len(atoms):
         return False
     if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell).all()):

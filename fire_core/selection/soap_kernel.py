@@ -16,7 +16,7 @@ from fire_core.selection.compiled import jit
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fire_core.selection.compiled import Place
+    from fire_core.selection.compiled import AtomPositions
     from fire_core.selection.soap_basis import SoapBasis
 
 
@@ -89,7 +89,7 @@ def _add_product(
 @jit
 def _add_neighbours(
     centre: int,
-    place: Place,
+    place: AtomPositions,
     basis: SoapBasis,
     space: tuple[NDArray[np.float64], NDArray[np.float64]],
     totals: NDArray[np.float64],
@@ -121,7 +121,7 @@ def _add_neighbours(
 
 @jit
 def expand(
-    place: Place,
+    place: AtomPositions,
     centres: NDArray[np.int64],
     basis: SoapBasis,
     coefficients: NDArray[np.float64],

@@ -19,7 +19,7 @@ BLOCK_BYTES: Final = 32 * 2**20
 """Bytes of features that are read at once."""
 
 
-class Spool:
+class FeatureFile:
     """Rows of features in single precision, appended once and read again and again.
 
     Parameters
@@ -72,7 +72,7 @@ class Spool:
             yield np.frombuffer(raw, np.float32).reshape(count, self._width)
 
     def close(self) -> None:
-        """Let go of memory and file."""
+        """Release memory and file."""
         self._file.close()
 
     def __enter__(self) -> Self:

@@ -11,10 +11,10 @@ from fire_core.selection.candidates import Selector
 from fire_core.selection.kmeans import cluster
 
 if TYPE_CHECKING:
-    from fire_core.selection.candidates import Candidates, Choice
+    from fire_core.selection.candidates import Candidates, Selected
 
 
-def choose_uncertain(candidates: Candidates, n: int) -> Choice:
+def choose_uncertain(candidates: Candidates, n: int) -> Selected:
     """Cluster into `n`, each candidate weighing as much as its uncertainty.
 
     Centres move to where the model is unsure (weighted K-means; as Zhdanov,

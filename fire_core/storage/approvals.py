@@ -17,7 +17,7 @@ from fire_core.storage.transaction import reading, writing
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from fire_core.records import Decided
+    from fire_core.records import ApprovalDecision
     from fire_core.storage.transaction import Database
 
 BUDGET: Final = "budget"
@@ -66,7 +66,7 @@ def ask_approval(
     n: int,
     price_json: str,
 ) -> ApprovalRow:
-    """Ask for labels, or return the request as it was made before.
+    """Request labels, or return the request as it was made before.
 
     What only a budget decided gives way to the question.
     """
@@ -93,7 +93,11 @@ def ask_approval(
 
 
 def decide_approval(
-    connection: Connection, campaign: str, round_: int, purpose: str, decided: Decided
+    connection: Connection,
+    campaign: str,
+    round_: int,
+    purpose: str,
+    decided: ApprovalDecision,
 ) -> ApprovalRow:
     """Decide a request that is pending; return it.
 
@@ -139,7 +143,7 @@ def limit_labels(
     round_: int,
     purpose: str,
     n: int,
-    decided: Decided,
+    decided: ApprovalDecision,
 ) -> ApprovalRow:
     """Limit a choice of `n` structures to the first ones that are affordable.
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from fire_core.records import Failure, StructureKey
-    from fire_core.storage.selections import Choice
+    from fire_core.storage.selections import LabelScope
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class ClaimRequest:
     owner: str
     terms: LeaseTerms
     limit: int = 1
-    choice: Choice | None = None
+    choice: LabelScope | None = None
     expired: ExpiredLeases | None = None
 
 
@@ -150,7 +150,7 @@ def renew_leases(
 
 
 def release_labels(connection: Connection, label_ids: Sequence[int], owner: str) -> int:
-    """Give back claims that were never begun; return how many were held."""
+    """Release claims that were never begun; return how many were held."""
     changed = connection.execute(
         update(LabelTable)
         .where(_held(label_ids, owner))
@@ -235,7 +235,7 @@ def fail_label(
 def _free_rows(
     connection: Connection,
     theory: str,
-    choice: Choice | None,
+    choice: LabelScope | None,
     limit: int,
     now: float,
     seen: ExpiredLeases,

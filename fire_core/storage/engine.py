@@ -104,7 +104,7 @@ def parse_url(url: str) -> URL:
 
 
 def migrate(engine: Engine, revision: str = "head") -> None:
-    """Bring the schema to a revision; several processes may do so at once."""
+    """Migrate the schema to a revision; several processes may do so at once."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     script = ScriptDirectory.from_config(config)

@@ -1,4 +1,4 @@
-"""Look at a database without changing it: kind, schema, round trip, clock."""
+"""Examine a database without changing it: kind, schema, round trip, clock."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Health:
 
 
 def examine_database(url: str) -> Health:
-    """Ask a database how it is.
+    """Examine a database.
 
     Raises
     ------

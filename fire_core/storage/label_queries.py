@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from fire_core.records import StructureKey, TheoryId
-    from fire_core.storage.selections import Choice
+    from fire_core.storage.selections import LabelScope
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +198,7 @@ def newest_labels(
 
 
 def label_counts(
-    connection: Connection, theory: str | None = None, choice: Choice | None = None
+    connection: Connection, theory: str | None = None, choice: LabelScope | None = None
 ) -> dict[LabelState, int]:
     """Count labels by state, of one theory or all, of some structures or all."""
     query = select(LabelTable.state, func.count()).group_by(LabelTable.state)
@@ -255,7 +255,7 @@ def label_costs(
 
 
 def label_spending(
-    connection: Connection, theory: str, choices: Sequence[Choice]
+    connection: Connection, theory: str, choices: Sequence[LabelScope]
 ) -> LabelSpending:
     """Return the settled labels among some choices, and their core-seconds."""
     keys = union(*(choice.members() for choice in choices)).subquery()

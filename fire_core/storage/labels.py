@@ -48,12 +48,12 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from fire_core.storage.claims import Claim, ExpiredLeases, LeaseTerms
-    from fire_core.storage.selections import Choice
+    from fire_core.storage.selections import LabelScope
     from fire_core.storage.transaction import Database
 
 
 def want_labels(connection: Connection, keys: Sequence[str], theory: str) -> int:
-    """Ask for labels; return how many were not known in any state."""
+    """Request labels; return how many were not known in any state."""
     rows = [
         {"structure": key, "theory": theory, "state": LabelState.WANTED.value}
         for key in dict.fromkeys(keys)
@@ -174,7 +174,7 @@ class Labels:
         *,
         terms: LeaseTerms,
         limit: int = 1,
-        choice: Choice | None = None,
+        choice: LabelScope | None = None,
         expired: ExpiredLeases | None = None,
     ) -> list[Claim]:
         """Take up to `limit` labels that nobody is working on, oldest first.

@@ -195,7 +195,7 @@ def list_promotions(connection: Connection, campaign: str) -> list[PromotionRow]
 
 
 def _lock(connection: Connection, campaign: str) -> dict[str, str]:
-    """Hold the campaign's row for this transaction; return its models' states.
+    """Lock the campaign's row for this transaction; return its models' states.
 
     SQLite holds the whole database for writing and ignores FOR UPDATE.
     """

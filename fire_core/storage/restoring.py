@@ -1,4 +1,4 @@
-"""Bring a backup back into an empty database."""
+"""Restore a backup into an empty database."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def restore(folder: str | Path, url: str, blobs: str | Path) -> Manifest:
-    """Bring a store back from a backup that is verified first.
+    """Restore a store from a backup that is verified first.
 
     A backup of SQLite can be restored into either kind of database, one of PostgreSQL
     into PostgreSQL. A schema older than this FIRE's is migrated.

@@ -54,7 +54,7 @@ class ChoiceSize:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class LabelScope:
     """A stored choice of structures, or its first `first` ones (None: all)."""
 
     campaign: str

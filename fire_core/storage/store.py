@@ -100,7 +100,7 @@ class Store:
         return self.database.engine
 
     def ping(self) -> None:
-        """Ask the database for an answer."""
+        """Check that the database answers."""
         self.database.ping()
 
     def now(self) -> float:

@@ -84,7 +84,7 @@ class Database:
         return wait_for(-1.0, attempt)
 
     def ping(self) -> None:
-        """Ask the database for an answer."""
+        """Check that the database answers."""
         self.read(lambda connection: connection.execute(select(1)))
 
     def now(self) -> float:

@@ -1,4 +1,4 @@
-"""Say at a glance whether two atoms of a small periodic cell overlap."""
+"""Find quickly whether two atoms of a small periodic cell overlap."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def is_too_close(
     *,
     factor: float,
 ) -> bool:
-    """Say whether two atoms are nearer than `factor` × their covalent radii.
+    """Return whether two atoms are nearer than `factor` × their covalent radii.
 
     Every periodic image counts, those of an atom itself included. For cells of up
     to some hundred atoms this takes a tenth of the time of a neighbour list.

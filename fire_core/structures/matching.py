@@ -69,7 +69,7 @@ def find_matches(slabs: tuple[Atoms, Atoms], system: InterfaceSystem) -> list[Ma
 
 
 def is_fitting(match: Match, system: InterfaceSystem) -> bool:
-    """Say whether a match is within the limits of strain, atoms, area and width."""
+    """Return whether a match is within the limits of strain, atoms, area and width."""
     return (
         match.strain <= system.max_strain
         and system.min_atoms <= match.n_atoms <= system.max_atoms
@@ -79,7 +79,7 @@ def is_fitting(match: Match, system: InterfaceSystem) -> bool:
 
 
 def explain_miss(system: InterfaceSystem, matches: list[Match]) -> str:
-    """Say that nothing fits, and what came nearest."""
+    """Return a message that nothing fits, and what came nearest."""
     names = f"{system.bottom.crystal}{list(system.bottom.miller)} and "
     names += f"{system.top.crystal}{list(system.top.miller)}"
     area = "" if system.max_area is None else f", area up to {system.max_area:g} Å²"

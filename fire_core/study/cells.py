@@ -50,7 +50,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Ingredients:
+class SharedHashes:
     """Hashes of what the cells of a study share.
 
     Attributes
@@ -122,7 +122,7 @@ def count_labels(size: float, n_pool: int) -> int:
     return count
 
 
-def identify_cell(cell: Cell, config: StudyConfig, shared: Ingredients) -> str:
+def identify_cell(cell: Cell, config: StudyConfig, shared: SharedHashes) -> str:
     """Return a hash of all that a cell's errors depend on, 16 hex digits.
 
     The device and the number of threads change rounding and time only and are not

@@ -238,7 +238,7 @@ def labels_needed(
 def compare_efficiency(
     points: Sequence[Point], metrics: Sequence[str] = (ENERGY, FORCE)
 ) -> list[Efficiency]:
-    """Ask of every series when it reaches what each other variant does at its largest.
+    """Return when every series reaches what each other variant does at its largest.
 
     A reference that was run with several selections at its largest size is taken at
     its best.

@@ -22,8 +22,8 @@ from fire_core.config.open_sets import LABELLERS
 from fire_core.errors import ConfigError, LabellingError
 from fire_core.labelling import program as programs
 from fire_core.labelling.dft import program_of
-from fire_core.labelling.makers import check_ready, known_elements, run_label
-from fire_core.labelling.program import Machine, compute
+from fire_core.labelling.program import Resources, compute
+from fire_core.labelling.run import check_ready, known_elements, run_label
 from fire_core.labelling.theory import theory_from_config
 from fire_core.records import FailureKind
 
@@ -120,7 +120,7 @@ class LabellerContract:
 
     def label(self, atoms: Atoms, folder: Path) -> Label:
         """Return the label of a structure, with restart files in `folder`."""
-        machine = Machine(shelf=folder / "shelf")
+        machine = Resources(shelf=folder / "shelf")
         return run_label(self.theory, atoms, workdir=folder, machine=machine)
 
     @pytest.mark.usefixtures("ready")
@@ -247,7 +247,7 @@ class DftContract(LabellerContract):
         ):
             folder = tmp_path / str(number)
             folder.mkdir()
-            machine = Machine(shelf=place)
+            machine = Resources(shelf=place)
             label = compute(program, self.theory, atoms, folder, machine)
             found.append((label, self.count(folder)))
         fresh, _, restarted = found

@@ -1,4 +1,4 @@
-"""Bring the target's energies to the foundation model's scale, and back."""
+"""Shift the target's energies to the foundation model's scale, and back."""
 
 from __future__ import annotations
 

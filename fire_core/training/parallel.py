@@ -78,12 +78,12 @@ class Group:
         return float(total)
 
     def any(self, *, flag: bool) -> bool:
-        """Say whether the flag is set in any process."""
+        """Return whether the flag is set in any process."""
         return self.add(float(flag)) > 0
 
     @contextmanager
     def leader_first(self) -> Iterator[None]:
-        """Let the leading process finish a block before the others begin it."""
+        """Run a block in the leading process before the others begin it."""
         if self.size > 1 and not self.leads:
             _wait()
         yield
@@ -122,7 +122,7 @@ def start_processes(n: int, module: str, arguments: Sequence[str]) -> None:
 
 
 def was_started() -> bool:
-    """Say whether torchrun started this process."""
+    """Return whether torchrun started this process."""
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 

@@ -94,7 +94,7 @@ def load_replay_source(
 
 
 def split_by_formula(items: Sequence[LabelledStructure]) -> ReplaySet:
-    """Hold out a tenth of the compositions, the same ones wherever they occur."""
+    """Reserve a tenth of the compositions, the same ones wherever they occur."""
     heldout = [item for item in items if _is_heldout(item)]
     train = [item for item in items if not _is_heldout(item)]
     if not heldout or not train:

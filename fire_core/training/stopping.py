@@ -39,7 +39,7 @@ def choose_epoch(
 def is_over(
     records: Sequence[EpochRecord], stopping: StoppingConfig, start: float | None
 ) -> bool:
-    """Say whether no better epoch has come for `patience` epochs."""
+    """Return whether no better epoch has come for `patience` epochs."""
     if len(records) <= stopping.patience:
         return False
     return len(records) - 1 - choose_epoch(records, stopping, start) >= (

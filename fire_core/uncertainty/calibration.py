@@ -1,4 +1,4 @@
-"""Bring a raw uncertainty to the scale of force errors, and say how well it fits."""
+"""Calibrate a raw uncertainty to force errors, and judge how well it fits."""
 
 from __future__ import annotations
 

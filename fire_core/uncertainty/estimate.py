@@ -34,7 +34,7 @@ class Predictor(Protocol):
         """Return energies, eV, and forces, eV/Å."""
 
 
-class Describer(Predictor, Protocol):
+class FeatureModel(Predictor, Protocol):
     """What the last layer's rigidity needs of a model."""
 
     def atom_features(self, frames: Sequence[Atoms]) -> list[NDArray[np.float64]]:
@@ -82,7 +82,7 @@ class CommitteeEstimator:
 class LastLayerEstimator:
     """The model in use, and what its training atoms say of its last layer."""
 
-    model: Describer
+    model: FeatureModel
     metric: RigidityMetric
 
     def estimate(self, frames: Sequence[Atoms]) -> Estimate:
@@ -92,7 +92,7 @@ class LastLayerEstimator:
 
 
 def build_last_layer(
-    model: Describer, summed: FeatureSum, known: Sequence[LabelledStructure]
+    model: FeatureModel, summed: FeatureSum, known: Sequence[LabelledStructure]
 ) -> LastLayerEstimator:
     """Return the estimator whose regulariser makes the labels' errors most likely.
 
@@ -119,7 +119,7 @@ def build_last_layer(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Calibrated:
+class CalibratedEstimator:
     """What a calibration on labelled structures gave.
 
     Attributes
@@ -134,18 +134,20 @@ class Calibrated:
     reliability: Reliability | None
 
 
-def calibrate(estimator: Estimator, known: Sequence[LabelledStructure]) -> Calibrated:
+def calibrate(
+    estimator: Estimator, known: Sequence[LabelledStructure]
+) -> CalibratedEstimator:
     """Fit an estimator's scale to labels that its model was not trained on.
 
     Without such labels the raw uncertainty is kept as it is.
     """
     if not known:
-        return Calibrated(Calibration(), None)
+        return CalibratedEstimator(Calibration(), None)
     estimate = estimator.estimate([item.atoms for item in known])
     errors = force_errors(estimate, known)
     calibration = fit_calibration(np.concatenate(estimate.raw), errors)
     sigma = calibration.apply(np.concatenate(estimate.raw))
-    return Calibrated(calibration, assess(sigma, errors))
+    return CalibratedEstimator(calibration, assess(sigma, errors))
 
 
 def force_errors(

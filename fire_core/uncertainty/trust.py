@@ -38,7 +38,7 @@ class TrustBand:
     high: float
 
     def judge(self, worst: NDArray[np.float64]) -> NDArray[np.str_]:
-        """Say for each candidate, (n,), by its worst atom, what it is."""
+        """Return the class of each candidate, (n,), by its worst atom."""
         kinds = np.where(worst > self.high, Trust.BEYOND, Trust.CANDIDATE)
         kinds = np.where(worst < self.low, Trust.WAITING, kinds)
         return np.asarray(np.where(worst < self.target, Trust.TRUSTED, kinds), np.str_)

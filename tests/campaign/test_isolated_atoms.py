@@ -17,7 +17,7 @@ from fire_core.campaign.steps.references import fill_references
 from fire_core.config.campaign import CampaignConfig
 from fire_core.config.training import TrainConfig
 from fire_core.labelling.isolated import isolated_atom
-from fire_core.labelling.makers import run_label
+from fire_core.labelling.run import run_label
 from fire_core.records import Label, LabelledStructure
 from flows.label import label_flow
 from flows.perturb import perturb_flow

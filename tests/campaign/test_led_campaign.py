@@ -19,7 +19,7 @@ from fire_core.campaign.steps.exploring import plan_run
 from fire_core.campaign.steps.uncertainty import read_scores
 from fire_core.config.campaign import CampaignConfig
 from fire_core.exploration.batch import ReplicaBatch
-from fire_core.exploration.dynamics import DoubtingDriver, start_states
+from fire_core.exploration.dynamics import DriverWithUncertainty, start_states
 from fire_core.exploration.parts import PartLimit
 from fire_core.records import Split
 from fire_core.uncertainty.committee import force_spread
@@ -134,7 +134,7 @@ def test_the_guard_doubts_as_the_scores_do(done: Done) -> None:
     backbone = done.model("fire")
     plan = plan_run(done.campaign, 2, EXPLORE)
     driver, dynamics = guard_by_uncertainty(done.campaign, plan, backbone)
-    assert isinstance(driver, DoubtingDriver)
+    assert isinstance(driver, DriverWithUncertainty)
     assert dynamics == done.config.explore
     replicas = dynamics.model_copy(update={"replicas": 3, "temperatures": (300.0,)})
     frames = done.store.structures.get(scores.keys[:3])

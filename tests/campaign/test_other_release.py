@@ -40,7 +40,7 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> OldStore:
 
 @pytest.fixture
 def upgraded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let tblite be of a release that did not compute the labels."""
+    """Make tblite one of a release that did not compute the labels."""
     monkeypatch.setattr(xtb, "version", lambda _: NEXT)
 
 

@@ -20,7 +20,7 @@ from fire_core.config.theory import LennardJonesTheory
 from fire_core.errors import FireError
 from fire_core.labelling.codes import lennard_jones
 from fire_core.labelling.theory import theory_from_config
-from fire_core.records import Decided
+from fire_core.records import ApprovalDecision
 from fire_core.storage.approvals import ApprovalState
 from fire_core.storage.claims import LeaseTerms
 from fire_core.storage.selections import SelectionRow
@@ -142,7 +142,7 @@ def test_a_person_is_asked_for_what_the_budget_allows(
 
     def decide(_seconds: float) -> None:
         """Decide while the campaign waits between two looks."""
-        word = Decided(PAID + 1, "anna", "the last one is odd")
+        word = ApprovalDecision(PAID + 1, "anna", "the last one is odd")
         campaign.store.approvals.decide("tiny", 1, SELECTED, word)
 
     with monkeypatch.context() as patch:

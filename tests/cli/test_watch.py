@@ -25,7 +25,7 @@ from fire_core.campaign.views.overview import LastRun
 from fire_core.config.campaign import CampaignConfig
 from fire_core.config.environment import BLOBS, DATABASE
 from fire_core.config.load import config_to_json
-from fire_core.records import Decided
+from fire_core.records import ApprovalDecision
 from fire_core.storage.store import Store
 from tests.campaign.conftest import TINY
 
@@ -113,7 +113,7 @@ def test_a_decision_of_the_dashboard_makes_a_campaign_go_on(
     left = suspend(client, "other", "approve-selected-1")
     assert look(client, STUCK_S) == []
     assert kind(client, run) == "PAUSED"
-    store.approvals.decide("salt", 1, "selected", Decided(4, "olga", "enough"))
+    store.approvals.decide("salt", 1, "selected", ApprovalDecision(4, "olga", "enough"))
     (line,) = look(client, STUCK_S)
     assert line == "salt resumed: 4 of 6 labels approved by olga"
     assert kind(client, run) == "SCHEDULED"
@@ -128,12 +128,12 @@ def test_a_decision_of_an_earlier_round_is_not_taken_for_this_one(
     client: SyncPrefectClient, store: Store
 ) -> None:
     ask(store, "rounds")
-    store.approvals.decide("rounds", 1, "selected", Decided(6, "olga"))
+    store.approvals.decide("rounds", 1, "selected", ApprovalDecision(6, "olga"))
     ask(store, "rounds", 2)
     run = suspend(client, "rounds", "approve-selected-2")
     assert look(client, STUCK_S) == []
     assert kind(client, run) == "PAUSED"
-    store.approvals.decide("rounds", 2, "selected", Decided(0, "olga"))
+    store.approvals.decide("rounds", 2, "selected", ApprovalDecision(0, "olga"))
     assert look(client, STUCK_S) == ["rounds resumed: 0 of 6 labels rejected by olga"]
 
 
@@ -141,7 +141,7 @@ def test_a_run_that_waits_for_something_else_is_left(
     client: SyncPrefectClient, store: Store
 ) -> None:
     ask(store, "else")
-    store.approvals.decide("else", 1, "selected", Decided(6, "olga"))
+    store.approvals.decide("else", 1, "selected", ApprovalDecision(6, "olga"))
     run = suspend(client, "else", "another-key")
     assert look(client, STUCK_S) == []
     assert kind(client, run) == "PAUSED"

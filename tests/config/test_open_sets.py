@@ -18,7 +18,7 @@ SYSTEM = {"kind": "file", "path": "cell.cif"}
 
 
 def install(monkeypatch: pytest.MonkeyPatch, *points: tuple[str, str]) -> None:
-    """Let packages add labellers: pairs of a name and where it leads."""
+    """Add labellers as packages do: pairs of a name and where it leads."""
     found = tuple(EntryPoint(n, v, LABELLERS.group) for n, v in points)
     monkeypatch.setattr(
         extensions, "_entry_points", lambda group: found if "labellers" in group else ()

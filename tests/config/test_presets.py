@@ -10,7 +10,7 @@ from ase import Atoms
 from fire_core.config.load import parse_campaign
 from fire_core.config.presets import PRESETS
 from fire_core.errors import ConfigError
-from fire_core.labelling.makers import known_elements
+from fire_core.labelling.run import known_elements
 from fire_core.labelling.theory import theory_from_config
 
 if TYPE_CHECKING:

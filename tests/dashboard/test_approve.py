@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from dashboard.access.roles import Role
-from fire_core.records import Decided
+from fire_core.records import ApprovalDecision
 from fire_core.storage.approvals import ApprovalState
 from tests.dashboard.lab import EVIL, Lab, build, enter
 from tests.dashboard.test_labels import words
@@ -88,7 +88,7 @@ def test_the_second_of_two_sees_who_was_first(lab: Lab) -> None:
     browser = enter(lab, Role.OPERATOR)
     word = browser.csrf()
     with lab.store() as store:
-        store.approvals.decide("salt", 2, "selected", Decided(5, "grace"))
+        store.approvals.decide("salt", 2, "selected", ApprovalDecision(5, "grace"))
     answer = browser.request("POST", PATH, data={"csrf": word, "what": "all"})
     assert answer.status_code == httpx.codes.CONFLICT
     assert "approved by grace (5 of 96)" in answer.text

@@ -92,7 +92,7 @@ class Trial:
         wait_for((self.folder / name).exists)
 
     def finish_label(self) -> None:
-        """Let the label end that is under way when its process is told to stop."""
+        """End the label that is under way when its process is told to stop."""
         self.wait_for("ending")
         assert self.process.poll() is None, "the script waits for it"
         assert not self.has("queued")

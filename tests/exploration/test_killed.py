@@ -48,7 +48,7 @@ first = 0 if last is None else last.index + 1
 states = bytes_to_state(last.state) if last else start_states(cells, config, 7)
 for index in range(first, 3):
     done = run_segment(
-        DoubtingDriver(model, doubt), states, config,
+        DriverWithUncertainty(model, doubt), states, config,
         segment_index=index, seed=7, model_sha="m",
     )
     states = done.states

@@ -11,7 +11,7 @@ from fire_core.config.guards import GuardConfig
 from fire_core.config.steps import DynamicsConfig
 from fire_core.errors import ConfigError, StructureError
 from fire_core.exploration.dynamics import (
-    DoubtingDriver,
+    DriverWithUncertainty,
     run_segment,
     start_states,
     state_to_bytes,
@@ -55,7 +55,7 @@ class Doubt:
 
 def go(argon, states, config, doubt, index=0):
     return run_segment(
-        DoubtingDriver(argon, doubt),
+        DriverWithUncertainty(argon, doubt),
         states,
         config,
         segment_index=index,
@@ -111,13 +111,13 @@ def test_new_momenta_have_the_targets_temperature_and_no_sum(argon):
     from ase.build import bulk
 
     from fire_core.exploration.batch import Snapshot
-    from fire_core.exploration.ward import Ward
+    from fire_core.exploration.monitor import ReplicaMonitor
 
     atoms = bulk("Ar", cubic=True).repeat(8)
     config = settings(replicas=1, temperatures=((100.0, 300.0),))
     state = replace(start_states([atoms], config, seed=1)[0], step=30)
     snapshot = Snapshot(state, np.zeros((len(atoms), 3)), np.zeros(3))
-    ward = Ward(config, 1, 0, None)
+    ward = ReplicaMonitor(config, 1, 0, None)
     ward.trust([snapshot])
     again = ward._answer(snapshot, StopReason.TOO_HOT)
     assert again is not None

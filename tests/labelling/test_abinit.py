@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from fire_core.config.dft import AbinitTheory, EspressoTheory
 from fire_core.errors import LabellingError
 from fire_core.labelling.codes import abinit
-from fire_core.labelling.makers import run_label
-from fire_core.labelling.program import Machine, compute
+from fire_core.labelling.program import Resources, compute
+from fire_core.labelling.run import run_label
 from fire_core.records import FailureKind
 from fire_core.testing.labellers import STRESS, DftContract, silicon
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from fire_core.labelling.program import Effort
+    from fire_core.labelling.program import ScfSettings
 
 needs_abinit = pytest.mark.skipif(
     shutil.which("abinit") is None,
@@ -111,20 +111,22 @@ def test_atoms_of_hydrogen_are_magnetic(tmp_path: Path) -> None:
 @needs_abinit
 def test_the_remedy_goes_on_from_where_it_was(tmp_path: Path) -> None:
     few = COARSE.model_copy(update={"max_iterations": 4})
-    label = compute(abinit.PROGRAM, few, silicon(), tmp_path, Machine())
+    label = compute(abinit.PROGRAM, few, silicon(), tmp_path, Resources())
     sure = run_label(COARSE, silicon(), workdir=tmp_path)
     assert label.energy == pytest.approx(sure.energy, abs=1e-6)
 
 
 @needs_abinit
 def test_a_potential_that_vanished_is_missing(tmp_path: Path) -> None:
-    def write(theory: AbinitTheory, atoms: Atoms, folder: Path, effort: Effort) -> None:
+    def write(
+        theory: AbinitTheory, atoms: Atoms, folder: Path, effort: ScfSettings
+    ) -> None:
         abinit.write(theory, atoms, folder, effort)
         (folder / "pseudopotentials" / "Si.gth").unlink()
 
     broken = replace(abinit.PROGRAM, write=write)
     with pytest.raises(LabellingError, match=r"Si\.gth") as caught:
-        compute(broken, COARSE, silicon(), tmp_path, Machine())
+        compute(broken, COARSE, silicon(), tmp_path, Resources())
     assert caught.value.kind == FailureKind.MISSING_POTENTIAL
 
 

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from fire_core.config.dft import GpawTheory
 from fire_core.errors import ConfigError, LabellingError
 from fire_core.labelling.codes import gpaw
-from fire_core.labelling.makers import check_ready, run_label
-from fire_core.labelling.program import Machine, compute
+from fire_core.labelling.program import Resources, compute
+from fire_core.labelling.run import check_ready, run_label
 from fire_core.records import FailureKind
 from fire_core.testing.labellers import DftContract, silicon
 
@@ -67,7 +67,7 @@ def test_atoms_of_hydrogen_are_magnetic(tmp_path: Path) -> None:
 @needs_gpaw
 def test_the_remedy_goes_on_from_where_it_was(tmp_path: Path) -> None:
     few = COARSE.model_copy(update={"max_iterations": 8})
-    label = compute(gpaw.PROGRAM, few, silicon(), tmp_path, Machine())
+    label = compute(gpaw.PROGRAM, few, silicon(), tmp_path, Resources())
     sure = run_label(COARSE, silicon(), workdir=tmp_path)
     assert label.energy == pytest.approx(sure.energy, abs=1e-6)
 

@@ -11,7 +11,7 @@ from fire_core.config.dft import Cp2kTheory, DftTheory, VaspTheory
 from fire_core.config.theory import XtbTheory
 from fire_core.labelling.isolated import atom_theory, isolated_atom
 from fire_core.labelling.kpoints import monkhorst_pack
-from fire_core.labelling.makers import run_label
+from fire_core.labelling.run import run_label
 from fire_core.labelling.theory import theory_from_config
 
 if TYPE_CHECKING:

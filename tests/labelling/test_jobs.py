@@ -21,7 +21,7 @@ from fire_core.labelling.codes.lennard_jones import compute
 from fire_core.labelling.jobs import LabelMaker
 from fire_core.labelling.labeller import labeller_of
 from fire_core.labelling.plain import atoms_to_dict, dict_to_label
-from fire_core.labelling.program import Machine
+from fire_core.labelling.program import Resources
 from fire_core.testing.labellers import rattled_salt
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def test_a_subclass_goes_into_a_flow_with_the_maker_itself(tmp_path: Path) -> No
 
 
 def test_jobs_travel_as_json_and_can_be_told_otherwise(tmp_path: Path) -> None:
-    made = LabelMaker.of(THEORY, Machine(4, tmp_path))
+    made = LabelMaker.of(THEORY, Resources(4, tmp_path))
     assert LabelMaker.from_dict(made.as_dict()) == made
     assert (made.cores, made.shelf) == (4, str(tmp_path))
     flow = Flow([ShiftedMaker(theory=made.theory).make(atoms_to_dict(rattled_salt()))])

@@ -9,7 +9,7 @@ import pytest
 
 from fire_core.config.theory import LennardJonesTheory
 from fire_core.labelling.codes.lennard_jones import compute
-from fire_core.labelling.makers import known_elements, run_label
+from fire_core.labelling.run import known_elements, run_label
 from fire_core.testing.labellers import LabellerContract, rattled_salt
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from ase.build import bulk
 from fire_core.config.dft import Cp2kTheory, DftTheory, EspressoTheory
 from fire_core.errors import LabellingError
 from fire_core.labelling.dft import program_of
-from fire_core.labelling.makers import run_label
+from fire_core.labelling.run import run_label
 from fire_core.records import FailureKind
 from fire_core.testing.labellers import DftContract
 

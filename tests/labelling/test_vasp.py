@@ -24,13 +24,13 @@ from fire_core.errors import ConfigError, LabellingError
 from fire_core.labelling.codes import vasp
 from fire_core.labelling.codes.potcars import MP_POTENTIALS
 from fire_core.labelling.dft import program_of
-from fire_core.labelling.makers import check_ready, known_elements
-from fire_core.labelling.program import Effort, Machine, compute
+from fire_core.labelling.program import Resources, ScfSettings, compute
+from fire_core.labelling.run import check_ready, known_elements
 from fire_core.records import FailureKind
 
 EXAMPLE = Path(ase.test.__file__).parent / "testdata" / "vasp" / "vasprun_pstress.xml"
 THEORY = VaspTheory(release="6.3.0")
-EFFORT = Effort(80)
+EFFORT = ScfSettings(80)
 
 
 def salt() -> Atoms:
@@ -121,7 +121,7 @@ def test_spin_dispersion_restart_and_remedy_are_written() -> None:
     assert first["MAGMOM"] == [1.0, 0.0, 0.0, 1.0]
     assert first["IVDW"] == 12
     assert (first["ISTART"], first["ICHARG"], first["ALGO"]) == (0, 2, "Fast")
-    again = vasp._incar(theory, salt(), Effort(320, careful=True, restart=True))
+    again = vasp._incar(theory, salt(), ScfSettings(320, careful=True, restart=True))
     assert (again["ISTART"], again["ICHARG"], again["ALGO"]) == (1, 1, "Normal")
     assert again["NELM"] == 320
     zero = vasp._incar(VaspTheory(dispersion="D3"), salt(), EFFORT)
@@ -247,9 +247,9 @@ def test_custodian_mends_the_way_and_never_the_label(
     atoms = ase_read(EXAMPLE)
     if touches:
         with pytest.raises(LabellingError, match="another theory: ISMEAR -1 → 0"):
-            compute(program_of(THEORY), THEORY, atoms, folder, Machine())
+            compute(program_of(THEORY), THEORY, atoms, folder, Resources())
         return
-    label = compute(program_of(THEORY), THEORY, atoms, folder, Machine())
+    label = compute(program_of(THEORY), THEORY, atoms, folder, Resources())
     assert label.forces == pytest.approx(atoms.get_forces(), abs=1e-9)
     output = (folder / "label.out").read_text()
     assert "custodian: ['brmix'] → " in output

@@ -13,8 +13,8 @@ from ase.build import bulk
 from fire_core.config.theory import TeacherTheory, XtbTheory
 from fire_core.errors import LabellingError
 from fire_core.labelling.codes.xtb import CAUSES, compute
-from fire_core.labelling.makers import run_label
 from fire_core.labelling.plain import dict_to_label, label_to_dict
+from fire_core.labelling.run import run_label
 from fire_core.labelling.triage import check_label, classify
 from fire_core.records import FailureKind, Label
 from fire_core.testing.labellers import LabellerContract, rattled_salt

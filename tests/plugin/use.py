@@ -37,7 +37,7 @@ from fire_core.backbones.registry import (  # noqa: E402 - after `before`
 )
 from fire_core.backbones.trainable import need_trainable  # noqa: E402
 from fire_core.evaluation.gates.run import run_gates  # noqa: E402
-from fire_core.labelling.makers import run_label  # noqa: E402
+from fire_core.labelling.run import run_label  # noqa: E402
 from fire_core.labelling.theory import theory_from_config  # noqa: E402
 from fire_core.selection.selectors import select  # noqa: E402
 from fire_core.testing.gates import Spoilt, sound_data  # noqa: E402

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def use(trend: MemoryTrend, n_atoms: int, mib: int) -> None:
-    """Hold so much memory for a moment, as a force call does."""
+    """Allocate so much memory for a moment, as a force call does."""
     trend.begin()
     held = np.ones(mib * MIB // 8)
     assert held[-1] == 1.0

@@ -55,7 +55,7 @@ def place(folder: Path) -> CampaignRef:
 
 
 def change_gates(ref: CampaignRef, **gates: object) -> None:
-    """Give the campaign other gates, as running its changed file again does."""
+    """Change the campaign's gates, as running its changed file again does."""
     with Store.open(ref.db, ref.blobs) as store:
         row = store.campaigns.get(ref.name)
         assert row is not None

@@ -83,7 +83,7 @@ def test_clear_refusals():
 def test_reading_in_blocks_gives_scikit_learns_components(shape, limit, monkeypatch):
     monkeypatch.setattr(spool, "BLOCK_BYTES", 2**18)
     features = _features(*shape).astype(np.float32)
-    with spool.Spool(limit) as rows:
+    with spool.FeatureFile(limit) as rows:
         for start in range(0, len(features), 50):
             rows.append(features[start : start + 50])
         ours = fit_pca_in_blocks(rows, 6, 1.0)
@@ -103,7 +103,7 @@ def test_reading_in_blocks_gives_scikit_learns_components(shape, limit, monkeypa
 
 def test_few_features_are_read_at_once():
     features = _features(40, 5).astype(np.float32)
-    with spool.Spool(0) as rows:
+    with spool.FeatureFile(0) as rows:
         rows.append(features)
         ours = fit_pca_in_blocks(rows, 12, 1.0)
     held = fit_pca(features, 12, 1.0)
@@ -115,7 +115,7 @@ def test_equal_or_broken_frames_are_refused_in_blocks_too():
         (np.ones((30, 25)), "frames that differ"),
         (np.full((30, 25), np.nan), "finite features"),
     ):
-        with spool.Spool(0) as rows:
+        with spool.FeatureFile(0) as rows:
             rows.append(features)
             with pytest.raises(StructureError, match=message):
                 fit_pca_in_blocks(rows, 3, 1.0)

@@ -151,7 +151,7 @@ def _mean_square(features, picks):
 
 
 def _log_det(features, picks, also=None):
-    """Give the log determinant of noise and kernel of a choice, centred."""
+    """Report the log determinant of noise and kernel of a choice, centred."""
     centred = features - features.mean(axis=0)
     chosen = [p.index for p in picks] + ([] if also is None else [also])
     noise = NOISE * np.mean(np.sum(centred**2, axis=1))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fire_core.errors import StoreError
-from fire_core.records import Decided
+from fire_core.records import ApprovalDecision
 from fire_core.storage.approvals import ApprovalState
 
 if TYPE_CHECKING:
@@ -42,25 +42,25 @@ def test_a_request_is_made_once_and_keeps_what_was_shown(asked: Store) -> None:
 def test_a_person_decides_once(
     asked: Store, n: int | None, state: ApprovalState, approved: int
 ) -> None:
-    row = asked.approvals.decide(*WHICH, Decided(n, "ada", "why"))
+    row = asked.approvals.decide(*WHICH, ApprovalDecision(n, "ada", "why"))
     assert (row.state, row.n_approved, row.actor) == (state, approved, "ada")
     assert row.decided_at is not None
     assert row.decided_at >= row.asked_at
     with pytest.raises(StoreError, match=f"were {state} by ada"):
-        asked.approvals.decide(*WHICH, Decided(1, "bob"))
+        asked.approvals.decide(*WHICH, ApprovalDecision(1, "bob"))
     assert asked.approvals.get(*WHICH) == row
 
 
 @pytest.mark.parametrize("n", [-1, 97])
 def test_a_number_out_of_range_is_refused(asked: Store, n: int) -> None:
     with pytest.raises(StoreError, match=f"expected 0 to 96 labels.*got {n}"):
-        asked.approvals.decide(*WHICH, Decided(n, "ada"))
+        asked.approvals.decide(*WHICH, ApprovalDecision(n, "ada"))
 
 
 def test_nobody_asked(store: Store) -> None:
     store.campaigns.open("c", "{}")
     with pytest.raises(StoreError, match="nobody asked for the labels of 'selected'"):
-        store.approvals.decide(*WHICH, Decided(1, "ada"))
+        store.approvals.decide(*WHICH, ApprovalDecision(1, "ada"))
 
 
 def test_a_cut_of_the_budget_grows_with_it_but_a_person_s_word_stays(
@@ -68,13 +68,21 @@ def test_a_cut_of_the_budget_grows_with_it_but_a_person_s_word_stays(
 ) -> None:
     store.campaigns.open("c", "{}")
     assert (
-        store.approvals.limit(*WHICH, 96, Decided(10, "budget", "poor")).n_approved
+        store.approvals.limit(
+            *WHICH, 96, ApprovalDecision(10, "budget", "poor")
+        ).n_approved
         == 10
     )
-    assert store.approvals.limit(*WHICH, 96, Decided(96, "budget", "")).n_approved == 96
+    assert (
+        store.approvals.limit(*WHICH, 96, ApprovalDecision(96, "budget", "")).n_approved
+        == 96
+    )
     test = ("c", 1, "test")
     store.approvals.ask(*test, 24, "{}")
-    store.approvals.decide(*test, Decided(5, "ada"))
+    store.approvals.decide(*test, ApprovalDecision(5, "ada"))
     assert (
-        store.approvals.limit(*test, 24, Decided(2, "budget", "poor")).n_approved == 5
+        store.approvals.limit(
+            *test, 24, ApprovalDecision(2, "budget", "poor")
+        ).n_approved
+        == 5
     )

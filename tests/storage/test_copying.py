@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from cli.main import app
 from fire_core.errors import BlobCorruptedError, StoreError
 from fire_core.records import (
-    Decided,
+    ApprovalDecision,
     Failure,
     FailureKind,
     Frame,
@@ -60,7 +60,7 @@ def fill(store: Store) -> None:
     store.usage.add("c", 0, "label", wall_s=0.1, core_s=0.2)
     store.steps.hold("c", "train", "w", 60)
     store.approvals.ask("c", 1, "selected", 3, "{}")
-    store.approvals.decide("c", 1, "selected", Decided(2, "ada"))
+    store.approvals.decide("c", 1, "selected", ApprovalDecision(2, "ada"))
     asked = PropertyAsked(
         key="k" * 64, name="density", work="w" * 64, kind="structure_check",
         subject="fire", subject_sha=sha, structure=keys[0], formula="Cl4Li4",

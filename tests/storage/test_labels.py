@@ -15,7 +15,7 @@ import pytest
 from fire_core.errors import LeaseLostError, StoreError
 from fire_core.records import Failure, FailureKind, LabelState
 from fire_core.storage.claims import ExpiredLeases, Finished, LeaseTerms
-from fire_core.storage.selections import Choice, SelectionRow
+from fire_core.storage.selections import LabelScope, SelectionRow
 from tests.storage.conftest import THEORY, make_frames, make_label
 
 if TYPE_CHECKING:
@@ -173,9 +173,9 @@ def test_claims_keep_to_a_choice_or_its_first_structures(store: Store) -> None:
     store.labels.want(keys, THEORY)
     store.campaigns.open("c", "{}")
     store.selections.save("c", 1, "selected", SelectionRow("kmeans", keys[:1:-1]))
-    first = Choice("c", 1, "selected", first=2)
+    first = LabelScope("c", 1, "selected", first=2)
     assert [c.key for c in claim(store, "w", limit=9, choice=first)] == keys[3:]
-    whole = Choice("c", 1, "selected")
+    whole = LabelScope("c", 1, "selected")
     assert [c.key for c in claim(store, "w", limit=9, choice=whole)] == [keys[2]]
     assert store.labels.counts(THEORY, whole) == {LabelState.CLAIMED: 3}
 

@@ -12,7 +12,7 @@ from fire_core.records import LabelState
 from fire_core.storage.copying import copy_store
 from fire_core.storage.engine import migrate
 from fire_core.storage.evaluation_kinds import json_kind
-from fire_core.storage.selections import Choice
+from fire_core.storage.selections import LabelScope
 from fire_core.storage.store import Store
 from tests.storage.old_store import OldStore, unpack_old_store
 
@@ -105,7 +105,7 @@ def test_campaigns_have_their_identities(opened: Store) -> None:
 
 def test_the_stopped_one_stands_where_it_stood(opened: Store) -> None:
     level = opened.theories.list()[0][0]
-    counts = opened.labels.counts(level, Choice("stopped", 1, "selected"))
+    counts = opened.labels.counts(level, LabelScope("stopped", 1, "selected"))
     assert counts == {
         LabelState.DONE: 2, LabelState.CLAIMED: 1, LabelState.WANTED: 1,
     }  # fmt: skip

@@ -11,7 +11,7 @@ from fire_core.config.load import parse_study
 from fire_core.errors import ConfigError
 from fire_core.study.cells import (
     Cell,
-    Ingredients,
+    SharedHashes,
     count_labels,
     estimate_seconds,
     frames_seen,
@@ -22,7 +22,7 @@ from fire_core.study.choose import choose_frames, split_chosen
 from tests.study.conftest import TINY
 from tests.training.conftest import labelled, rattled
 
-SHARED = Ingredients("p", "t", "h", "b", "float32", {"naive": "", "fire": "r"})
+SHARED = SharedHashes("p", "t", "h", "b", "float32", {"naive": "", "fire": "r"})
 FIRE = Cell("fire", 4, "kmeans", 0)
 NAIVE = Cell("naive", 4, "kmeans", 0)
 

@@ -37,7 +37,7 @@ def accelerate(model: Any) -> Any:
 
 
 def can_be_polynomials(contraction: Any) -> bool:
-    """Say whether a contraction is MACE's own, of an order that is covered."""
+    """Return whether a contraction is MACE's own, of an order that is covered."""
     return (
         type(contraction).__name__ == "Contraction"
         and hasattr(contraction, "weights_max")

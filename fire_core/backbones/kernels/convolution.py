@@ -156,7 +156,7 @@ def _group_ends(ordered: list[int]) -> list[int]:
 
 
 def is_block_convolution(product: Any) -> bool:
-    """Say whether a tensor product is scalars times harmonics, one path for each l."""
+    """Return whether a product is of scalars and harmonics, one path for each l."""
     first, second, out = product.irreps_in1, product.irreps_in2, product.irreps_out
     return (
         len(first) == 1

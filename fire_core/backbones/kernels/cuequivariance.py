@@ -20,7 +20,7 @@ PACKAGES = ("cuequivariance_torch", "cuequivariance_ops_torch")
 
 
 def is_ready(device: torch.device) -> bool:
-    """Say whether the layers would run on a device's own kernels."""
+    """Return whether the layers would run on a device's own kernels."""
     found = all(importlib.util.find_spec(name) is not None for name in PACKAGES)
     return device.type == "cuda" and found
 

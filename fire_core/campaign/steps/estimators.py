@@ -17,7 +17,7 @@ from fire_core.campaign.names import (
     model_name,
 )
 from fire_core.campaign.steps.replay import read_replay
-from fire_core.exploration.dynamics import DoubtingDriver
+from fire_core.exploration.dynamics import DriverWithUncertainty
 from fire_core.records import Split
 from fire_core.training.data import sample_evenly
 from fire_core.uncertainty.estimate import (
@@ -79,7 +79,7 @@ def guard_by_uncertainty(
         raw = estimator.estimate(frames).raw
         return np.array([float(calibration.apply(part).max()) for part in raw])
 
-    return DoubtingDriver(backbone, doubt), dynamics
+    return DriverWithUncertainty(backbone, doubt), dynamics
 
 
 def build_estimator(campaign: CampaignState, round_: int) -> Estimator:

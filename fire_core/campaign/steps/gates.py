@@ -1,4 +1,4 @@
-"""Hold a campaign's models against their gates; promote those that pass."""
+"""Check a campaign's models against their gates; promote those that pass."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from fire_core.campaign.kinds import GATE_RECORD, GateRecord
-from fire_core.campaign.names import GATES
+from fire_core.campaign.names import GATES_STEP
 from fire_core.campaign.steps.replay import read_replay
 from fire_core.campaign.usage import count_usage
 from fire_core.errors import StoreError
@@ -50,7 +50,7 @@ def check_gates(
     if missing:
         basis = gates_basis(campaign, name)
         cores = config.threads or 2
-        with count_usage(campaign, config.rounds, GATES, cores=cores):
+        with count_usage(campaign, config.rounds, GATES_STEP, cores=cores):
             backbone, data = _prepare(campaign, name)
             results += run_gates(
                 backbone, data, config.evaluate, gates=missing, say=say
@@ -83,7 +83,7 @@ def gates_basis(campaign: CampaignState, name: str) -> str:
         evaluate.stability.model_dump(mode="json"),
         campaign.test_keys(),
         campaign.theory(),
-        campaign.seed(GATES),
+        campaign.seed(GATES_STEP),
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
@@ -131,6 +131,6 @@ def _prepare(campaign: CampaignState, name: str) -> tuple[Backbone, GateData]:
         parent=parent,
         start=campaign.start()[0],
         temperature=max(part.hottest for part in dynamics),
-        seed=campaign.seed(GATES),
+        seed=campaign.seed(GATES_STEP),
     )
     return backbone, data

@@ -25,13 +25,13 @@ from pydantic import TypeAdapter
 
 from fire_core.config.theory import TheoryConfig
 from fire_core.errors import ConfigError, LabellingError, LeaseLostError
-from fire_core.labelling.makers import check_ready, load_libraries, run_label
-from fire_core.labelling.program import Machine
+from fire_core.labelling.program import Resources
+from fire_core.labelling.run import check_ready, load_libraries, run_label
 from fire_core.labelling.theory import theory_from_config
 from fire_core.labelling.triage import classify
 from fire_core.records import FailureKind, LabelState
 from fire_core.storage.claims import ExpiredLeases, Finished, LeaseTerms
-from fire_core.storage.selections import Choice
+from fire_core.storage.selections import LabelScope
 from fire_core.storage.store import Store
 
 if TYPE_CHECKING:
@@ -62,11 +62,11 @@ class WorkerOptions:
     owner: str
     theory: TheoryConfig
     theory_id: str
-    choice: Choice
+    choice: LabelScope
     workdir: Path
     terms: LeaseTerms
     timeout: float
-    machine: Machine
+    machine: Resources
     most: int = 0
 
 
@@ -221,7 +221,7 @@ def _renewing(worker: Worker) -> Iterator[None]:
 
 @contextmanager
 def _stopping(worker: Worker) -> Iterator[None]:
-    """Let SIGTERM end the work after the label that is running."""
+    """Make SIGTERM end the work after the label that is running."""
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         worker.stopping = True
@@ -295,11 +295,11 @@ def main() -> int:
             owner=given.owner,
             theory=TypeAdapter(TheoryConfig).validate_json(given.theory_json),
             theory_id=given.theory_id,
-            choice=Choice(given.campaign, given.round, given.purpose, given.first),
+            choice=LabelScope(given.campaign, given.round, given.purpose, given.first),
             workdir=given.workdir.resolve(),
             terms=LeaseTerms(given.lease, given.max_attempts),
             timeout=given.timeout,
-            machine=Machine(given.cores, given.shelf),
+            machine=Resources(given.cores, given.shelf),
             most=given.most,
         )
     )

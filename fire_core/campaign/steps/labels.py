@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from fire_core.campaign.state import CampaignState
     from fire_core.storage.label_queries import LabelRow
-    from fire_core.storage.selections import Choice
+    from fire_core.storage.selections import LabelScope
 
 LICENCES: Final = "fire-dft"
 """Name of the limit on processes that need a licence."""
@@ -52,7 +52,7 @@ class LabelSummary:
 
 
 def plan_labels(campaign: CampaignState, round_: int, purpose: str) -> LabelPlan:
-    """Ask for the labels that are missing; return how many processes compute them."""
+    """Request the labels that are missing; return how many processes compute them."""
     store, config = campaign.store, campaign.config
     keys = campaign.chosen_keys(round_, purpose)
     choice = campaign.paid_choice(round_, purpose)
@@ -228,7 +228,7 @@ def _rows(campaign: CampaignState, round_: int, purpose: str) -> list[LabelRow]:
     return campaign.store.labels.rows(campaign.theory(purpose), keys)
 
 
-def _seconds_each(campaign: CampaignState, choice: Choice) -> float | None:
+def _seconds_each(campaign: CampaignState, choice: LabelScope) -> float | None:
     """Return what a label of a choice will take, core-seconds; None: unknown."""
     store = campaign.store
     row = store.selections.get(choice.campaign, choice.round, choice.purpose)
@@ -240,7 +240,7 @@ def _seconds_each(campaign: CampaignState, choice: Choice) -> float | None:
 
 
 def _start_worker(
-    campaign: CampaignState, choice: Choice, most: int
+    campaign: CampaignState, choice: LabelScope, most: int
 ) -> tuple[subprocess.Popen[bytes], str, Path]:
     ref, label = campaign.ref, campaign.config.label
     owner = f"label-{uuid.uuid4().hex[:12]}"

@@ -15,7 +15,7 @@ from fire_core.campaign.names import ATOMS, PERTURB, START
 from fire_core.campaign.steps.references import find_wanted_atoms
 from fire_core.errors import UnknownElementError
 from fire_core.labelling.isolated import isolated_atoms
-from fire_core.labelling.makers import known_elements
+from fire_core.labelling.run import known_elements
 from fire_core.progress import Work
 from fire_core.records import ModelHash
 from fire_core.storage.selections import SelectionRow

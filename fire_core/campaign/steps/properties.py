@@ -24,7 +24,7 @@ from fire_core.campaign.leases import LEASE_S, Lease, hold
 from fire_core.campaign.state import PATIENCE_S
 from fire_core.errors import PropertyError, StoreError
 from fire_core.files import file_sha256
-from fire_core.labelling.makers import check_ready, compute_here
+from fire_core.labelling.run import check_ready, compute_here
 from fire_core.properties.identity import Subject, identify
 from fire_core.properties.kinds import KINDS, draw_property
 from fire_core.properties.measurement import Measurement

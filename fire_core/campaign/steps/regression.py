@@ -1,4 +1,4 @@
-"""Hold a production model against labels that came after it."""
+"""Test a production model on labels that came after it."""
 
 from __future__ import annotations
 

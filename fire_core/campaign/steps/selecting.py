@@ -72,7 +72,7 @@ def _select(campaign: CampaignState, plan: RunPlan) -> SelectionRow:
     explanation = explain(reduced.points, reduced.known, picks, reduced.q_residuals)
     alarm = judge_q_residuals(reduced.q_residuals, reduced.known_q)
     if alarm is not None and alarm.rings:
-        _ring(campaign, plan.round, alarm, screened.kept[alarm.worst])
+        _report_novelty(campaign, plan.round, alarm, screened.kept[alarm.worst])
     refused = Counter(problem.kind for problem in screened.refused.values())
     campaign.observer.info(
         f"{len(picks)} of {len(screened.kept) + len(screened.refused)} candidates "
@@ -85,7 +85,9 @@ def _select(campaign: CampaignState, plan: RunPlan) -> SelectionRow:
     return SelectionRow(method, keys, picks, meta)
 
 
-def _ring(campaign: CampaignState, round_: int, alarm: QAlarm, worst: FrameRow) -> None:
+def _report_novelty(
+    campaign: CampaignState, round_: int, alarm: QAlarm, worst: FrameRow
+) -> None:
     """Report that the run left what was learnt: from round 2 on an alarm.
 
     The first round's labels are rattled copies of one cell, which any run leaves.

@@ -1,4 +1,4 @@
-"""Say what a run of a study would do, without training anything."""
+"""Predict what a run of a study would do, without training anything."""
 
 from __future__ import annotations
 

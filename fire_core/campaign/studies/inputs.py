@@ -15,7 +15,7 @@ from fire_core.config.load import config_to_json
 from fire_core.config.study import StudyConfig
 from fire_core.config.training import ReplayConfig
 from fire_core.errors import StoreError, TrainingError
-from fire_core.study.cells import Ingredients
+from fire_core.study.cells import SharedHashes
 from fire_core.study.data import digest_labels, divide_by_time, read_trajectory
 from fire_core.training.data import sample_evenly
 from fire_core.training.sources import STORE
@@ -55,7 +55,7 @@ class Inputs:
     replay: dict[str, list[LabelledStructure]]
     heldout: list[LabelledStructure]
     left_out: int
-    shared: Ingredients
+    shared: SharedHashes
 
 
 def enter_study(store: Store, config: StudyConfig) -> None:
@@ -149,7 +149,7 @@ def read_inputs(store: Store, config: StudyConfig) -> Inputs:
         replay,
         heldout,
         sum(source.left_out for source in sources.values()),
-        Ingredients(
+        SharedHashes(
             pool=digest_labels(frames.pool),
             test=digest_labels(frames.test),
             heldout=digest_labels(heldout),

@@ -64,7 +64,7 @@ class LastRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class CampaignLine:
     """A campaign on the list; seconds, and seconds since 1970."""
 
     name: str
@@ -107,7 +107,7 @@ def read_lines(
     store: Store,
     rows: Sequence[CampaignRow],
     runs: Mapping[str, LastRun] = NO_RUNS,
-) -> list[Line]:
+) -> list[CampaignLine]:
     """Return the campaigns of a page.
 
     `runs` are the last ones of each campaign that an orchestrator knows.
@@ -136,7 +136,7 @@ def read_lines(
             run=runs.get(row.name),
         )
         lines.append(
-            Line(
+            CampaignLine(
                 name=row.name,
                 progress=progress,
                 round=max((number for number, _ in chosen), default=0),

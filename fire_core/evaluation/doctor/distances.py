@@ -64,7 +64,7 @@ def pair_distances(one: Array, other: Array) -> Array:
 
 
 def is_same_structure(one: Atoms, other: Atoms, tolerance: float = SAME) -> bool:
-    """Say whether every atom has one of its species within `tolerance` Å.
+    """Return whether every atom has one of its species within `tolerance` Å.
 
     Periodic images and the order of atoms do not matter; the cells must agree.
     """

@@ -86,7 +86,7 @@ def order_findings(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def is_fit(findings: Sequence[Finding]) -> bool:
-    """Say whether no finding speaks against training."""
+    """Return whether no finding speaks against training."""
     return all(finding.severity is not Severity.ERROR for finding in findings)
 
 

@@ -136,7 +136,7 @@ def _examine_refused(test: Dataset) -> list[Finding]:
 
 
 def _is_shared(train: Dataset, test: Dataset) -> NDArray[np.bool_]:
-    """Say of each test frame whether it is in the training set, (n_test,)."""
+    """Return for each test frame whether it is in the training set, (n_test,)."""
     shared = np.zeros(len(test.items), bool)
     frames = [item.atoms for item in (*test.items, *train.items)]
     for group in group_near(frames):

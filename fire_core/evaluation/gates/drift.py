@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def gate_drift(
     backbone: Backbone, atoms: Atoms, stability: StabilityConfig, seed: int
 ) -> GateResult:
-    """Hold the drift of a constant-energy run against its limit."""
+    """Check the drift of a constant-energy run against its limit."""
     run = run_nve(backbone, atoms, stability, seed)
     length = f"{stability.steps} steps at constant energy"
     if not run.completed:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def gate_errors(
     backbone: Backbone, test: Sequence[LabelledStructure], limits: GatesConfig
 ) -> list[GateResult]:
-    """Hold energy and force RMSE on labelled test structures against their limits."""
+    """Check energy and force RMSE on labelled test structures against their limits."""
     errors = summarise_errors(backbone.predict([item.atoms for item in test]), test)
     number = f"{errors.n_structures} test structures"
     return [

@@ -1,4 +1,4 @@
-"""Hold a model against every gate that is asked for."""
+"""Check a model against every gate that is asked for."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from fire_core.labelling.codes.pseudopotentials import (
 )
 from fire_core.labelling.dft import ProgramLabeller
 from fire_core.labelling.kpoints import monkhorst_pack
-from fire_core.labelling.program import Effort, Program
+from fire_core.labelling.program import Program, ScfSettings
 from fire_core.labelling.triage import OUT_OF_MEMORY, tail_of
 from fire_core.records import FailureKind, Label
 
@@ -42,7 +42,9 @@ OUTPUT: Final = "label.abo"
 STRESS_LENGTH: Final = 200  # characters of three lines; a copy in GPa comes later
 
 
-def write(theory: AbinitTheory, atoms: Atoms, folder: Path, effort: Effort) -> None:
+def write(
+    theory: AbinitTheory, atoms: Atoms, folder: Path, effort: ScfSettings
+) -> None:
     """Write label.abi and the pseudopotentials."""
     from ase.io.abinit import write_abinit_in
 
@@ -64,7 +66,9 @@ def write(theory: AbinitTheory, atoms: Atoms, folder: Path, effort: Effort) -> N
         )
 
 
-def _variables(theory: AbinitTheory, atoms: Atoms, effort: Effort) -> dict[str, Any]:
+def _variables(
+    theory: AbinitTheory, atoms: Atoms, effort: ScfSettings
+) -> dict[str, Any]:
     variables: dict[str, Any] = {
         "outdata_prefix": '"label_o"',
         "prtden": 0,

@@ -17,7 +17,7 @@ from fire_core.errors import LabellingError
 from fire_core.labelling.codes.gth import FILE, VALENCE
 from fire_core.labelling.dft import ProgramLabeller
 from fire_core.labelling.kpoints import monkhorst_pack
-from fire_core.labelling.program import Effort, Program
+from fire_core.labelling.program import Program, ScfSettings
 from fire_core.labelling.triage import OUT_OF_MEMORY, tail_of
 from fire_core.records import FailureKind, Label
 
@@ -39,7 +39,7 @@ LANTHANIDES: Final = frozenset({"La"})  # their basis set is in another file
 NUMBER: Final = r"([-+]?\d+\.\d+(?:[EeDd][-+]?\d+)?)"
 
 
-def write(theory: Cp2kTheory, atoms: Atoms, folder: Path, effort: Effort) -> None:
+def write(theory: Cp2kTheory, atoms: Atoms, folder: Path, effort: ScfSettings) -> None:
     """Write label.inp."""
     tree: Tree = {
         "GLOBAL": {"PROJECT": "label", "RUN_TYPE": "ENERGY_FORCE"},
@@ -54,7 +54,7 @@ def write(theory: Cp2kTheory, atoms: Atoms, folder: Path, effort: Effort) -> Non
     (folder / "label.inp").write_text("\n".join(_lines(tree)) + "\n", "utf-8")
 
 
-def _dft(theory: Cp2kTheory, atoms: Atoms, effort: Effort) -> Tree:
+def _dft(theory: Cp2kTheory, atoms: Atoms, effort: ScfSettings) -> Tree:
     mesh = monkhorst_pack(atoms, theory.k_spacing)
     basis, potential = _files(theory, atoms)
     tree: Tree = {
@@ -91,7 +91,9 @@ def _files(theory: Cp2kTheory, atoms: Atoms) -> tuple[list[str], str]:
     return basis, FILE
 
 
-def _scf(theory: Cp2kTheory, atoms: Atoms, effort: Effort, *, is_gamma: bool) -> Tree:
+def _scf(
+    theory: Cp2kTheory, atoms: Atoms, effort: ScfSettings, *, is_gamma: bool
+) -> Tree:
     """Return the SCF section: diagonalisation, or OT for fixed occupations at Γ."""
     tree: Tree = {
         "SCF_GUESS": "RESTART" if effort.restart else "ATOMIC",

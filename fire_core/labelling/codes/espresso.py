@@ -20,7 +20,7 @@ from fire_core.labelling.codes.pseudopotentials import (
 )
 from fire_core.labelling.dft import ProgramLabeller
 from fire_core.labelling.kpoints import monkhorst_pack
-from fire_core.labelling.program import Effort, Program
+from fire_core.labelling.program import Program, ScfSettings
 from fire_core.labelling.triage import OUT_OF_MEMORY, tail_of
 from fire_core.records import FailureKind, Label
 
@@ -39,7 +39,9 @@ DISPERSIONS: Final = {"D3": 3, "D3(BJ)": 4}
 NUMBER: Final = r"([-+]?\d+\.\d+)"
 
 
-def write(theory: EspressoTheory, atoms: Atoms, folder: Path, effort: Effort) -> None:
+def write(
+    theory: EspressoTheory, atoms: Atoms, folder: Path, effort: ScfSettings
+) -> None:
     """Write label.in and the pseudopotentials."""
     from ase.io.espresso import write_espresso_in
 
@@ -59,7 +61,9 @@ def write(theory: EspressoTheory, atoms: Atoms, folder: Path, effort: Effort) ->
         )
 
 
-def _namelists(theory: EspressoTheory, atoms: Atoms, effort: Effort) -> dict[str, Any]:
+def _namelists(
+    theory: EspressoTheory, atoms: Atoms, effort: ScfSettings
+) -> dict[str, Any]:
     system: dict[str, Any] = {
         "ecutwfc": theory.cutoff,
         "ecutrho": theory.density_cutoff,

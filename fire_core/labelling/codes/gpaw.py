@@ -17,7 +17,7 @@ from fire_core.config.dft import GpawTheory
 from fire_core.errors import LabellingError
 from fire_core.labelling.dft import ProgramLabeller
 from fire_core.labelling.kpoints import monkhorst_pack
-from fire_core.labelling.program import Effort, Program
+from fire_core.labelling.program import Program, ScfSettings
 from fire_core.labelling.triage import tail_of
 from fire_core.records import FailureKind, Label
 
@@ -52,7 +52,7 @@ SETUPS: Final = {
 """First digits of the md5 by which GPAW names a dataset: PBE, release 0.9.20000."""
 
 
-def write(theory: GpawTheory, atoms: Atoms, folder: Path, effort: Effort) -> None:
+def write(theory: GpawTheory, atoms: Atoms, folder: Path, effort: ScfSettings) -> None:
     """Write label.json and the script that reads it."""
     (folder / "result.json").unlink(missing_ok=True)
     moments = [theory.initial_moments.get(symbol, 0.0) for symbol in atoms.symbols]
@@ -89,7 +89,7 @@ def _settings(theory: GpawTheory, atoms: Atoms) -> dict[str, Any]:
     }
 
 
-def _effort(effort: Effort, *, spin_polarised: bool) -> dict[str, Any]:
+def _effort(effort: ScfSettings, *, spin_polarised: bool) -> dict[str, Any]:
     settings: dict[str, Any] = {"maxiter": effort.iterations}
     if effort.careful:
         # GPAW's advice for an SCF that does not converge (its page on convergence)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ase import Atoms
 
-    from fire_core.labelling.program import Machine
+    from fire_core.labelling.program import Resources
 
 ELEMENTS: Final = frozenset(chemical_symbols[1:])
 
@@ -54,7 +54,11 @@ class LennardJonesLabeller(Labeller[LennardJonesTheory]):
         return ELEMENTS
 
     def compute(
-        self, theory: LennardJonesTheory, atoms: Atoms, _folder: Path, _machine: Machine
+        self,
+        theory: LennardJonesTheory,
+        atoms: Atoms,
+        _folder: Path,
+        _machine: Resources,
     ) -> Label:
         """Return the label of one structure; see `compute`."""
         return compute(theory, atoms)

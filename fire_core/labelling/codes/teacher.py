@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ase import Atoms
 
     from fire_core.backbones.base import Backbone
-    from fire_core.labelling.program import Machine
+    from fire_core.labelling.program import Resources
     from fire_core.records import Label
 
 
@@ -45,7 +45,7 @@ class TeacherLabeller(Labeller[TeacherTheory]):
         return known_elements(theory.backbone)
 
     def compute(
-        self, theory: TeacherTheory, atoms: Atoms, _folder: Path, _machine: Machine
+        self, theory: TeacherTheory, atoms: Atoms, _folder: Path, _machine: Resources
     ) -> Label:
         """Return the teacher's energy, forces and stress of one structure."""
         return _load(theory).predict([atoms])[0]

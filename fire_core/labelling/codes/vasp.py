@@ -26,7 +26,7 @@ from fire_core.labelling.codes.potcars import potential_names, write_potcar
 from fire_core.labelling.codes.vasp_custodian import find_changes, under_custodian
 from fire_core.labelling.dft import ProgramLabeller
 from fire_core.labelling.kpoints import monkhorst_pack
-from fire_core.labelling.program import Effort, Program
+from fire_core.labelling.program import Program, ScfSettings
 from fire_core.labelling.triage import tail_of
 from fire_core.records import FailureKind, Label
 
@@ -48,10 +48,10 @@ DISPERSIONS: Final = {"D3": 11, "D3(BJ)": 12}
 KILOBAR: Final = 0.1 * GPa
 NARROW: Final = 1e-3  # eV, where occupations are to be fixed; VASP wants some width
 OUTPUT: Final = "vasprun.xml"
-AS_EVER: Final = Effort(0)  # effort sets none of the tags that make a label
+AS_EVER: Final = ScfSettings(0)  # effort sets none of the tags that make a label
 
 
-def write(theory: VaspTheory, atoms: Atoms, folder: Path, effort: Effort) -> None:
+def write(theory: VaspTheory, atoms: Atoms, folder: Path, effort: ScfSettings) -> None:
     """Write POSCAR, INCAR, KPOINTS and POTCAR."""
     from pymatgen.core import Structure
     from pymatgen.io.vasp.inputs import Incar, Kpoints, Poscar
@@ -76,7 +76,7 @@ def _order(atoms: Atoms) -> NDArray[np.intp]:
     return np.argsort(atoms.numbers, kind="stable")
 
 
-def _incar(theory: VaspTheory, atoms: Atoms, effort: Effort) -> dict[str, Any]:
+def _incar(theory: VaspTheory, atoms: Atoms, effort: ScfSettings) -> dict[str, Any]:
     incar: dict[str, Any] = {
         "ENCUT": theory.cutoff,
         "PREC": "Accurate",
@@ -152,7 +152,7 @@ def read(theory: VaspTheory, atoms: Atoms, folder: Path, output: str) -> Label:
 
 
 def _has_mesh(theory: VaspTheory, atoms: Atoms, folder: Path) -> bool:
-    """Say whether the k-points are still those that were written."""
+    """Return whether the k-points are still those that were written."""
     from pymatgen.io.vasp.inputs import Kpoints
 
     path = folder / "KPOINTS"

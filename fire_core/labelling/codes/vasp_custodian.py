@@ -33,7 +33,7 @@ HARMLESS: Final = frozenset(
 
 
 def is_installed() -> bool:
-    """Say whether custodian is here (`pip install fire-mlip[vasp]`)."""
+    """Return whether custodian is here (`pip install fire-mlip[vasp]`)."""
     return find_spec("custodian") is not None
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ase import Atoms
     from ase.calculators.calculator import Calculator
 
-    from fire_core.labelling.program import Machine
+    from fire_core.labelling.program import Resources
 
 ELEMENTS: Final = frozenset(chemical_symbols[1:87])
 """GFN1-xTB and GFN2-xTB are parametrised for H to Rn (Grimme et al., J. Chem.
@@ -85,7 +85,7 @@ class XtbLabeller(Labeller[XtbTheory]):
         return ELEMENTS
 
     def compute(
-        self, theory: XtbTheory, atoms: Atoms, _folder: Path, _machine: Machine
+        self, theory: XtbTheory, atoms: Atoms, _folder: Path, _machine: Resources
     ) -> Label:
         """Return the label of one structure; see `compute`."""
         return compute(theory, atoms)

@@ -75,7 +75,7 @@ def estimate_with_kinisi(
 
 @contextmanager
 def _generator_kept() -> Iterator[None]:
-    """Give the process's generator back as it was; kinisi seeds it."""
+    """Restore the process's generator afterwards; kinisi seeds it."""
     state = np.random.get_state()  # noqa: NPY002
     try:
         yield

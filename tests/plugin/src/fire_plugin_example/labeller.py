@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ase import Atoms
 
-    from fire_core.labelling.program import Machine
+    from fire_core.labelling.program import Resources
 
 
 class MorseTheory(TheorySettings):
@@ -46,7 +46,7 @@ class MorseLabeller(Labeller[MorseTheory]):
         return frozenset({"Li", "Na", "F", "Cl"})
 
     def compute(
-        self, theory: MorseTheory, atoms: Atoms, _folder: Path, _machine: Machine
+        self, theory: MorseTheory, atoms: Atoms, _folder: Path, _machine: Resources
     ) -> Label:
         """Return energy, forces and stress."""
         from ase.calculators.morse import MorsePotential

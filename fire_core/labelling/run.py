@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from fire_core.errors import LabellingError
 from fire_core.labelling.labeller import labeller_of
 from fire_core.labelling.plain import atoms_to_dict, dict_to_label
-from fire_core.labelling.program import Machine
+from fire_core.labelling.program import Resources
 from fire_core.labelling.triage import check_label, classify
 from fire_core.records import FailureKind
 from fire_core.structures.sanity import find_problems
@@ -48,14 +48,18 @@ def load_libraries(theory: TheoryConfig) -> None:
 
 
 def compute_here(
-    theory: TheoryConfig, atoms: Atoms, folder: Path, machine: Machine | None = None
+    theory: TheoryConfig, atoms: Atoms, folder: Path, machine: Resources | None = None
 ) -> Label:
     """Compute a label without jobflow; a code leaves its files in `folder`."""
-    return labeller_of(theory).compute(theory, atoms, folder, machine or Machine())
+    return labeller_of(theory).compute(theory, atoms, folder, machine or Resources())
 
 
 def run_label(
-    theory: TheoryConfig, atoms: Atoms, *, workdir: Path, machine: Machine | None = None
+    theory: TheoryConfig,
+    atoms: Atoms,
+    *,
+    workdir: Path,
+    machine: Resources | None = None,
 ) -> Label:
     """Label one structure through its Maker, in a fresh folder of `workdir`.
 

@@ -1,4 +1,4 @@
-"""Look after the replicas of a segment: let go on, take back, or stop."""
+"""Check the replicas of a segment: continue, rewind, or stop."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Uncertainty(Protocol):
 
 
 @dataclass(slots=True)
-class Ward:
+class ReplicaMonitor:
     """The last trusted configuration of each replica, and its random numbers.
 
     Parameters
@@ -63,7 +63,7 @@ class Ward:
             self.noise[state.replica] = noise_of(state, self.seed, self.segment)
 
     def judge(self, batch: ReplicaBatch) -> tuple[list[Snapshot], list[Snapshot]]:
-        """Look at every replica.
+        """Check every replica.
 
         Returns
         -------
@@ -78,7 +78,7 @@ class Ward:
             check_replica(s.state, s.forces, self.config.guards, self.config.steps)
             for s in snapshots
         ]
-        doubts = self._doubts(batch)
+        doubts = self._uncertain(batch)
         passed, taken_back = [], []
         for snapshot, found, doubt in zip(snapshots, reasons, doubts, strict=True):
             reason = found or (StopReason.UNCERTAIN if doubt else None)
@@ -89,7 +89,7 @@ class Ward:
                 taken_back.append(again)
         return passed, taken_back
 
-    def _doubts(self, batch: ReplicaBatch) -> NDArray[np.bool_]:
+    def _uncertain(self, batch: ReplicaBatch) -> NDArray[np.bool_]:
         limit, n = self.config.guards.max_uncertainty, len(batch.states)
         if limit is None or self.uncertainty is None:
             return np.zeros(n, bool)
@@ -97,7 +97,7 @@ class Ward:
         if values.shape != (n,):
             msg = (
                 f"expected one uncertainty for each of {n} replicas, got an array of "
-                f"shape {values.shape}; see fire_core.exploration.ward.Uncertainty"
+                f"shape {values.shape}; see fire_core.exploration.monitor.Uncertainty"
             )
             raise StructureError(msg)
         return ~(values <= limit)  # nan is doubt
