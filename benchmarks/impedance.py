@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from fire_core.config.properties.impedance import (
+from fire_core.properties.impedance.circuits import impedance, pellet_circuit
+from fire_core.properties.impedance.fit import fit_circuit
+from fire_core.properties.impedance.settings import (
     GivenConductivity,
     GrainBoundaryConfig,
     ImpedanceConfig,
 )
-from fire_core.properties.impedance.circuits import impedance, pellet_circuit
-from fire_core.properties.impedance.fit import fit_circuit
 
 NOISE = (0.003, 0.01, 0.03)
 FREQUENCIES = np.geomspace(1e0, 1e8, 81)

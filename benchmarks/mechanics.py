@@ -23,12 +23,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from ase import units
 
-from fire_core.config.properties.request import PropertyRequest
-from fire_core.properties.equation_of_state import birch_murnaghan
+from fire_core.campaign.steps.properties import measure_property, register_property
+from fire_core.properties.equation_of_state.fit import birch_murnaghan
+from fire_core.properties.request import PropertyRequest
 from fire_core.structures.crystal_data import CRYSTALS
-from tasks.properties.bench import open_bench
-from tasks.properties.kinds import find_measure
-from tasks.properties.register import register_property
 
 if TYPE_CHECKING:
     from fire_core.records import PropertyResult
@@ -150,9 +148,7 @@ def _measure(
             "store": {"url": f"sqlite:///{folder}/fire.db", "blobs": f"{folder}/blobs"},
         }
     )
-    ref = register_property.fn(request)
-    with open_bench(ref, lambda _: None) as bench:
-        return find_measure(bench.asked.kind)(bench)
+    return measure_property(register_property(request), lambda _: None)
 
 
 def _bulk(curve: PropertyResult) -> float:

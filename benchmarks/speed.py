@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from fire_core.backbones.device import describe_device, device_of
 from fire_core.backbones.registry import load_backbone
-from fire_core.config.properties.speed import SIZES, SpeedConfig
 from fire_core.config.theory import XtbTheory
 from fire_core.errors import LabellingError, OutOfMemoryError
 from fire_core.labelling.codes import xtb
 from fire_core.properties.speed.memory import MemoryTrend
+from fire_core.properties.speed.settings import SIZES, SpeedConfig
 from fire_core.properties.speed.timing import (
     Timing,
     fit_power_law,

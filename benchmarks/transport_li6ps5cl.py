@@ -28,12 +28,12 @@ from ase.io import read
 
 from benchmarks.data import SHARED
 from fire_core.backbones.registry import load_backbone
-from fire_core.config.properties.transport import TransportAnalysis, TransportConfig
 from fire_core.config.system import SlabConfig
 from fire_core.properties.transport.analysis import analyse_transport
 from fire_core.properties.transport.ensemble import Ensemble, analyse_ensemble
 from fire_core.properties.transport.msd import displacement_tensor, trace
 from fire_core.properties.transport.runs import advance, begin, join_segments
+from fire_core.properties.transport.settings import TransportAnalysis, TransportConfig
 from fire_core.properties.transport.trajectory import (
     Trajectory,
     frames_to_trajectory,

@@ -75,30 +75,24 @@ def list_campaigns(
     db: Database = DEFAULT_DB, blobs: Blobs = DEFAULT_BLOBS, as_json: AsJson = False
 ) -> None:
     """List campaigns: their round, labels, models and cost."""
+    from fire_core.campaign.views.overview import list_campaigns as list_stored
+    from fire_core.campaign.views.overview import read_lines
+
     with Store.open(db, blobs) as store:
-        found = {
-            c.name: [m.name for m in store.models.list(c.name)]
-            for c in store.campaigns.list()
-            if not c.name.startswith(STUDY_PREFIX)
-        }
-        rounds = dict.fromkeys(found, 0)
-        for size in store.selections.sizes():
-            if size.campaign in rounds:
-                rounds[size.campaign] = max(rounds[size.campaign], size.round)
-        labels = {name: len(store.labels.history(name)) for name in found}
-        spent = store.usage.totals()
+        lines = read_lines(store, list_stored(store))
+        labels = {line.name: len(store.labels.history(line.name)) for line in lines}
     if as_json:
+        found = {line.name: [name for name, _ in line.models] for line in lines}
         typer.echo(json.dumps(found))
         return
     table = Table("campaign", "round", "labels", "models", "core-hours")
-    for name, models in found.items():
-        used = spent.get(name)
+    for line in lines:
         table.add_row(
-            *(name, str(rounds[name]), str(labels[name])),
-            ", ".join(models) or "none yet",
-            "0" if used is None else f"{used.core_s / 3600:.3g}",
+            *(line.name, str(line.round), str(labels[line.name])),
+            ", ".join(name for name, _ in line.models) or "none yet",
+            f"{line.core_s / 3600:.3g}",
         )
-    Console().print(table if found else f"no campaign in {db}")
+    Console().print(table if lines else f"no campaign in {db}")
 
 
 def _results_table(results: dict[str, dict[str, dict[str, float]]]) -> Table:

@@ -159,7 +159,6 @@ def _resume(row: ApprovalRow) -> str:
         return "a campaign that runs here goes on by itself"
     try:
         with get_client(sync_client=True) as client:
-            resumed = resume_campaign(client, row)
-    except httpx.HTTPError as error:
+            return resume_campaign(client, row).value
+    except (httpx.HTTPError, FireError) as error:
         return f"its run could not be resumed ({error}); resume it in Prefect's UI"
-    return f"{resumed} suspended run(s) resumed"

@@ -13,6 +13,7 @@ from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 
 from dashboard.access.guard import need
 from dashboard.access.roles import Right, Visitor
+from dashboard.prefect_api import last_campaign_runs, prefect_address
 from dashboard.rendering import render
 from fire_core.campaign.choices import choice_to_dict, read_choice
 from fire_core.campaign.views.overview import read_decision, read_lines
@@ -87,7 +88,9 @@ def campaigns(
         for row in reversed(store.campaigns.list())
         if not row.name.startswith(STUDY_PREFIX)
     ]
-    return [asdict(line) for line in read_lines(store, rows[offset : offset + limit])]
+    runs = last_campaign_runs(prefect_address())
+    lines = read_lines(store, rows[offset : offset + limit], runs)
+    return [asdict(line) for line in lines]
 
 
 def campaign(request: Request, name: str) -> Json:
@@ -96,7 +99,7 @@ def campaign(request: Request, name: str) -> Json:
     row = store.campaigns.get(name)
     if row is None:
         raise HTTPException(404, f"no campaign {name!r} in this store")
-    line = read_lines(store, [row])[0]
+    line = read_lines(store, [row], last_campaign_runs(prefect_address()))[0]
     return asdict(line) | {
         "decision": read_decision(store, name),
         "errors": {

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
+from fire_core.campaign.views.overview import LastRun
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PATIENCE_S: Final = 3.0
+CAMPAIGN_FLOW: Final = "fire-campaign"
+PREFECT_SAYS: Final = "Flow run encountered an exception: "
 STATES: Final = ("RUNNING", "PENDING", "SCHEDULED", "PAUSED", "FAILED", "CRASHED")
 
 
@@ -48,24 +52,53 @@ class Orchestrator:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A flow run: its page lies at `path` of Prefect's own pages."""
+    """A flow run: its page lies at `path` of Prefect's own pages.
+
+    Attributes
+    ----------
+    state, kind
+        Name and type of its state, in small letters: a retry that is awaited is
+        `scheduled`.
+    message
+        What the state says; of one that failed, the error.
+    """
 
     name: str
     state: str
     path: str
     started: str
+    kind: str = ""
+    message: str = ""
+
+
+def prefect_address() -> str:
+    """Return the address of the server's API; empty where none is known."""
+    return os.environ.get("PREFECT_API_URL", "")
 
 
 def find_runs(api: str, tag: str, most: int = 20) -> list[Run]:
     """Return the latest flow runs with a tag; none where the server does not answer."""
-    body = {
-        "flow_runs": {"tags": {"all_": [tag]}},
-        "sort": "EXPECTED_START_TIME_DESC",
-        "limit": most,
-    }
+    return _find(api, {"flow_runs": {"tags": {"all_": [tag]}}, "limit": most})
+
+
+def last_campaign_runs(api: str) -> dict[str, LastRun]:
+    """Return the last run of each campaign that the server still knows.
+
+    A campaign's run bears its name, on pools and where somebody started it by hand.
+    Nothing where no server is known (`api` is empty) or it does not answer.
+    """
+    runs: dict[str, LastRun] = {}
+    if api:
+        for run in _find(api, {"flows": {"name": {"any_": [CAMPAIGN_FLOW]}}}):
+            runs.setdefault(run.name, LastRun(run.kind, run.state, run.message))
+    return runs
+
+
+def _find(api: str, body: dict[str, Any]) -> list[Run]:
     try:
         with _open(api) as web:
-            found = _post(web, "/flow_runs/filter", body)
+            newest = {"sort": "EXPECTED_START_TIME_DESC"}
+            found = _post(web, "/flow_runs/filter", newest | body)
     except (httpx.HTTPError, ValueError):
         return []
     return [
@@ -74,9 +107,16 @@ def find_runs(api: str, tag: str, most: int = 20) -> list[Run]:
             state=str(run.get("state_name") or "").lower(),
             path=f"/runs/flow-run/{run['id']}",
             started=run.get("start_time") or run.get("expected_start_time") or "",
+            kind=str(run.get("state_type") or "").lower(),
+            message=_message(run),
         )
         for run in found
     ]
+
+
+def _message(run: dict[str, Any]) -> str:
+    text = str((run.get("state") or {}).get("message") or "")
+    return text.removeprefix(PREFECT_SAYS)
 
 
 def ask_prefect(api: str) -> Orchestrator:

@@ -15,12 +15,11 @@ from uuid import UUID
 import httpx
 from prefect import get_run_logger
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import StateType
 from prefect.deployments import run_deployment
 from prefect.runtime import deployment, flow_run
 
 from fire_core.errors import FireError
-from flows.runs import find_runs
+from flows.runs import ALIVE, find_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,12 +43,6 @@ NAMING: Final = ("kind", "purpose", "round_")
 STARTS: Final = 10
 """Times that a step is sent before the campaign gives up: a step that crashes so often
 is not unlucky."""
-ALIVE: Final = (
-    StateType.SCHEDULED,
-    StateType.PENDING,
-    StateType.RUNNING,
-    StateType.PAUSED,
-)
 
 
 def on_pools() -> bool:

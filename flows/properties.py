@@ -5,9 +5,8 @@ from __future__ import annotations
 from prefect import flow
 
 from fire_core.config.environment import results_folder
-from fire_core.config.properties.request import PropertyRequest
-from tasks.properties.measure import measure_property, publish_property
-from tasks.properties.register import register_property
+from fire_core.properties.request import PropertyRequest
+from tasks.properties import measure_property, publish_property, register_property
 
 
 @flow(name="fire-properties", flow_run_name="{request.name}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks.postgres import Postgres, missing_programs
+from tests import reaper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +26,11 @@ LONG = (
 )
 """Begun first, the longest first, so that no worker is left alone with one of them."""
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def pytest_configure() -> None:
+    """Let nothing that a test starts outlive the run."""
+    reaper.start()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

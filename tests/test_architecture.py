@@ -45,7 +45,7 @@ DOORS = {
     "alembic": {"storage"},
     "impedance": {"properties"},
     "phonopy": {"properties"},
-    "matplotlib": {"report"},
+    "matplotlib": {"report", "properties"},  # figure.py of a kind alone
     "jinja2": {"report", "dashboard"},
     "fastapi": {"dashboard"},
     "starlette": {"dashboard"},
@@ -73,8 +73,8 @@ ALLOWED = {
     "uncertainty": {"uncertainty"},
     # what an addition inherits is tried with the steps that use it
     "testing": {"testing", *STEPS},
-    # long dynamics are those of explorations
-    "properties": {"properties", "exploration", "structures", "backbones"},
+    # long dynamics are those of explorations; figures look like those of reports
+    "properties": {"properties", "exploration", "structures", "backbones", "report"},
     "report": {"report", "study"},  # a study's points, plain numbers
     "storage": {"storage", "structures"},
     # the application: the one room where science and store meet
@@ -128,29 +128,57 @@ def room_of(path: Path) -> str:
     return parts[1] if parts[0] == "fire_core" and len(parts) > 1 else parts[0]
 
 
+APART = {"pretraining", "benchmarks", "docs"}
+# Which packages a package must not import, of these and the tests; `prefect` by DOORS.
+ABOVE = {
+    "fire_core": {*PACKAGES, "tests", "prefect"} - {"fire_core"},
+    "tasks": {"flows", "cli", "dashboard", "tests", *APART},
+    "flows": {"cli", "dashboard", "tests", *APART},
+    "dashboard": {"prefect", "tasks", "flows", "cli", "tests", *APART},
+    "cli": {"tests", *APART},
+    "pretraining": {*PACKAGES, "tests", "prefect"} - {"fire_core", "pretraining"},
+    "benchmarks": {"dashboard", "docs", "pretraining", "tests"},
+    "docs": {*PACKAGES, "tests", "prefect"} - {"fire_core", "cli", "docs"},
+}
+# Which rooms of fire_core a package may import; every package that is not here: all.
+SEEN = {
+    "dashboard": VOCABULARY | LOOKED_AT,
+    "flows": VOCABULARY | {"campaign", "properties"},
+}
+
+
+def check_layer(package: str, room: str, names: set[str]) -> None:
+    """Raise AssertionError unless a module of this place may import these names."""
+    above = {name.split(".")[0] for name in names} & ABOVE[package]
+    assert not above, f"{package} may not import {sorted(above)}"
+    rooms = {n.split(".")[1] for n in names if n.startswith("fire_core.")}
+    seen = SEEN.get(package, rooms)
+    if package == "fire_core":
+        seen = VOCABULARY | ALLOWED.get(room, set())
+    extra = rooms - seen
+    assert not extra, f"{room} may not import {sorted(extra)} of fire_core"
+
+
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))
 def test_module_keeps_to_its_layer(path: Path) -> None:
-    room, names = room_of(path), imports_of(path)
-    if path.relative_to(ROOT).parts[0] == "fire_core":
-        tops = {name.split(".")[0] for name in names}
-        assert not tops & {"prefect", "tasks", "flows", "cli", "dashboard"}
-        rooms = {n.split(".")[1] for n in names if n.startswith("fire_core.")}
-        extra = rooms - VOCABULARY - ALLOWED.get(room, set())
-        assert not extra, f"{path} may not import {sorted(extra)}"
-    elif room == "tasks":
-        assert not {n.split(".")[0] for n in names} & {"flows", "cli"}
-    elif room == "dashboard":
-        tops = {n.split(".")[0] for n in names}
-        assert not tops & {"prefect", "tasks", "flows", "cli"}
-        rooms = {n.split(".")[1] for n in names if n.startswith("fire_core.")}
-        assert rooms <= VOCABULARY | LOOKED_AT
-    elif room == "flows":
-        assert "cli" not in {n.split(".")[0] for n in names}
-        science = {n.split(".")[1] for n in names if n.startswith("fire_core.")}
-        assert science <= VOCABULARY | {"campaign"}, f"{path} imports {science}"
+    package = path.relative_to(ROOT).parts[0]
+    check_layer(package, room_of(path), imports_of(path))
 
 
-APART = {"pretraining", "benchmarks", "docs"}
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_package_may_import_what_is_above_it(package: str) -> None:
+    """The check bites in every package, so that no case of it can only pass."""
+    for above in ABOVE[package]:
+        with pytest.raises(AssertionError, match=f"may not import .*{above}"):
+            check_layer(package, "config", {f"{above}.anything"})
+
+
+@pytest.mark.parametrize("package", ["fire_core", *SEEN])
+def test_no_package_may_import_a_room_that_is_closed_to_it(package: str) -> None:
+    with pytest.raises(AssertionError, match=r"may not import .*exploration"):
+        check_layer(package, "config", {"fire_core.exploration.batch"})
+
+
 PRODUCT = [m for m in modules() if room_of(m) not in APART]
 
 
@@ -159,6 +187,17 @@ def test_vendor_comes_through_its_door(path: Path) -> None:
     room = room_of(path)
     for name in {n.split(".")[0] for n in imports_of(path)} & DOORS.keys():
         assert room in DOORS[name], f"{path} imports {name}: only {DOORS[name]} may"
+
+
+def test_a_kind_of_property_draws_in_its_figure_module_alone() -> None:
+    """What measures runs where there is no matplotlib."""
+    drawing = [
+        path
+        for path in (ROOT / "fire_core" / "properties").rglob("*.py")
+        if "matplotlib" in {name.split(".")[0] for name in imports_of(path)}
+        and path.name != "figure.py"
+    ]
+    assert not drawing
 
 
 def test_no_module_is_longer_than_400_lines() -> None:

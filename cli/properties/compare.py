@@ -12,14 +12,14 @@ from rich.table import Table
 
 from cli.options import DEFAULT_BLOBS, DEFAULT_DB, AsJson, Blobs, Database
 from fire_core.campaign.views.measurements import label_measurements
-from fire_core.properties.comparison import compare as compare_measured
-from fire_core.properties.references import read_obelix
+from fire_core.properties.comparison.compare import compare as compare_measured
+from fire_core.properties.comparison.figure import draw_comparisons
+from fire_core.properties.comparison.references import read_obelix
 from fire_core.properties.values import format_conditions, format_number
-from fire_core.report.properties.comparison import draw_comparisons
 from fire_core.storage.store import Store
 
 if TYPE_CHECKING:
-    from fire_core.properties.comparison import Comparison, Entry
+    from fire_core.properties.comparison.compare import Comparison, Entry
 
 
 def compare(  # noqa: PLR0913, PLR0917 - options of a table and of a figure
@@ -42,7 +42,7 @@ def compare(  # noqa: PLR0913, PLR0917 - options of a table and of a figure
     blobs: Blobs = DEFAULT_BLOBS,
     as_json: AsJson = False,
 ) -> None:
-    """Hold finished measurements against each other and published numbers."""
+    """Compare finished measurements with each other and with published numbers."""
     with Store.open(db, blobs) as store:
         rows = [store.properties.need(name) for name in names]
     more = () if obelix is None else read_obelix(obelix)

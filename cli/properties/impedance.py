@@ -9,8 +9,8 @@ import typer
 
 from cli.options import DEFAULT_BLOBS, DEFAULT_DB, AsJson, Blobs, Database
 from cli.properties.running import measure
-from fire_core.config.load import parse_property
 from fire_core.errors import ConfigError
+from fire_core.properties.load import parse_property
 
 Name = Annotated[str, typer.Option(help="What the measurement is called.")]
 Thickness = Annotated[float, typer.Option(help="Between the electrodes, cm.")]

@@ -17,12 +17,15 @@ from cli.properties.adhesion import adhesion
 from cli.properties.compare import compare
 from cli.properties.elasticity import elasticity
 from cli.properties.impedance import fit_spectrum, impedance
+from cli.properties.kinds import list_kinds, measure_kind
 from cli.properties.running import measure, row_facts, show_row
 from cli.properties.transport import trajectory, transport
-from fire_core.config.load import load_property, property_schema
+from fire_core.properties.load import load_property, property_schema
 from fire_core.storage.store import Store
 
 app = typer.Typer(no_args_is_help=True)
+app.command("measure")(measure_kind)
+app.command("kinds")(list_kinds)
 app.command()(compare)
 app.command()(impedance)
 app.command("fit-spectrum")(fit_spectrum)
@@ -85,7 +88,7 @@ def show(
     with Store.open(db, blobs) as store:
         row = store.properties.need(name)
     if folder is not None:
-        from tasks.properties.measure import write_property
+        from fire_core.campaign.steps.properties import write_property
 
         write_property(row, folder)
     show_row(row, as_json=as_json)

@@ -16,7 +16,7 @@ from fire_core.progress import Work
 from fire_core.storage.store import Store
 
 if TYPE_CHECKING:
-    from fire_core.config.properties.request import PropertyRequest
+    from fire_core.properties.request import PropertyRequest
     from fire_core.storage.properties import PropertyRow
 
 

@@ -8,20 +8,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 
 from cli.options import DEFAULT_BLOBS, DEFAULT_DB, AsJson, Blobs, Database
+from cli.properties.options import Settings, read_settings
 from fire_core.config.environment import results_folder
-from fire_core.config.load import parse_property, parse_transport_analysis
+from fire_core.config.load import validate_config
 from fire_core.errors import ConfigError
+from fire_core.properties.load import parse_property
+from fire_core.properties.transport.settings import TransportAnalysis
 from fire_core.storage.store import Store
 
-Settings = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", help="Another setting, such as friction=0.0005; may be repeated."
-    ),
-]
 Name = Annotated[
     str | None, typer.Option(help="Name of the measurement; generated if left out.")
 ]
@@ -103,10 +99,15 @@ def trajectory(  # noqa: PLR0913, PLR0917 - options of one command
     from frame to frame.
     """
     from cli.properties.running import show_row
-    from tasks.properties.measure import write_property
-    from tasks.properties.trajectory import TrajectoryFile, analyse_trajectories
+    from fire_core.campaign.steps.properties import (
+        TrajectoryFile,
+        analyse_trajectories,
+        write_property,
+    )
 
-    settings = parse_transport_analysis(read_settings(setting or []))
+    settings = validate_config(
+        TransportAnalysis, read_settings(setting or []), "analysis"
+    )
     given = [
         TrajectoryFile(path, kelvin, step)
         for path, kelvin, step in zip(
@@ -125,31 +126,6 @@ def trajectory(  # noqa: PLR0913, PLR0917 - options of one command
     show_row(row, as_json=as_json)
     if not as_json:
         typer.echo(f"figures and numbers: {folder}")
-
-
-def read_settings(items: list[str]) -> dict[str, Any]:
-    """Return `a.b=value` items as nested mappings; values are read as YAML.
-
-    Raises
-    ------
-    ConfigError
-        An item has no `=`, or a key is both a value and a mapping.
-    """
-    settings: dict[str, Any] = {}
-    for item in items:
-        key, equals, value = item.partition("=")
-        *parents, last = key.strip().split(".")
-        if not equals or not last:
-            msg = f"expected --set KEY=VALUE, such as friction=0.0005, got {item!r}"
-            raise ConfigError(msg)
-        place = settings
-        for parent in parents:
-            place = place.setdefault(parent, {})
-            if not isinstance(place, dict):
-                msg = f"--set {item}: {parent} was given a value before"
-                raise ConfigError(msg)
-        place[last] = yaml.safe_load(value)
-    return settings
 
 
 def _system(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -14,7 +13,7 @@ from dashboard import figures
 from dashboard.access.guard import need
 from dashboard.access.roles import Right, Visitor
 from dashboard.found import need_campaign
-from dashboard.prefect_api import find_runs
+from dashboard.prefect_api import find_runs, last_campaign_runs, prefect_address
 from dashboard.rendering import render
 from fire_core.campaign.names import PRE_FINE_TUNED
 from fire_core.campaign.state import CampaignState
@@ -48,8 +47,8 @@ def show(request: Request, visitor: Seeing, name: str) -> Response:
     row = need_campaign(store, name)
     campaign = open_row(store, row)
     config = None if campaign is None else campaign.config
-    line = read_lines(store, [row])[0]
-    api = os.environ.get("PREFECT_API_URL", "")
+    api = prefect_address()
+    line = read_lines(store, [row], last_campaign_runs(api))[0]
     usage = store.usage.list(name)
     judged = results.read_judgements(store, name, line.round)
     labels = read_labels(store, name, config)

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from dashboard.access.guard import need
 from dashboard.access.roles import Right, Visitor
+from dashboard.prefect_api import last_campaign_runs, prefect_address
 from dashboard.rendering import render
 from fire_core.campaign.views.overview import list_campaigns, read_lines
 from fire_core.records import LabelState
@@ -30,11 +31,12 @@ def show(
     rows = list_campaigns(store)[::-1]
     first = PAGE * (page - 1)
     counts = store.labels.counts()
+    runs = last_campaign_runs(prefect_address())
     return render(
         request,
         "campaigns",
         visitor=visitor,
-        lines=read_lines(store, rows[first : first + PAGE]),
+        lines=read_lines(store, rows[first : first + PAGE], runs),
         page=page,
         more=len(rows) > first + PAGE,
         total=len(rows),

@@ -17,9 +17,9 @@ from dashboard.access.roles import Right, Visitor
 from dashboard.rendering import render
 from fire_core.campaign.views.measurements import label_measurements
 from fire_core.errors import PropertyError
-from fire_core.properties.comparison import Comparison, compare
-from fire_core.report.properties.comparison import draw_comparisons
-from fire_core.report.properties.draw import KINDS, draw_property
+from fire_core.properties.comparison.compare import Comparison, compare
+from fire_core.properties.comparison.figure import draw_comparisons
+from fire_core.properties.kinds import KINDS, draw_property
 from fire_core.storage.properties import PropertyRow
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def show(
         visitor=visitor,
         lines=lines[:PAGE],
         older=lines[PAGE - 1].created_at if len(lines) > PAGE else None,
-        kinds=sorted(KINDS),
+        kinds=sorted(KINDS.names()),
         subjects=store.properties.subjects(),
         chosen={"kind": kind, "subject": subject},
     )

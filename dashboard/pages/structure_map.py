@@ -30,6 +30,8 @@ MOST_SHOWN: Final = 20_000
 SHORT: Final = 16
 """Digits of a key that tell it from all others."""
 PLACES: Final = 4
+AXES: Final = ("PC1", "PC2")
+NUMBER: Final = "number"
 
 
 @router.get("/map/{campaign}/{round_}")
@@ -65,7 +67,11 @@ def show(
         shown=len(shown),
         points=0 if drawn is None else len(drawn.temperatures),
         is_known=is_known,
-        explained=(0.0, 0.0) if drawn is None else drawn.explained,
+        explained=(
+            (0.0, 0.0)
+            if drawn is None
+            else drawn.explained[: drawn.coordinates.shape[1]]
+        ),
     )
 
 
@@ -135,10 +141,15 @@ def points_to_view(
         if frames
         else [reason.key for reason in reasons if reason is not None]
     )
-    parts = [f"{100 * part:.0f} % of the variance" for part in drawn.explained]
     columns: dict[str, tuple[Sequence[Any], str, str]] = {
-        "PC1": (_rounded(drawn.coordinates[shown, 0]), "", parts[0]),
-        "PC2": (_rounded(drawn.coordinates[shown, 1]), "", parts[1]),
+        name: (_rounded(values), "", f"{100 * part:.0f} % of the variance")
+        for name, values, part in zip(
+            AXES, drawn.coordinates[shown].T, drawn.explained, strict=False
+        )
+    }
+    if AXES[1] not in columns:  # one component holds all variance that is kept
+        columns[NUMBER] = (shown.tolist(), "", "of the candidate, in the run's order")
+    columns |= {
         "temperature": (_rounded(drawn.temperatures[shown]), "K", ""),
         "choice": (
             ["candidate" if reason is None else "picked" for reason in reasons],
@@ -165,7 +176,9 @@ def points_to_view(
     }
     first = len(shown) - len(drawn.picked) if drawn.picked else 0
     keys = [key[:SHORT] for key in ids]
-    return {"name": name, "keys": keys, "first": first, "properties": known}
+    axes = [name for name in (*AXES, NUMBER) if name in known][:2]
+    facts = {"name": name, "keys": keys, "first": first, "axes": axes}
+    return {**facts, "properties": known}
 
 
 def _rounded(values: NDArray[np.float64]) -> list[float]:

@@ -67,7 +67,7 @@
       properties,
       settings: {
         map: {
-          x: { property: "PC1" }, y: { property: "PC2" }, symbol: "choice",
+          x: { property: points.axes[0] }, y: { property: points.axes[1] }, symbol: "choice",
           color: { property: "temperature", palette: "viridis" },
           size: { factor: 32, property: "picked" },
         },

@@ -10,8 +10,9 @@ import fire_core
 from docs.tools.commands import commands_to_markdown
 from docs.tools.schema import schema_to_markdown
 from fire_core.config.interfaces import INTERFACES
-from fire_core.config.load import config_schema, property_schema, study_schema
+from fire_core.config.load import config_schema, study_schema
 from fire_core.config.presets import PRESETS
+from fire_core.properties.load import property_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -19,8 +19,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from fire_core.campaign import (
-    driver,
+from fire_core.campaign import driver, spending
+from fire_core.campaign.names import (
+    EXPLORE,
+    FIRE,
+    PRE_FINE_TUNED,
+    SELECTED,
+    TEST,
+    judged_models,
+    member_kind,
+    model_name,
+)
+from fire_core.campaign.reference import CampaignRef
+from fire_core.campaign.state import PATIENCE_S, CampaignState
+from fire_core.campaign.steps import (
     exploring,
     exporting,
     gates,
@@ -30,24 +42,13 @@ from fire_core.campaign import (
     reporting,
     rounds,
     selecting,
-    spending,
     train_child,
     training,
     uncertainty,
 )
-from fire_core.campaign.names import (
-    EXPLORE,
-    FIRE,
-    PRE_FINE_TUNED,
-    SELECTED,
-    TEST,
-    judged_models,
-    member_kind,
-)
-from fire_core.campaign.reference import CampaignRef
-from fire_core.campaign.state import PATIENCE_S, CampaignState
 from fire_core.config.campaign import CampaignConfig
 from fire_core.config.load import config_to_json, load_campaign
+from fire_core.records import Split
 from fire_core.storage.store import Store
 
 if TYPE_CHECKING:
@@ -247,9 +248,20 @@ class Round:
         """Return whether every label that may be paid for is settled."""
         return self.campaign.is_labelled(self.number, purpose)
 
-    def labelled(self, purpose: str = SELECTED) -> list[LabelledStructure]:
-        """Return the structures of a choice that have a label."""
-        return self.campaign.labelled(self.number, purpose)
+    def labelled(self, what: str | Split = SELECTED) -> list[LabelledStructure]:
+        """Return labelled structures of the round.
+
+        Parameters
+        ----------
+        what
+            A choice, such as `selected` or `test`; or `Split.TRAIN` or `Split.VALID`:
+            that part of what the round's model was fine-tuned on, all rounds before
+            included.
+        """
+        if isinstance(what, Split) and what is not Split.TEST:
+            kind = FIRE if self.number else PRE_FINE_TUNED
+            return self.campaign.part(model_name(kind, self.number), what)
+        return self.campaign.labelled(self.number, what)
 
 
 class LocalSteps:

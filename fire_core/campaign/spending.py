@@ -117,13 +117,33 @@ def terms_of(row: ApprovalRow) -> Terms:
 
 def read_terms(campaign: CampaignState, round_: int, purpose: str) -> Terms:
     """Return how a request stands now."""
-    row = campaign.store.approvals.get(campaign.name, round_, purpose)
+    row = read_approval(campaign, round_, purpose)
     return Terms(ApprovalState.APPROVED, None, None) if row is None else terms_of(row)
+
+
+def read_approval(
+    campaign: CampaignState, round_: int, purpose: str
+) -> ApprovalRow | None:
+    """Return a request as it is stored; None where nobody was asked."""
+    return campaign.store.approvals.get(campaign.name, round_, purpose)
+
+
+def read_decision(campaign: CampaignState, round_: int, purpose: str) -> Decided | None:
+    """Return what was decided on a request; None where nothing is, or nobody asked."""
+    row = read_approval(campaign, round_, purpose)
+    if row is None or row.state is ApprovalState.PENDING:
+        return None
+    return decided_of(row)
+
+
+def decided_of(row: ApprovalRow) -> Decided:
+    """Return the decision of a request that is not pending."""
+    return Decided(row.n_approved, row.actor or "", row.reason or "")
 
 
 def count_asked(campaign: CampaignState, round_: int, purpose: str) -> int:
     """Return how many structures a request is about."""
-    row = campaign.store.approvals.get(campaign.name, round_, purpose)
+    row = read_approval(campaign, round_, purpose)
     return 0 if row is None else row.n_asked
 
 

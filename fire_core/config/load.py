@@ -1,4 +1,4 @@
-"""Read a campaign, study or property file; explain key by key what is wrong."""
+"""Read a campaign or study file; explain key by key what is wrong."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from pydantic import BaseModel, ValidationError
 from fire_core.config.campaign import CampaignConfig
 from fire_core.config.interfaces import expand_system
 from fire_core.config.presets import expand_theory
-from fire_core.config.properties.request import PropertyRequest
-from fire_core.config.properties.transport import TransportAnalysis
 from fire_core.config.study import StudyConfig
 from fire_core.config.variants import VariantOf
 from fire_core.errors import ConfigError
@@ -78,7 +76,7 @@ def load_campaign(path: Path) -> CampaignConfig:
         every problem with its place, what was expected and what came.
     """
     hint = "`fire config schema` prints what is allowed"
-    raw = _read_mapping(path, "campaign", f"(name, system, …); {hint}")
+    raw = read_mapping(path, "campaign", f"(name, system, …); {hint}")
     return parse_campaign(raw, origin=str(path), base=path.parent)
 
 
@@ -89,7 +87,7 @@ def load_study(path: Path) -> StudyConfig:
     against the folder of the study file.
     """
     hint = "`fire study schema` prints what is allowed"
-    raw = _read_mapping(path, "study", f"(name, data, test, variants, …); {hint}")
+    raw = read_mapping(path, "study", f"(name, data, test, variants, …); {hint}")
     return parse_study(raw, origin=str(path), base=path.parent)
 
 
@@ -101,7 +99,7 @@ def parse_campaign(
         raw = raw | {"theory": expand_theory(raw["theory"])}
     if "system" in raw:
         raw = raw | {"system": expand_system(raw["system"])}
-    config = _validate(CampaignConfig, raw, origin)
+    config = validate_config(CampaignConfig, raw, origin)
     return config if base is None else _resolve_campaign(config, base)
 
 
@@ -109,47 +107,11 @@ def parse_study(
     raw: dict[str, Any], *, origin: str = "study", base: Path | None = None
 ) -> StudyConfig:
     """Validate a mapping; see `load_study`."""
-    config = _validate(StudyConfig, raw, origin)
+    config = validate_config(StudyConfig, raw, origin)
     return config if base is None else _resolve_study(config, base)
 
 
-def load_property(path: Path) -> PropertyRequest:
-    """Return the measurement described by a YAML file; see `load_campaign`.
-
-    Relative paths of structures and of the model are resolved against its folder.
-    """
-    hint = "`fire properties schema` prints what is allowed"
-    raw = _read_mapping(path, "property", f"(name, system, measure, …); {hint}")
-    return parse_property(raw, origin=str(path), base=path.parent)
-
-
-def parse_property(
-    raw: dict[str, Any], *, origin: str = "property", base: Path | None = None
-) -> PropertyRequest:
-    """Validate a mapping; see `load_property`."""
-    if "system" in raw:
-        raw = raw | {"system": expand_system(raw["system"])}
-    request = _validate(PropertyRequest, raw, origin)
-    if base is None:
-        return request
-    data = request.model_dump(exclude_unset=True)
-    system, measure = data.get("system"), data["measure"]
-    holders = [] if system is None else _structure_files(system)
-    holders += [(data.get("backbone") or {}, "name")]
-    holders += [(measure.get("measured") or {}, "file")]
-    _resolve(holders, base, system or {})
-    if "trajectories" in measure:
-        paths = [base / path for path in measure["trajectories"]]
-        measure["trajectories"] = [str(path.resolve()) for path in paths]
-    return PropertyRequest.model_validate(data)
-
-
-def parse_transport_analysis(raw: dict[str, Any]) -> TransportAnalysis:
-    """Validate how trajectories are analysed; see `load_campaign`."""
-    return _validate(TransportAnalysis, raw, "analysis")
-
-
-def _structure_files(system: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
+def structure_files(system: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
     """Return where a system names files."""
     if system["kind"] == "file":
         return [(system, "path")]
@@ -158,7 +120,7 @@ def _structure_files(system: dict[str, Any]) -> list[tuple[dict[str, Any], str]]
     return [(system[side], "crystal") for side in ("bottom", "top")]
 
 
-def _read_mapping(path: Path, what: str, keys: str) -> dict[str, Any]:
+def read_mapping(path: Path, what: str, keys: str) -> dict[str, Any]:
     """Return the YAML mapping in a file; `keys` says in an error what belongs in."""
     if not path.is_file():
         msg = f"no {what} file at {path} (looked from {Path.cwd()})"
@@ -177,7 +139,7 @@ def _read_mapping(path: Path, what: str, keys: str) -> dict[str, Any]:
     return raw
 
 
-def _validate(model: type[Config], raw: dict[str, Any], origin: str) -> Config:
+def validate_config(model: type[Config], raw: dict[str, Any], origin: str) -> Config:
     """Return the mapping as a model, or explain every mistake at once."""
     try:
         return model.model_validate(raw)
@@ -199,11 +161,6 @@ def config_schema() -> dict[str, Any]:
     return CampaignConfig.model_json_schema()
 
 
-def property_schema() -> dict[str, Any]:
-    """Return the JSON schema of a property file."""
-    return PropertyRequest.model_json_schema()
-
-
 def study_schema() -> dict[str, Any]:
     """Return the JSON schema of a study file."""
     return StudyConfig.model_json_schema()
@@ -211,15 +168,15 @@ def study_schema() -> dict[str, Any]:
 
 def _resolve_campaign(config: CampaignConfig, base: Path) -> CampaignConfig:
     data = config.model_dump(exclude_unset=True)  # what is left out stays so
-    holders = _structure_files(data["system"])
+    holders = structure_files(data["system"])
     trainings = [data.get(step, {}) for step in ("pre_fine_tune", "fine_tune")]
     holders += [(training.get("replay", {}), "source") for training in trainings]
     holders.append((data.get("backbone", {}), "name"))
-    _resolve(holders, base, data["system"])
+    resolve_paths(holders, base, data["system"])
     return CampaignConfig.model_validate(data)
 
 
-def _resolve(
+def resolve_paths(
     holders: list[tuple[dict[str, Any], str]], base: Path, system: dict[str, Any]
 ) -> None:
     """Make paths absolute, in place: files that are there, and a system's own."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from fire_core.report import figures
+from fire_core.report.attempts import attempt_figure
 from fire_core.report.data import MODEL_NAMES, ReportData, added_forgetting
 from fire_core.report.loop_figures import draw_forecast, draw_reliability
 from fire_core.report.verdicts import describe_theory, judge
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fire_core.records import JsonDict
+    from fire_core.report.data import PcaPoints
     from fire_core.report.figures import FigureFiles
 
 __all__ = ["ReportData", "write_report"]
@@ -37,13 +39,14 @@ SCORES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """A figure on the page; its width in inches."""
+    """A figure on the page, its width in inches; or why it could not be drawn."""
 
     title: str
     caption: str
-    name: str
-    data_uri: str
-    width: float
+    name: str = ""
+    data_uri: str = ""
+    width: float = 0.0
+    problem: str = ""
 
 
 def write_report(data: ReportData, folder: Path) -> Path:
@@ -127,11 +130,16 @@ def _draw_all(data: ReportData, folder: Path) -> list[_Shown]:
     def show(
         draw: Callable[[Any, Path], FigureFiles], source: Any, title: str, caption: str
     ) -> None:
-        if source:
-            files = draw(source, folder)
-            coded = base64.b64encode(files.png.read_bytes()).decode()
-            uri = f"data:image/png;base64,{coded}"
-            shown.append(_Shown(title, caption, files.png.stem, uri, files.width))
+        if not source:
+            return
+        attempt = attempt_figure(lambda: draw(source, folder))
+        files = attempt.files
+        if files is None:
+            shown.append(_Shown(title, caption, problem=attempt.problem))
+            return
+        coded = base64.b64encode(files.png.read_bytes()).decode()
+        uri = f"data:image/png;base64,{coded}"
+        shown.append(_Shown(title, caption, files.png.stem, uri, files.width))
 
     show(
         figures.draw_errors,
@@ -163,8 +171,7 @@ def _draw_all(data: ReportData, folder: Path) -> list[_Shown]:
         figures.draw_pca_map,
         data.pca,
         "Candidates and selection",
-        "MD frames in the plane of the first two principal components of their "
-        "descriptors; rings mark those sent to labelling.",
+        _map_caption(data.pca),
     )
     show(
         figures.draw_stability,
@@ -191,6 +198,18 @@ def _draw_all(data: ReportData, folder: Path) -> list[_Shown]:
         )
     show(figures.draw_cost, data.seconds, "Cost", "Wall-clock time of each step.")
     return shown
+
+
+def _map_caption(points: PcaPoints | None) -> str:
+    if points is None or points.is_plane:
+        return (
+            "MD frames in the plane of the first two principal components of their "
+            "descriptors; rings mark those sent to labelling."
+        )
+    return (
+        "MD frames along the one principal component that holds all variance kept, "
+        "in their order; rings mark those sent to labelling."
+    )
 
 
 def _render(data: ReportData, shown: list[_Shown]) -> str:

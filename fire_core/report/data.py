@@ -75,7 +75,7 @@ class PcaPoints:
     Attributes
     ----------
     scores
-        (n, 2), coordinates.
+        (n, 2), coordinates; (n, 1) where one component holds all that is kept.
     temperatures
         (n,), thermostat target of each candidate, K.
     picked
@@ -94,6 +94,11 @@ class PcaPoints:
     explained: tuple[float, float]
     coverage: str = ""
     regions: Sequence[str] = ()
+
+    @property
+    def is_plane(self) -> bool:
+        """Whether there is a second component."""
+        return bool(self.scores.shape[1] > 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -60,12 +60,17 @@ class FigureFiles:
 
 
 def draw_pca_map(points: PcaPoints, folder: Path) -> FigureFiles:
-    """Map all candidates by temperature and ring the selected ones."""
+    """Map all candidates by temperature and ring the selected ones.
+
+    Where one component holds all of the variance that is kept, the other axis is the
+    number of the candidate, in the order of the run.
+    """
     figure, (axes,) = make_figure(ONE_COLUMN + 1.1, 3.1)
+    places = _places(points)
     nearest = _few_temperatures(points.temperatures)
     temperatures = np.unique(nearest)
     for colour, temperature in zip(_ramp(len(temperatures)), temperatures, strict=True):
-        here = points.scores[nearest == temperature]
+        here = places[nearest == temperature]
         axes.scatter(
             *here.T,
             s=7,
@@ -75,7 +80,7 @@ def draw_pca_map(points: PcaPoints, folder: Path) -> FigureFiles:
             rasterized=True,
             label=f"{temperature:g} K",
         )
-    picked = points.scores[np.asarray(points.picked, dtype=np.int64)]
+    picked = places[np.asarray(points.picked, dtype=np.int64)]
     axes.scatter(
         *picked.T,
         s=22,
@@ -85,7 +90,11 @@ def draw_pca_map(points: PcaPoints, folder: Path) -> FigureFiles:
         label="selected",
     )
     axes.set_xlabel(f"PC 1 ({100 * points.explained[0]:.0f} % of variance)")
-    axes.set_ylabel(f"PC 2 ({100 * points.explained[1]:.0f} %)")
+    axes.set_ylabel(
+        f"PC 2 ({100 * points.explained[1]:.0f} %)"
+        if points.is_plane
+        else "Number of the candidate"
+    )
     legend = axes.legend(
         loc="center left",
         bbox_to_anchor=(1.0, 0.5),
@@ -98,6 +107,13 @@ def draw_pca_map(points: PcaPoints, folder: Path) -> FigureFiles:
     for handle in legend.legend_handles:
         handle.set_alpha(1.0)
     return save_figure(figure, [axes], folder, "pca_map")
+
+
+def _places(points: PcaPoints) -> NDArray[np.float64]:
+    """Return where each candidate is drawn, (n, 2)."""
+    if points.is_plane:
+        return points.scores[:, :2]
+    return np.column_stack([points.scores[:, 0], np.arange(len(points.scores))])
 
 
 def _few_temperatures(temperatures: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any, Final
 
+from fire_core.report.attempts import Attempt, attempt_figure
 from fire_core.report.figures import (
     SMALL,
     TWO_COLUMNS,
@@ -36,12 +37,17 @@ AXES: Final = (
 
 def draw_study(
     points: Sequence[Point], baseline: Baseline, folder: Path
-) -> list[FigureFiles]:
+) -> list[Attempt]:
     """Draw every figure of a study that its points allow."""
-    figures = [draw_data(points, baseline, folder), draw_cost(points, folder)]
+    attempts = [
+        attempt_figure(lambda: draw_data(points, baseline, folder)),
+        attempt_figure(lambda: draw_cost(points, folder)),
+    ]
     if any(FORGETTING in point.spreads for point in points):
-        figures.append(draw_forgetting(points, baseline, folder))
-    return figures
+        attempts.append(
+            attempt_figure(lambda: draw_forgetting(points, baseline, folder))
+        )
+    return attempts
 
 
 def draw_data(points: Sequence[Point], baseline: Baseline, folder: Path) -> FigureFiles:

@@ -80,9 +80,9 @@ def write_study(report: StudyReport, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     points = aggregate(report.cells)
     efficiency = compare_efficiency(points)
-    pictures = []
-    if points:
-        pictures = [f.png.name for f in draw_study(points, report.baseline, folder)]
+    drawn = draw_study(points, report.baseline, folder) if points else []
+    pictures = [a.files.png.name for a in drawn if a.files is not None]
+    undrawn = [a.problem for a in drawn if a.files is None]
     _write(
         folder / "study.json",
         json.dumps(
@@ -105,7 +105,9 @@ def write_study(report: StudyReport, folder: Path) -> Path:
         + "\n",
     )
     page = folder / "study.md"
-    _write(page, study_markdown(report, points, efficiency, pictures))
+    text = study_markdown(report, points, efficiency, pictures)
+    text += "".join(f"\nA figure could not be drawn: {why}.\n" for why in undrawn)
+    _write(page, text)
     return page
 
 

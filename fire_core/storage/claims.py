@@ -2,7 +2,7 @@
 
 A claim is a lease on a row. PostgreSQL hands rows out with SKIP LOCKED, so that many
 workers claim without waiting for each other; SQLite has one writer at a time. Leases
-are told by the database's clock, so clocks of workers do not matter.
+are timed by the database's clock, so clocks of workers do not matter.
 """
 
 from __future__ import annotations
@@ -329,7 +329,7 @@ def _end(
 
 
 def _is_written(connection: Connection, item: Finished, owner: str) -> bool:
-    """Say whether this very label was written by this owner before."""
+    """Return whether this very label was written by this owner before."""
     row = connection.execute(
         select(
             LabelTable.owner, LabelTable.state, LabelTable.energy, LabelTable.forces

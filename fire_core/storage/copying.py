@@ -147,13 +147,13 @@ def need_database(url: str) -> None:
 
 
 def wait_as_long_as_needed(connection: Connection) -> None:
-    """Let this transaction be idle while the other database works."""
+    """Allow this transaction to be idle while the other database works."""
     if connection.dialect.name == PGSQL:
         connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
 
 
 def _snapshot(connection: Connection) -> None:
-    """Let every read of this transaction see one state of the database."""
+    """Make every read of this transaction see one state of the database."""
     if connection.dialect.name == PGSQL:
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
 
@@ -195,7 +195,7 @@ def _parts(connection: Connection, table: Table) -> Iterator[list[dict[str, Any]
 
 
 def _set_sequence(connection: Connection, table: Table) -> None:
-    """Let new rows get numbers after the copied ones."""
+    """Set the numbers that new rows get: those after the copied ones."""
     column = table.autoincrement_column
     if connection.dialect.name != PGSQL or column is None:
         return

@@ -97,9 +97,11 @@ def read_bodies(
     ]
 
 
-def list_campaigns(connection: Connection, kind: str) -> set[str]:
-    """Return the campaigns that have an evaluation of a kind."""
+def list_campaigns(connection: Connection, kind: str, subject: str | None) -> set[str]:
+    """Return the campaigns that have an evaluation of a kind, of any subject or one."""
     query = select(EvaluationTable.campaign).where(EvaluationTable.kind == kind)
+    if subject is not None:
+        query = query.where(EvaluationTable.subject == subject)
     return set(connection.scalars(query.distinct()))
 
 
@@ -155,9 +157,11 @@ class Evaluations:
         found = self._read(key)
         return None if found is None else _decode(kind, key, *found)
 
-    def campaigns(self, kind: EvaluationKind[Value]) -> set[str]:
-        """Return the campaigns that have an evaluation of a kind."""
-        return self._campaigns(kind.name)
+    def campaigns(
+        self, kind: EvaluationKind[Value], *, subject: str | None = None
+    ) -> set[str]:
+        """Return the campaigns that have an evaluation of a kind, of any subject."""
+        return self._campaigns(kind.name, subject)
 
     def list(
         self, kind: EvaluationKind[Value], campaign: str, *, round_: int | None = None

@@ -225,7 +225,7 @@ def label_rows(
 
 
 def has_claimed(connection: Connection, owner: str) -> bool:
-    """Say whether a worker has or had any label, as far as rows still tell."""
+    """Return whether a worker has or had any label, as far as rows still show."""
     query = select(LabelTable.id).where(LabelTable.owner == owner).limit(1)
     return connection.execute(query).one_or_none() is not None
 

@@ -201,7 +201,7 @@ def _unpack_segment(row: Any) -> SegmentRow:
 
 
 def _is_same(stored: str, given: str) -> bool:
-    """Say whether two dynamics differ in nothing that a trajectory depends on.
+    """Return whether two dynamics differ in nothing that a trajectory depends on.
 
     Settings newer than the stored ones have their defaults there.
     """

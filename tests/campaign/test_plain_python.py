@@ -13,7 +13,7 @@ import yaml
 
 from fire_core.campaign.campaign import Campaign
 from fire_core.campaign.kinds import DECISION, JUDGEMENT
-from fire_core.campaign.names import FIRE, PERTURB, SELECTED, TEST
+from fire_core.campaign.names import PERTURB, SELECTED, TEST
 from fire_core.campaign.policy import Action
 from fire_core.config.campaign import CampaignConfig
 from fire_core.errors import StoreError
@@ -95,7 +95,7 @@ def check_answers(campaign: Campaign) -> None:
     assert not campaign.round(2).is_chosen()
     assert len(first.labelled()) == TINY["select"]["n"]
     assert first.summary().labels_done == TINY["select"]["n"]
-    parts = [campaign.part(FIRE, split) for split in (Split.TRAIN, Split.VALID)]
+    parts = [first.labelled(split) for split in (Split.TRAIN, Split.VALID)]
     known = [*campaign.labelled(0, PERTURB), *campaign.labelled(1, SELECTED)]
     assert {i.key for part in parts for i in part} == {i.key for i in known}
     decision = campaign.store.evaluations.get(DECISION, campaign.name)
@@ -118,7 +118,8 @@ def test_without_a_judged_model_there_is_no_report(tmp_path: Path) -> None:
 def test_the_application_needs_no_prefect() -> None:
     code = (
         "import sys; sys.modules['prefect'] = None; "
-        "from fire_core import Campaign; import fire_core.campaign.study; print('ok')"
+        "from fire_core import Campaign; import fire_core.campaign.studies.study; "
+        "print('ok')"
     )
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code],

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,6 +25,7 @@ from fire_core.storage.approvals import ApprovalState
 from fire_core.storage.claims import LeaseTerms
 from fire_core.storage.selections import SelectionRow
 from fire_core.storage.store import Store
+from flows import approval
 from flows.approval import wait_for_approval
 from flows.campaign import campaign_flow
 from tasks.observer import observed
@@ -124,7 +124,9 @@ def test_a_budget_cuts_and_a_grown_one_lets_go(campaign: Campaign) -> None:
     assert campaign.terms() == Terms(ApprovalState.APPROVED, N, None)
 
 
-def test_a_person_is_asked_for_what_the_budget_allows(campaign: Campaign) -> None:
+def test_a_person_is_asked_for_what_the_budget_allows(
+    campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
     campaign.configure(approval={"ask": "always"}, budget={"labels": 5})
     campaign.choose()
     # Nothing is affordable: there is nothing to ask for.
@@ -138,15 +140,14 @@ def test_a_person_is_asked_for_what_the_budget_allows(campaign: Campaign) -> Non
     price = json.loads(row.price_json)
     assert (price["missing"], price["core_hours"], price["based_on"]) == (6, 6.0, 2)
 
-    def decide() -> None:
-        time.sleep(1.0)
+    def decide(_seconds: float) -> None:
+        """Decide while the campaign waits between two looks."""
         word = Decided(PAID + 1, "anna", "the last one is odd")
         campaign.store.approvals.decide("tiny", 1, SELECTED, word)
 
-    person = threading.Thread(target=decide)
-    person.start()
-    terms = wait_flow(campaign.ref)
-    person.join()
+    with monkeypatch.context() as patch:
+        patch.setattr(approval, "time", SimpleNamespace(sleep=decide))
+        terms = wait_flow(campaign.ref)
     assert (terms.state, terms.first) == (ApprovalState.APPROVED, PAID + 1)
     assert terms.cut is not None
     assert terms.cut.startswith("3 of 4 labels were approved by anna (the last one is")

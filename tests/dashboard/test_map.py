@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -329,3 +330,21 @@ def test_a_structure_without_a_cell_has_no_cif(tmp_path: Path) -> None:
     page = browser.get(f"/structures/{key}")
     assert page.status_code == httpx.codes.OK
     assert ".cif" not in page.text
+
+
+def test_a_map_of_one_component_has_the_candidates_number_for_its_other_axis(
+    viewer: Browser, lab: Lab
+) -> None:
+    with lab.store() as store:
+        drawn, choice = read_map(store, "salt", 1), read_choice(store, "salt", 1)
+    assert drawn is not None
+    assert choice is not None
+    plane = points_to_view("salt", drawn, choice)
+    assert plane["axes"] == ["PC1", "PC2"]
+    line = replace(drawn, coordinates=drawn.coordinates[:, :1])
+    view = points_to_view("salt", line, choice)
+    assert view["axes"] == ["PC1", "number"]
+    assert "PC2" not in view["properties"]
+    shown = shown_points(line).tolist()
+    assert view["properties"]["number"]["values"] == shown
+    assert "first two principal components" in words(viewer.get("/map/salt/1"))

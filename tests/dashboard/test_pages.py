@@ -10,12 +10,18 @@ import httpx
 import pytest
 
 from dashboard.access.roles import Role
-from fire_core.campaign.views.overview import describe_progress
+from dashboard.pages import campaigns
+from fire_core.campaign.kinds import DECISION, JUDGEMENT
+from fire_core.campaign.policy import Action, Decision
+from fire_core.campaign.views.overview import LastRun, describe_progress
+from fire_core.storage.selections import SelectionRow
 from fire_core.storage.steps import RunningStep
 from tests.dashboard.lab import EVIL, Browser, Lab, build, enter, words
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+END = Decision(Action.STOP, "no label")
 
 
 def test_the_list_says_where_each_campaign_stands(viewer: Browser) -> None:
@@ -25,29 +31,90 @@ def test_the_list_says_where_each_campaign_stands(viewer: Browser) -> None:
     assert "study-hidden" not in text
 
 
+def run_in(kind: str, message: str = "") -> LastRun:
+    return LastRun(kind, kind, message)
+
+
 @pytest.mark.parametrize(
-    ("late", "pending", "decided", "chosen", "word"),
+    ("late", "pending", "over", "chosen", "run", "word"),
     [
-        (-5.0, False, False, True, "running"),
-        (5.0, False, False, True, "gone"),
-        (5.0, False, True, True, "finished"),
-        (-5.0, True, False, True, "approval"),
-        (None, False, True, True, "finished"),
-        (None, False, False, True, "waiting"),
-        (None, False, False, False, "new"),
+        (-5.0, False, False, True, None, "running"),
+        (5.0, False, False, True, None, "gone"),
+        (5.0, False, True, True, None, "finished"),
+        (-5.0, True, False, True, None, "approval"),
+        (None, False, True, True, None, "finished"),
+        (None, False, False, True, None, "waiting"),
+        (None, False, False, False, None, "new"),
+        (None, False, True, True, "completed", "finished"),
+        (None, False, True, True, "failed", "failed"),
+        (5.0, True, False, True, "cancelled", "cancelled"),
+        (-5.0, False, True, True, "failed", "running"),  # started again elsewhere
+        (None, False, True, True, "running", "running"),  # writes its report
+        (None, False, False, False, "scheduled", "scheduled"),
+        (None, True, False, True, "paused", "approval"),
+        (5.0, False, False, True, "completed", "gone"),
     ],
 )
 def test_a_campaign_is_in_one_state(
-    *, late: float | None, pending: bool, decided: bool, chosen: bool, word: str
+    *,
+    late: float | None,
+    pending: bool,
+    over: bool,
+    chosen: bool,
+    run: str | None,
+    word: str,
 ) -> None:
     step = None if late is None else RunningStep("salt", "train", "host", late)
     found = describe_progress(
         step,
         is_pending=pending,
-        is_decided=decided,
+        is_over=over,
         chosen={(0, "start"): 1} if chosen else {},
+        run=None if run is None else run_in(run),
     )
     assert found.word == word
+
+
+def test_a_campaign_whose_run_failed_is_not_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Decided and judged, but its report was not written: the run knows."""
+    lab = build(tmp_path)
+    viewer = enter(lab, Role.VIEWER)
+    with lab.store() as store:
+        store.campaigns.open("ended", "{}")
+        found = store.evaluations.list(JUDGEMENT, "salt")
+        judged = next(row for row in found if row.subject == "fire")
+        store.evaluations.save(DECISION, "ended", END)
+        store.evaluations.save(
+            JUDGEMENT, "ended", judged.value, round_=1, subject="fire"
+        )
+    assert "finished came to its end" in words(viewer.get("/"))
+    asked: list[str] = []
+
+    def answer(api: str) -> dict[str, LastRun]:
+        asked.append(api)
+        return {"ended": run_in("failed", "TypeError: scatter() missing 'y'")}
+
+    monkeypatch.setenv("PREFECT_API_URL", "http://prefect:4200/api")
+    monkeypatch.setattr(campaigns, "last_campaign_runs", answer)
+    told = "its last run failed: TypeError: scatter() missing 'y'"
+    assert f"failed {told}" in words(viewer.get("/"))
+    assert asked == ["http://prefect:4200/api"]
+
+
+def test_rounds_that_ended_without_a_judged_model_are_no_finished_campaign(
+    tmp_path: Path,
+) -> None:
+    lab = build(tmp_path)
+    viewer, start = enter(lab, Role.VIEWER), lab.chosen("start", 0)
+    with lab.store() as store:
+        store.campaigns.open("unjudged", "{}")
+        store.selections.save("unjudged", 0, "start", SelectionRow("build", start))
+        store.evaluations.save(DECISION, "unjudged", END)
+    page = words(viewer.get("/campaigns/unjudged"))
+    assert "unjudged waiting No step of it is held" in page
+    assert "The rounds ended, stop: no label" in page
 
 
 def test_who_is_in_finds_the_way_back_from_what_is_not_there(viewer: Browser) -> None:

@@ -6,12 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 import pytest
+
+from tests.events import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,16 +22,17 @@ SCRIPT = Path(__file__).resolve().parents[2] / "deployments" / "worker.sh"
 # A worker as Prefect's is: TERM becomes INT, INT ends it. Its run has a labelling
 # process in a session of its own, which ends after its label.
 WORKER = f"""#!{sys.executable}
-import os, pathlib, signal, subprocess, sys, time
+import os, pathlib, signal, subprocess, sys
 folder = pathlib.Path(__file__).parent.parent
 (folder / "arguments").write_text(" ".join(sys.argv[1:]))
 signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
 subprocess.Popen(
-    [sys.executable, str(folder / "label.py"), "fire_core.campaign.label_worker"],
+    [sys.executable, str(folder / "label.py"), "fire_core.campaign.steps.label_worker"],
     start_new_session=True,
 )
 try:
-    time.sleep(60)
+    while True:
+        signal.pause()
 except KeyboardInterrupt:
     (folder / "stopped").touch()
 """
@@ -43,7 +45,9 @@ signal.signal(signal.SIGTERM, lambda *_: told.append(1))
 while not told:
     time.sleep(0.05)
 assert (folder / "stopped").exists(), "the worker is stopped first"
-time.sleep(SECONDS)
+(folder / "ending").touch()
+while not (folder / "go").exists():
+    time.sleep(0.05)
 (folder / "labelled").touch()
 """
 SLURM = """#!/usr/bin/env bash
@@ -58,14 +62,14 @@ esac
 class Trial:
     """The script, running with the stand-ins in `folder`."""
 
-    def __init__(self, folder: Path, label_seconds: float = 0.5) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
         programs = folder / "bin"
         programs.mkdir()
         for name, text in {"prefect": WORKER, "scontrol": SLURM}.items():
             (programs / name).write_text(text)
             (programs / name).chmod(0o755)
-        (folder / "label.py").write_text(LABEL.replace("SECONDS", str(label_seconds)))
+        (folder / "label.py").write_text(LABEL)
         (folder / "state").write_text("RUNNING")
         path = f"{programs}{os.pathsep}{os.environ['PATH']}"
         self.process = subprocess.Popen(
@@ -85,10 +89,14 @@ class Trial:
         self.wait_for("labelling")
 
     def wait_for(self, name: str) -> None:
-        deadline = time.monotonic() + PATIENCE_S
-        while not (self.folder / name).exists():
-            assert time.monotonic() < deadline, name
-            time.sleep(0.05)
+        wait_for((self.folder / name).exists)
+
+    def finish_label(self) -> None:
+        """Let the label end that is under way when its process is told to stop."""
+        self.wait_for("ending")
+        assert self.process.poll() is None, "the script waits for it"
+        assert not self.has("queued")
+        (self.folder / "go").touch()
 
     def has(self, name: str) -> bool:
         return (self.folder / name).exists()
@@ -106,8 +114,8 @@ class Trial:
 def trial(tmp_path: Path) -> Iterator[Callable[..., Trial]]:
     started: list[Trial] = []
 
-    def start(label_seconds: float = 0.5) -> Trial:
-        started.append(Trial(tmp_path, label_seconds))
+    def start() -> Trial:
+        started.append(Trial(tmp_path))
         return started[-1]
 
     yield start
@@ -120,6 +128,7 @@ def test_told_to_stop_it_waits_for_the_label_under_way(
 ) -> None:
     running = trial()
     running.process.send_signal(signal.SIGTERM)
+    running.finish_label()
     assert running.process.wait(timeout=PATIENCE_S) == 0
     assert running.has("stopped")
     assert running.has("labelled")
@@ -133,15 +142,16 @@ def test_before_the_time_limit_it_asks_slurm_for_another_turn(
 ) -> None:
     running = trial()
     running.process.send_signal(signal.SIGUSR1)
+    running.finish_label()
     running.wait_for("queued")
     assert running.has("labelled")
     assert (running.folder / "queued").read_text().strip() == "17"
 
 
 def test_a_cancelled_job_is_not_queued_again(trial: Callable[..., Trial]) -> None:
-    running = trial(label_seconds=3)
+    running = trial()
     running.process.send_signal(signal.SIGUSR1)
-    running.wait_for("stopped")
+    running.wait_for("ending")
     (running.folder / "state").write_text("CANCELLED")
     running.process.send_signal(signal.SIGTERM)
     assert running.process.wait(timeout=PATIENCE_S) == 0

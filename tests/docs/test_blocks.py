@@ -22,7 +22,8 @@ from docs.tools.blocks import (
     read_blocks,
     simple_commands,
 )
-from fire_core.config.load import parse_campaign, parse_property, parse_study
+from fire_core.config.load import parse_campaign, parse_study
+from fire_core.properties.load import parse_property
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [
@@ -60,8 +61,6 @@ def test_every_block_says_what_it_is() -> None:
 @pytest.mark.parametrize("page", pages_with("python"))
 def test_python_runs(page: Path, tmp_path: Path) -> None:
     """The blocks of a page run one after the other in a process of their own."""
-    if page.name == "README.md":
-        pytest.skip("tests/test_readme.py runs it")
     script = tmp_path / "page.py"
     blocks = [block.text for block in read_blocks(page) if block.language == "python"]
     script.write_text("\n".join(blocks), encoding="utf-8")
@@ -130,10 +129,16 @@ def test_files_modules_and_targets_named_exist(block: Block) -> None:
                 assert word in WRITTEN_BY_THE_READER or (ROOT / word).exists(), word
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_commands_mentioned_exist(page: Path) -> None:
-    for words in inline_commands(page):
-        check_names(words)
+MENTIONED = [
+    pytest.param(words, id=f"{page.relative_to(ROOT)}: {' '.join(words)}")
+    for page in PAGES
+    for words in inline_commands(page)
+]
+
+
+@pytest.mark.parametrize("words", MENTIONED)
+def test_commands_mentioned_exist(words: list[str]) -> None:
+    check_names(words)
 
 
 def test_a_command_that_is_not_there_is_found() -> None:

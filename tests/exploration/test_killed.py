@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
-import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from fire_core.storage.store import Store
+from tests.events import wait_for
 
-if TYPE_CHECKING:
-    from pathlib import Path
+ROOT = Path(__file__).resolve().parents[2]
 
 PROGRAM = """
-import sys, time
+import sys
+from pathlib import Path
 from ase.build import bulk
 from fire_core.config.ensemble import BarostatConfig
 from fire_core.config.guards import GuardConfig
 from fire_core.config.steps import DynamicsConfig
 from fire_core.exploration.dynamics import *
 from fire_core.storage.store import Store
+from tests.events import halt
 from tests.exploration.conftest import Argon
 
-folder, pause = sys.argv[1], float(sys.argv[2])
+folder, halts = sys.argv[1], bool(sys.argv[2:])
 model = Argon(single=True)
-
-class Slow:
-    elements = model.elements
-    device, dtype = model.model.device, model.model.dtype
-    def torch_sim_model(self, *, stress=False):
-        return self
-    def __call__(self, state):
-        time.sleep(pause)
-        return model.model(state)
 
 guards = GuardConfig(max_uncertainty=UNEASY, on_breach="rewind", max_rewinds=4)
 config = DynamicsConfig(
@@ -43,8 +33,8 @@ config = DynamicsConfig(
 )
 
 def doubt(batch):
-    if batch.states[0].step == 45:
-        open(folder + "/middle", "a").close()
+    if halts and batch.states[0].step == 45:
+        halt(Path(folder), "middle")
     norms = batch.forces.norm(dim=1)
     return [float(norms[batch.owner == i].max()) for i in range(len(batch.states))]
 
@@ -58,7 +48,7 @@ first = 0 if last is None else last.index + 1
 states = bytes_to_state(last.state) if last else start_states(cells, config, 7)
 for index in range(first, 3):
     done = run_segment(
-        DoubtingDriver(Slow(), doubt), states, config,
+        DoubtingDriver(model, doubt), states, config,
         segment_index=index, seed=7, model_sha="m",
     )
     states = done.states
@@ -67,10 +57,10 @@ for index in range(first, 3):
 """.replace("UNEASY", "0.055")
 
 
-def start(folder: Path, pause: float) -> subprocess.Popen[bytes]:
+def start(folder: Path, *halts: str) -> subprocess.Popen[bytes]:
     folder.mkdir(exist_ok=True)
-    command = [sys.executable, "-W", "ignore", "-c", PROGRAM, str(folder), str(pause)]
-    return subprocess.Popen(command, stderr=subprocess.PIPE)
+    command = [sys.executable, "-W", "ignore", "-c", PROGRAM, str(folder), *halts]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, cwd=ROOT)
 
 
 def finish(process: subprocess.Popen[bytes]) -> None:
@@ -79,18 +69,13 @@ def finish(process: subprocess.Popen[bytes]) -> None:
 
 
 def test_killed_with_rewinds_and_a_barostat_it_ends_the_same(tmp_path: Path) -> None:
-    finish(start(tmp_path / "whole", 0.0))
-    killed = start(tmp_path / "killed", 0.02)
-    deadline = time.monotonic() + 100
-    while not (tmp_path / "killed" / "middle").exists():
-        assert killed.poll() is None, killed.communicate()[1].decode()[-2000:]
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    os.kill(killed.pid, signal.SIGKILL)
-    killed.communicate()
+    finish(start(tmp_path / "whole"))
+    with start(tmp_path / "killed", "halts") as killed:
+        wait_for((tmp_path / "killed" / "middle").exists, killed)
+        killed.kill()
     before = read(tmp_path / "killed")[0]
     assert len(before) == 1  # it was in the second segment
-    finish(start(tmp_path / "killed", 0.0))
+    finish(start(tmp_path / "killed"))
     segments, frames, structures = read(tmp_path / "whole")
     assert read(tmp_path / "killed") == (segments, frames, structures)
     breaches = [b for s in segments for b in s.breaches]

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from fire_core.config.open_sets import GATES
+from fire_core.properties.kinds import KINDS
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -104,6 +105,25 @@ def test_selector_and_gate_do_their_work(used: dict[str, Any]) -> None:
 def test_backbones_are_found_by_name_and_by_file(used: dict[str, Any]) -> None:
     assert used["packages"] == ["fire-plugin-example"] * 2
     assert used["loaded_again"]
+
+
+def test_the_kind_of_property_is_measured_kept_and_drawn(used: dict[str, Any]) -> None:
+    assert used["kinds"] == [*KINDS.builtin, "cohesive_energy"]
+    assert used["property_variant"] == "#/$defs/CohesionSettings"
+    assert used["cohesive_energy"] == [["cohesive_energy", "eV/atom"]]
+    assert used["property_is_stored"]
+    assert used["property_asked_again"] == ["licl-cohesion is in the store already"]
+    assert used["property_figures"] == ["isolated_atoms.png"]
+
+
+def test_the_console_shows_the_settings_of_the_kind(
+    python: Path, package: Path
+) -> None:
+    said = run(
+        *(python, "-P", "-m", "cli.main", "properties", "kinds", "cohesive_energy"),
+        folder=package,
+    )
+    assert "Edge of the cube" in said
 
 
 def test_its_own_tests_inherit_the_contracts(python: Path, package: Path) -> None:

@@ -54,6 +54,31 @@ picks = select(
     config.select.model_copy(update={"n": 5}),
     rng_seed=0,
 )
+from fire_core.campaign.steps.properties import (  # noqa: E402
+    measure_property,
+    read_measurement,
+    register_property,
+    write_property,
+)
+from fire_core.properties.kinds import KINDS  # noqa: E402
+from fire_core.properties.load import parse_property, property_schema  # noqa: E402
+
+request = parse_property(
+    {
+        "name": "licl-cohesion",
+        "threads": 1,
+        "system": {"kind": "crystal", "crystal": "LiCl"},
+        "measure": {"kind": "cohesive_energy", "box": 10},
+        "store": {"url": f"sqlite:///{folder}/a.db", "blobs": f"{folder}/blobs"},
+    }
+)
+ref = register_property(request)
+measured = measure_property(ref, lambda _: None)
+stored = read_measurement(ref)
+said: list[str] = []
+measure_property(ref, said.append)
+drawn = [f.png.name for f in write_property(stored, folder / "results")]
+variants = property_schema()["properties"]["measure"]["discriminator"]["mapping"]
 backbone, data = sound_data()
 spoilt = Spoilt(backbone, lambda _, x: replace(x, forces=x.forces + 0.1))
 salt = bulk("LiF", "rocksalt", a=4.6, cubic=True)
@@ -88,6 +113,12 @@ json.dump(
         "energy": label.energy,
         "failure": failure,
         "picks": len(picks),
+        "kinds": KINDS.names(),
+        "property_variant": variants["cohesive_energy"],
+        "cohesive_energy": [(v.name, v.unit) for v in measured.values],
+        "property_is_stored": stored.need_result() == measured,
+        "property_asked_again": said,
+        "property_figures": drawn,
         "verdicts": {r.name: r.passed for r in sound},
         "refused": {r.name: r.passed for r in refused},
     },

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fire_core.errors import PropertyError
-from fire_core.properties.comparison import Measured, compare
-from fire_core.properties.references import (
+from fire_core.properties.comparison.compare import Measured, compare
+from fire_core.properties.comparison.figure import draw_comparisons
+from fire_core.properties.comparison.references import (
     REFERENCES,
     atomic_fractions,
     find_references,
     read_obelix,
 )
 from fire_core.records import PropertyValue
-from fire_core.report.properties.comparison import draw_comparisons
 
 if TYPE_CHECKING:
     from pathlib import Path

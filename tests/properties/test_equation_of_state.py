@@ -7,12 +7,12 @@ import pytest
 from ase import units
 from ase.eos import EquationOfState as AseEquationOfState
 
-from fire_core.config.properties.equation_of_state import EquationOfStateConfig
 from fire_core.errors import PropertyError
-from fire_core.properties.equation_of_state import (
+from fire_core.properties.equation_of_state.fit import (
     birch_murnaghan,
     fit_equation_of_state,
 )
+from fire_core.properties.equation_of_state.settings import EquationOfStateConfig
 
 VOLUME, ENERGY, MODULUS, DERIVATIVE = 16.9, -3.37, 32.2, 4.6  # GPa, as of LiCl
 VOLUMES = VOLUME * np.linspace(0.92, 1.08, 9)

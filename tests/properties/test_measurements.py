@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from ase.io import write
-from prefect.logging import disable_run_logger
 
-from fire_core.config.load import parse_property
-from fire_core.config.properties.request import PropertyRequest
+from fire_core.campaign.steps.properties import (
+    measure_property,
+    register_property,
+    write_property,
+)
 from fire_core.errors import ConfigError, PropertyError, StoreError
 from fire_core.properties.impedance.circuits import Circuit, impedance
+from fire_core.properties.load import parse_property
+from fire_core.properties.request import PropertyRequest
 from fire_core.records import PropertyResult, PropertyValue
 from fire_core.storage.properties import PropertyAsked
 from fire_core.storage.store import Store
-from tasks.properties.bench import open_bench
-from tasks.properties.kinds import find_measure
-from tasks.properties.measure import write_property
-from tasks.properties.register import register_property
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,12 +36,7 @@ def make(folder: Path, measure: dict, **more: object) -> PropertyRequest:
 
 
 def run(request: PropertyRequest) -> PropertyResult:
-    with disable_run_logger():
-        ref = register_property.fn(request)
-    with open_bench(ref, lambda _: None) as bench:
-        result = find_measure(bench.asked.kind)(bench)
-        bench.finish(result, 1.0)
-    return result
+    return measure_property(register_property(request), lambda _: None)
 
 
 def number(result: PropertyResult, name: str) -> PropertyValue:
@@ -121,8 +116,7 @@ def test_measured_spectrum_is_kept_by_its_content(tmp_path: Path) -> None:
     refs = []
     for name in ("one.csv", "two.csv", "three.csv"):
         request = make(tmp_path, {"kind": "impedance", "measured": {"file": name}})
-        with disable_run_logger():
-            refs.append(register_property.fn(request).key)
+        refs.append(register_property(request).key)
     assert refs[0] == refs[1] != refs[2]
     result = run(make(tmp_path, {"kind": "impedance", "measured": {"file": "two.csv"}}))
     assert number(result, "fit_R1").value == pytest.approx(400, rel=1e-3)

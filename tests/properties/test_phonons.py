@@ -12,9 +12,9 @@ from ase.build import bulk
 from ase.calculators.calculator import Calculator, all_changes
 from ase.neighborlist import neighbor_list
 
-from fire_core.config.properties.phonons import PhononsConfig
 from fire_core.errors import PropertyError
-from fire_core.properties.phonons import Phonons, choose_supercell
+from fire_core.properties.phonons.displacements import Phonons, choose_supercell
+from fire_core.properties.phonons.settings import PhononsConfig
 
 A, K = 4.0, 2.0
 """Lattice constant, Å, and stiffness of a spring, eV/Å²."""

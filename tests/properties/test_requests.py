@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from ase.build import bulk
 
-from fire_core.config.load import parse_property
+from fire_core.campaign.steps.properties import open_measurement, register_property
 from fire_core.errors import ConfigError, LeaseLostError, UnknownElementError
+from fire_core.properties.load import parse_property
 from fire_core.records import PropertyResult, PropertyValue
 from fire_core.storage.store import Store
-from tasks.properties.bench import open_bench
-from tasks.properties.register import register_property
 
 if TYPE_CHECKING:
-    from fire_core.config.properties.request import PropertyRequest
-    from tasks.properties.bench import PropertyRef
+    from fire_core.campaign.steps.properties import PropertyRef
+    from fire_core.properties.request import PropertyRequest
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,7 +36,7 @@ def request(folder: Path, **changes: Any) -> PropertyRequest:
 
 
 def enter(folder: Path, **changes: Any) -> PropertyRef:
-    return register_property.fn(request(folder, **changes))
+    return register_property(request(folder, **changes))
 
 
 def test_the_key_names_the_content_and_nothing_else(tmp_path: Path) -> None:
@@ -92,37 +91,40 @@ def test_the_result_comes_back_as_it_was_and_the_first_one_stays(
     ref = enter(tmp_path)
     value = PropertyValue("bulk_modulus", 32.5, "GPa", 0.3, 31.9, 33.1, {"t_k": 0.0})
     result = PropertyResult((value,), {"x": [1.0, 2.0]}, ("a note",))
-    with open_bench(ref, print) as bench:
-        bench.finish(result, 1.5)
-        bench.finish(PropertyResult(()), 2.5)
-        row = bench.row()
+    with open_measurement(ref, print) as stored:
+        stored.finish(result, 1.5)
+        stored.finish(PropertyResult(()), 2.5)
+        row = stored.row()
     assert row.need_result() == result
     assert row.wall_s == 1.5
 
 
 def test_who_lost_a_measurement_may_not_write(tmp_path: Path) -> None:
     ref = enter(tmp_path)
-    with open_bench(ref, print) as bench, Store.open(ref.db, ref.blobs) as store:
-        store.properties.release(ref.key, bench.hold.owner)
+    with (
+        open_measurement(ref, print) as stored,
+        Store.open(ref.db, ref.blobs) as store,
+    ):
+        store.properties.release(ref.key, stored.lease.owner)
         assert store.properties.hold(ref.key, "heir", 30) is None
-        bench.hold.renew()
+        stored.lease.renew()
         with pytest.raises(LeaseLostError):
-            bench.part("points", lambda: b"late")
+            stored.measurement.part("points", lambda: b"late")
         assert store.properties.parts(ref.key) == {}
 
 
 KILLED = """
 import sys, time
-import tasks.properties.bench
-from tasks.properties.bench import PropertyRef, open_bench
-tasks.properties.bench.STEP_LEASE_S = 4  # in place of 40 s, for the heir's sake
+from fire_core.campaign.steps import properties
+from fire_core.campaign.steps.properties import PropertyRef, open_measurement
+properties.LEASE_S = 4  # in place of 40 s, for the heir's sake
 ref = PropertyRef.model_validate_json(sys.argv[1])
 def slow():
     print("computing", flush=True)
     time.sleep(600)
-with open_bench(ref, print) as bench:
-    bench.part("first", lambda: b"1")
-    bench.part("second", slow)
+with open_measurement(ref, print) as stored:
+    stored.measurement.part("first", lambda: b"1")
+    stored.measurement.part("second", slow)
 """
 
 
@@ -148,7 +150,7 @@ def test_killed_it_keeps_finished_parts_and_another_process_goes_on(
         computed.append(1)
         return b"2"
 
-    with open_bench(ref, print) as bench:
-        assert bench.part("first", compute) == b"1"
-        assert bench.part("second", compute) == b"2"
+    with open_measurement(ref, print) as stored:
+        assert stored.measurement.part("first", compute) == b"1"
+        assert stored.measurement.part("second", compute) == b"2"
     assert computed == [1]

@@ -10,7 +10,7 @@ import pytest
 from ase.build import bulk
 
 from fire_core.backbones.registry import load_backbone
-from fire_core.config.properties.speed import SIZES, SpeedConfig
+from fire_core.properties.speed.settings import SIZES, SpeedConfig
 from fire_core.properties.speed.timing import (
     Timing,
     fit_power_law,

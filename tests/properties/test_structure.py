@@ -8,14 +8,14 @@ from ase import Atoms
 from ase.build import bulk
 from ase.geometry import get_distances
 
-from fire_core.config.properties.structure_check import StructureCheckConfig
 from fire_core.errors import PropertyError
-from fire_core.properties.structure.averages import average_in_blocks
-from fire_core.properties.structure.pair_distribution import (
+from fire_core.properties.structure_check.averages import average_in_blocks
+from fire_core.properties.structure_check.pair_distribution import (
     count_pairs,
     find_first_shell,
 )
-from fire_core.properties.structure.values import check_structure, density
+from fire_core.properties.structure_check.settings import StructureCheckConfig
+from fire_core.properties.structure_check.values import check_structure, density
 
 TRICLINIC = np.array([[9.0, 0, 0], [3.5, 8.0, 0], [-2.0, 2.5, 8.5]])
 

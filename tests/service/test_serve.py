@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import httpx
@@ -15,6 +14,7 @@ import pytest
 
 from benchmarks.postgres import free_port
 from tests.campaign.conftest import ROOT
+from tests.events import wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,14 +58,13 @@ def test_it_serves_mends_and_stops(tmp_path: Path) -> None:
         worker.kill()
         said = process.stdout.readline()
         assert "worker of gpu-pool ended (exit status -9); started again in" in said
-        deadline = time.monotonic() + 60
-        while not any(
-            "gpu-pool" in c.cmdline() and c.pid != worker.pid
-            for c in psutil.Process(process.pid).children()
-        ):
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
-
+        wait_for(
+            lambda: any(
+                "gpu-pool" in c.cmdline() and c.pid != worker.pid
+                for c in psutil.Process(process.pid).children()
+            ),
+            process,
+        )
         children = psutil.Process(process.pid).children()
         process.send_signal(signal.SIGTERM)
         process.send_signal(signal.SIGTERM)  # an impatient person

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +20,7 @@ from fire_core.errors import BackboneError, TrainingError, UnknownElementError
 from fire_core.evaluation.errors import summarise_errors
 from fire_core.training.data import TrainingData
 from fire_core.training.trainer import FineTuned, fine_tune
+from tests.events import wait_for
 from tests.training.conftest import labelled, make_backbone, rattled
 
 if TYPE_CHECKING:
@@ -177,11 +175,14 @@ import json, pathlib, sys
 from fire_core.training.trainer import fine_tune
 from tests.training.conftest import make_backbone
 from tests.training.test_trainer import SETTINGS, make_data
-folder = pathlib.Path(sys.argv[1])
+from tests.events import halt
+folder, last = pathlib.Path(sys.argv[1]), int(sys.argv[2])
 def keep(record, state):
     partial = folder / "partial"
     partial.write_bytes(state)
     partial.replace(folder / f"epoch-{record.epoch}")
+    if record.epoch == last:
+        halt(folder, "halted")
 old = sorted(folder.glob("epoch-*"))
 tuned = fine_tune(
     make_backbone(), make_data(), SETTINGS.model_copy(update={"epochs": 20}), seed=1,
@@ -191,24 +192,21 @@ print(json.dumps([len(tuned.records), last.valid.force_rmse, last.replay_digest]
 """
     root = Path(__file__).parents[2]
 
-    def start(folder: Path) -> subprocess.Popen[str]:
+    def start(folder: Path, last: int = -1) -> subprocess.Popen[str]:
+        """Start training; it goes no further than epoch `last`."""
         folder.mkdir(exist_ok=True)
+        command = [sys.executable, "-W", "ignore", "-c", script, str(folder)]
         return subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", script, os.fspath(folder)],
+            [*command, str(last)],
             stdout=subprocess.PIPE,
             text=True,
             cwd=root,
         )
 
-    with start(tmp_path / "killed") as killed:
-        deadline = time.monotonic() + 120
-        while not (tmp_path / "killed" / "epoch-2").exists():
-            if time.monotonic() > deadline or killed.poll() is not None:
-                break
-            time.sleep(0.02)
-        killed.send_signal(signal.SIGKILL)
-    done = len(list((tmp_path / "killed").glob("epoch-*")))
-    assert 3 <= done < 20
+    with start(tmp_path / "killed", last=2) as killed:
+        wait_for((tmp_path / "killed" / "halted").exists, killed)
+        killed.kill()
+    assert len(list((tmp_path / "killed").glob("epoch-*"))) == 3
     results = []
     for folder in ("whole", "killed"):
         with start(tmp_path / folder) as process:

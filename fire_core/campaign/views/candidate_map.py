@@ -32,7 +32,7 @@ class CandidateMap:
     Attributes
     ----------
     coordinates
-        (n, 2), the first two principal components.
+        (n, 2), the first two principal components; (n, 1) where there is but one.
     temperatures
         (n,), K.
     picked

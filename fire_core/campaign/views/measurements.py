@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fire_core.properties.comparison import Measured
+from fire_core.properties.comparison.compare import Measured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from scipy.constants import epsilon_0
 
-from fire_core.config.properties.impedance import (
+from fire_core.properties.impedance.settings import (
     BlockingElectrodes,
     ReversibleElectrodes,
 )
@@ -17,7 +17,7 @@ from fire_core.config.properties.impedance import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fire_core.config.properties.impedance import (
+    from fire_core.properties.impedance.settings import (
         GrainBoundaryConfig,
         ImpedanceConfig,
     )

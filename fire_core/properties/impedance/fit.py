@@ -241,7 +241,7 @@ def _descend(
 
 
 def _refine(found: Circuit, frequencies: Array, measured: Complex) -> Array:
-    """Let impedance.py fit from what was found; return that where it gets nowhere."""
+    """Fit by impedance.py from what was found; return that where it gets nowhere."""
     circuit = custom_circuit(found)
     try:
         circuit.fit(
@@ -259,7 +259,7 @@ def _refine(found: Circuit, frequencies: Array, measured: Complex) -> Array:
 
 
 def _smaller_first(text: str, logs: Array) -> Array:
-    """Let capacitances of like branches, p(R1,C1)-p(R2,C2), rise with their number."""
+    """Sort like branches, p(R1,C1)-p(R2,C2), by their capacitances, rising."""
     names, sorted_logs = parameter_names(text), logs.copy()
     for kind in ("C", "CPE"):
         branches = [

@@ -17,13 +17,13 @@ from fire_core.properties.values import with_interval
 from fire_core.records import PropertyValue
 
 if TYPE_CHECKING:
-    from fire_core.config.properties.impedance import (
-        ImpedanceConfig,
-        MeasuredSpectrum,
-    )
     from fire_core.properties.impedance.circuits import Circuit
     from fire_core.properties.impedance.fit import SpectrumFit
     from fire_core.properties.impedance.kramers_kronig import KramersKronig
+    from fire_core.properties.impedance.settings import (
+        ImpedanceConfig,
+        MeasuredSpectrum,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,7 @@ def _conductivity(
 
 
 def _is_swapped(parts: dict[str, float]) -> PropertyValue | None:
-    """Say it where the branch called bulk is slower than that of the boundaries."""
+    """Return a warning where the branch called bulk is slower than the boundaries'."""
     if "C2" in parts:
         boundary = parts["C2"]
     else:

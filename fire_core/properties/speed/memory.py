@@ -63,7 +63,7 @@ class MemoryTrend:
         return float(self.base + grown * growth)
 
     def will_fit(self, n_atoms: int) -> bool:
-        """Say whether a size will stay below the limit."""
+        """Return whether a size will stay below the limit."""
         return self.expect(n_atoms) < self.limit
 
 

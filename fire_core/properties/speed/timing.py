@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ase import Atoms
 
     from fire_core.backbones.base import Backbone
-    from fire_core.config.properties.speed import SpeedConfig
+    from fire_core.properties.speed.settings import SpeedConfig
     from fire_core.records import JsonDict
 
 
@@ -195,7 +195,7 @@ def fit_power_law(timings: Sequence[Timing], *, from_atoms: int = 0) -> PowerLaw
 
 
 def is_too_slow(timings: Sequence[Timing], n_atoms: int, limit: float) -> bool:
-    """Say whether one more size would, by the trend so far, take longer than `limit` s.
+    """Return whether one more size takes, by the trend so far, longer than `limit` s.
 
     With one size alone a linear rise is assumed: small sizes cost their overhead.
     """

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from fire_core.config.properties.transport import TransportAnalysis
+    from fire_core.properties.transport.settings import TransportAnalysis
     from fire_core.properties.transport.trajectory import Trajectory
     from fire_core.records import JsonDict
 

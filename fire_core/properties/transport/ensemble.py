@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from fire_core.config.properties.transport import TransportAnalysis
+    from fire_core.properties.transport.settings import TransportAnalysis
     from fire_core.properties.transport.trajectory import Trajectory
 
     Array = NDArray[np.float64]

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from ase import Atoms
     from numpy.typing import NDArray
 
-    from fire_core.config.properties.transport import TransportConfig
     from fire_core.exploration.dynamics import Driver, ReplicaState
+    from fire_core.properties.transport.settings import TransportConfig
     from fire_core.records import Frame
 
 GUARDS: Final = GuardConfig(max_displacement=900.0)

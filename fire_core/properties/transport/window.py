@@ -71,7 +71,7 @@ class Window:
 
     @property
     def is_straight(self) -> bool:
-        """Say whether the displacement grows in proportion to time."""
+        """Return whether the displacement grows in proportion to time."""
         known = self.exponent_error <= MOST_DOUBT  # nan is not
         away = abs(self.exponent - 1.0)
         allowed = min(ERRORS_AWAY * self.exponent_error, FURTHEST)
@@ -137,7 +137,7 @@ def find_window(
 
 
 def explain(window: Window | None, n_frames: int, interval: float, least: float) -> str:
-    """Say why there is no diffusion coefficient, and how long a run would need.
+    """Explain why there is no diffusion coefficient, and how long a run would need.
 
     `interval` is in ps, `least` the growth that is asked for, Å².
     """

@@ -1,8 +1,8 @@
-"""What FIRE asks of every labeller, selector, gate and backbone holds for these."""
+"""What FIRE asks of every member of an open set holds for these."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from ase.build import bulk
@@ -12,6 +12,7 @@ from fire_core.backbones.registry import load_backbone
 from fire_core.testing.backbones import BackboneContract, TrainableContract
 from fire_core.testing.gates import GateContract, Spoilt, with_forces
 from fire_core.testing.labellers import LabellerContract
+from fire_core.testing.properties import PropertyContract
 from fire_core.testing.selectors import SelectorContract
 
 if TYPE_CHECKING:
@@ -62,3 +63,12 @@ class TestPair(BackboneContract, TrainableContract):
         crystal = bulk("LiF", "rocksalt", a=4.6, cubic=True)
         crystal.rattle(0.1, seed=1)
         return crystal
+
+
+class TestCohesiveEnergy(PropertyContract):
+    kind = "cohesive_energy"
+
+    @classmethod
+    def inputs(cls) -> dict[str, Any]:
+        atoms = bulk("LiCl", "rocksalt", a=5.1)
+        return {"atoms": atoms, "backbone": load_backbone("fire-mini", device="cpu")}

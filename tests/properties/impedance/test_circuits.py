@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 from scipy.constants import epsilon_0
 
-from fire_core.config.properties.impedance import (
+from fire_core.properties.impedance.circuits import (
+    Circuit,
+    impedance,
+    parameter_names,
+    pellet_circuit,
+)
+from fire_core.properties.impedance.evaluation import compile_circuit
+from fire_core.properties.impedance.settings import (
     BlockingElectrodes,
     FrequencyConfig,
     GivenConductivity,
@@ -18,13 +25,6 @@ from fire_core.config.properties.impedance import (
     ReversibleElectrodes,
     check_circuit,
 )
-from fire_core.properties.impedance.circuits import (
-    Circuit,
-    impedance,
-    parameter_names,
-    pellet_circuit,
-)
-from fire_core.properties.impedance.evaluation import compile_circuit
 from fire_core.properties.impedance.values import relaxation_frequency
 
 EXACT = 1e-10

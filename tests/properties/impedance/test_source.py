@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from fire_core.config.properties.impedance import TransportConductivity
 from fire_core.errors import PropertyError
-from fire_core.records import PropertyValue
-from tasks.properties.impedance import _conductivity
+from fire_core.properties.impedance.measure import choose_conductivity
+from fire_core.properties.impedance.settings import TransportConductivity
+from fire_core.properties.load import parse_property
+from fire_core.records import PropertyResult, PropertyValue
+from fire_core.testing.properties import MemoryMeasurement
+
+if TYPE_CHECKING:
+    from fire_core.properties.measurement import Measurement
 
 
-def bench(*values: PropertyValue) -> Any:
-    asked = SimpleNamespace(name="argyrodite", subject_sha="0")
-    result = SimpleNamespace(values=values)
-    row = SimpleNamespace(asked=asked, need_result=lambda: result)
-    return SimpleNamespace(asked=asked, finished=lambda _: row)
+def after(*values: PropertyValue) -> Measurement:
+    """Return a measurement that goes on from one with these values."""
+    source = {"source": "transport", "measurement": "argyrodite"}
+    measure = {"kind": "impedance", "conductivity": source}
+    request = parse_property({"name": "spectrum", "measure": measure})
+    earlier = ("argyrodite", PropertyResult(values))
+    return MemoryMeasurement(request, earlier=earlier).measurement
 
 
 def sigma(name: str, value: float | None, kelvin: float) -> PropertyValue:
@@ -31,13 +37,13 @@ def test_charge_diffusion_comes_first_and_nernst_einstein_is_said() -> None:
         sigma("conductivity", 2.0, 300.0),
         sigma("conductivity_nernst_einstein", 3.0, 300.0),
     )
-    found = _conductivity(bench(*both), source)
+    found = choose_conductivity(after(*both), source)
     assert (found.value, found.note) == (2.0, "")
     one = (
         sigma("conductivity", None, 300.0),
         sigma("conductivity_nernst_einstein", 3.0, 300.0),
     )
-    found = _conductivity(bench(*one), source)
+    found = choose_conductivity(after(*one), source)
     assert found.value == 3.0
     assert "Nernst and Einstein alone" in found.note
 
@@ -45,4 +51,4 @@ def test_charge_diffusion_comes_first_and_nernst_einstein_is_said() -> None:
 def test_another_temperature_is_not_taken() -> None:
     source = TransportConductivity(measurement="argyrodite", temperature=400.0)
     with pytest.raises(PropertyError, match=r"at these temperatures: 300 K"):
-        _conductivity(bench(sigma("conductivity", 2.0, 300.0)), source)
+        choose_conductivity(after(sigma("conductivity", 2.0, 300.0)), source)

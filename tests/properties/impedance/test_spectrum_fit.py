@@ -5,11 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fire_core.config.properties.impedance import (
-    GivenConductivity,
-    GrainBoundaryConfig,
-    ImpedanceConfig,
-)
 from fire_core.errors import PropertyError
 from fire_core.properties.impedance.circuits import (
     Circuit,
@@ -19,6 +14,11 @@ from fire_core.properties.impedance.circuits import (
 )
 from fire_core.properties.impedance.fit import effective_capacitance, fit_circuit
 from fire_core.properties.impedance.kramers_kronig import check_kramers_kronig
+from fire_core.properties.impedance.settings import (
+    GivenConductivity,
+    GrainBoundaryConfig,
+    ImpedanceConfig,
+)
 
 FREQUENCIES = np.geomspace(1e1, 1e8, 70)
 TRUE = Circuit("R0-p(R1,C1)-CPE2", (5.0, 220.0, 4e-12, 3e-6, 0.88))

@@ -1,8 +1,7 @@
-"""Pair potentials whose elastic constants are known, and a bench in memory."""
+"""Pair potentials whose elastic constants are known, and measurements in memory."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,8 +10,9 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.neighborlist import neighbor_list
 from ase.stress import full_3x3_to_voigt_6_stress
 
-from fire_core.config.properties.request import PropertyRequest
+from fire_core.properties.request import PropertyRequest
 from fire_core.records import Label
+from fire_core.testing.properties import MemoryMeasurement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -138,50 +138,21 @@ class PairBackbone:
         return labels
 
 
-class MemoryBench:
-    """The bench of a measurement without a store."""
-
-    def __init__(
-        self,
-        atoms: Atoms | None,
-        backbone: Any,
-        measure: dict[str, Any],
-        system: dict[str, Any] | None = None,
-    ) -> None:
-        self.request = PropertyRequest.model_validate(
-            {
-                "name": "test",
-                "system": system or {"kind": "crystal", "crystal": "LiCl"},
-                "measure": measure,
-            }
-        )
-        self.atoms = atoms
-        self.model = backbone
-        self.parts: dict[str, bytes] = {}
-        self.computed: list[str] = []
-
-    def say(self, text: str) -> None:
-        pass
-
-    def settings(self, kind: type[Any]) -> Any:
-        assert isinstance(self.request.measure, kind)
-        return self.request.measure
-
-    def structure(self) -> Atoms:
-        assert self.atoms is not None
-        return self.atoms.copy()
-
-    def backbone(self) -> Any:
-        return self.model
-
-    def part(self, name: str, compute: Callable[[], bytes]) -> bytes:
-        if name not in self.parts:
-            self.parts[name] = compute()
-            self.computed.append(name)
-        return self.parts[name]
-
-    def json_part(self, name: str, compute: Callable[[], Any]) -> Any:
-        return json.loads(self.part(name, lambda: json.dumps(compute()).encode()))
+def in_memory(
+    atoms: Atoms | None,
+    backbone: Any,
+    measure: dict[str, Any],
+    system: dict[str, Any] | None = None,
+) -> MemoryMeasurement:
+    """Return a measurement without a store, of these atoms and this model."""
+    request = PropertyRequest.model_validate(
+        {
+            "name": "test",
+            "system": system or {"kind": "crystal", "crystal": "LiCl"},
+            "measure": measure,
+        }
+    )
+    return MemoryMeasurement(request, atoms=atoms, backbone=backbone)
 
 
 def values_of(result: Any) -> dict[str, Any]:

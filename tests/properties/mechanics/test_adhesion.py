@@ -8,29 +8,31 @@ import numpy as np
 import pytest
 from ase.build import fcc100
 
-from fire_core.config.properties.adhesion import AdhesionConfig
 from fire_core.errors import PropertyError
-from fire_core.properties.mechanics.adhesion import (
+from fire_core.properties.adhesion import measure as adhesion
+from fire_core.properties.adhesion.settings import AdhesionConfig
+from fire_core.properties.adhesion.stack import (
     J_PER_M2,
     make_stack,
     separate,
     separations,
     take_slab,
 )
-from tasks.properties import adhesion
 from tests.properties.mechanics.conftest import (
     EPSILON,
     SIGMA,
-    MemoryBench,
     Pair,
     PairBackbone,
     PairCalculator,
+    in_memory,
     lennard_jones,
     values_of,
 )
 
 if TYPE_CHECKING:
     from ase import Atoms
+
+    from fire_core.testing.properties import MemoryMeasurement
 
 NEAREST = lennard_jones(4.9)
 BOND = 2 ** (1 / 6) * SIGMA
@@ -62,13 +64,13 @@ def work(
     vacuum: float,
     pair: Pair = NEAREST,
     **settings: Any,
-) -> tuple[Any, MemoryBench]:
+) -> tuple[Any, MemoryMeasurement]:
     """Measure, this interface in place of the one that the request would build."""
     monkeypatch.setattr(adhesion, "build_structure", lambda _: atoms.copy())
     measure = {"kind": "adhesion", "force_tolerance": 1e-4, **settings}
     system = SYSTEM | {"vacuum": vacuum}
-    bench = MemoryBench(None, PairBackbone(pair), measure, system)
-    return adhesion.measure(bench), bench
+    here = in_memory(None, PairBackbone(pair), measure, system)
+    return adhesion.measure(here.measurement), here
 
 
 def test_bonds_over_a_cleavage_plane_are_counted(
@@ -123,18 +125,18 @@ def test_slabs_that_relax_take_less_work(monkeypatch: pytest.MonkeyPatch) -> Non
     values = values_of(work(monkeypatch, atoms, 12.0, pair)[0])
     apart, rigid = values["work_of_adhesion"].value, values["work_of_separation"].value
     assert 0.9 * rigid < apart < rigid * (1 - 1e-5)
-    still, bench = work(monkeypatch, atoms, 12.0, pair, relax=False)
+    still, here = work(monkeypatch, atoms, 12.0, pair, relax=False)
     assert "work_of_adhesion" not in values_of(still)
     assert "as it was built" in still.notes[1]
-    assert "top-relaxed" not in bench.parts
+    assert "top-relaxed" not in here.parts
 
 
 def test_what_is_done_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
-    first, bench = work(monkeypatch, argon(2, 12.0), 12.0)
-    bench.computed.clear()
-    del bench.parts["top-relaxed"]
-    assert adhesion.measure(bench) == first
-    assert bench.computed == ["top-relaxed"]
+    first, here = work(monkeypatch, argon(2, 12.0), 12.0)
+    here.computed.clear()
+    del here.parts["top-relaxed"]
+    assert adhesion.measure(here.measurement) == first
+    assert here.computed == ["top-relaxed"]
 
 
 def test_slabs_and_separations_leave_the_stack_as_it_is() -> None:
@@ -180,9 +182,9 @@ def test_what_is_no_interface_is_refused(
 
 
 def test_a_crystal_has_no_adhesion() -> None:
-    bench = MemoryBench(None, PairBackbone(NEAREST), {"kind": "adhesion"})
+    here = in_memory(None, PairBackbone(NEAREST), {"kind": "adhesion"})
     with pytest.raises(PropertyError, match="a property of an interface"):
-        adhesion.measure(bench)
+        adhesion.measure(here.measurement)
 
 
 def test_separations_hold_zero() -> None:

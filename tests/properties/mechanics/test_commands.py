@@ -13,24 +13,25 @@ from typer.testing import CliRunner
 
 from cli.properties import main, running
 from cli.properties.options import crystal_or_file, plain_name
-from fire_core.config.load import parse_property
-from fire_core.config.properties.adhesion import AdhesionConfig
-from fire_core.config.properties.elasticity import (
-    ElasticityConfig,
-    ThermalElasticityConfig,
+from fire_core.campaign.steps.properties import (
+    StoredMeasurement,
+    open_measurement,
+    register_property,
 )
 from fire_core.config.system import InterfaceSystem
 from fire_core.errors import ConfigError
+from fire_core.properties.adhesion.settings import AdhesionConfig
+from fire_core.properties.elasticity.measure import measure
+from fire_core.properties.elasticity.settings import ElasticityConfig
+from fire_core.properties.load import parse_property
+from fire_core.properties.thermal_elasticity.settings import ThermalElasticityConfig
 from fire_core.properties.values import with_interval
-from tasks.properties.bench import Bench, open_bench
-from tasks.properties.elasticity import measure
-from tasks.properties.register import register_property
 from tests.properties.mechanics.conftest import values_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fire_core.config.properties.request import PropertyRequest
+    from fire_core.properties.request import PropertyRequest
 
 
 @pytest.fixture
@@ -78,6 +79,31 @@ def test_adhesion_of_a_named_interface(asked: list[PropertyRequest]) -> None:
         run("adhesion", "no-such-interface")
 
 
+def test_any_kind_is_measured_by_its_settings(asked: list[PropertyRequest]) -> None:
+    run("measure", "phonons", "LiF", "--set", "supercell=[2, 2, 2]", "--seed", "3")
+    run("measure", "adhesion", "licl-gaf3", "--set", "relax=false")
+    given = "conductivity={source: given, value: 1e-3}"
+    run("measure", "impedance", "--set", given, "--name", "pellet")
+    phonons, adhesion, impedance = asked
+    assert phonons.name == "lif-phonons"
+    assert phonons.measure.model_dump()["supercell"] == (2, 2, 2)
+    assert phonons.seed == 3
+    assert adhesion.measure == AdhesionConfig(relax=False)
+    assert isinstance(adhesion.system, InterfaceSystem)
+    assert (impedance.system, impedance.backbone) == (None, None)
+    with pytest.raises(ConfigError, match="did you mean `mesh`"):
+        run("measure", "phonons", "LiF", "--set", "mash=3")
+
+
+def test_kinds_say_what_they_measure_and_take() -> None:
+    listed = CliRunner().invoke(main.app, ["kinds"], catch_exceptions=False)
+    assert "bands, density of states" in " ".join(listed.stdout.split())
+    shown = CliRunner().invoke(main.app, ["kinds", "phonons", "--json"])
+    lines = {line["setting"]: line for line in json.loads(shown.stdout)}
+    assert lines["mesh"]["default"] == "30.0"
+    assert lines["displacement"]["meaning"] == "Å."
+
+
 def test_names_and_systems() -> None:
     assert plain_name("My Cell_2.cif", "CAMPAIGN/m1") == "my-cell-2-campaign-m1"
     assert crystal_or_file("LiF", (2, 1, 1))["kind"] == "crystal"
@@ -111,7 +137,7 @@ def test_a_killed_measurement_goes_on_after_its_last_state(tmp_path: Path) -> No
         },
         "store": {"url": f"sqlite:///{tmp_path}/f.db", "blobs": str(tmp_path / "b")},
     }
-    ref = register_property.fn(parse_property(raw))
+    ref = register_property(parse_property(raw))
 
     class KilledError(Exception):
         pass
@@ -120,19 +146,21 @@ def test_a_killed_measurement_goes_on_after_its_last_state(tmp_path: Path) -> No
         if text == "strain yz":
             raise KilledError
 
-    with pytest.raises(KilledError), open_bench(ref, stop_at_second) as bench:
-        measure(bench)
+    with (
+        pytest.raises(KilledError),
+        open_measurement(ref, stop_at_second) as stored,
+    ):
+        measure(stored.measurement)
     computed: list[str] = []
 
-    class Counted(Bench):
-        def part(self, name: str, compute: Any) -> bytes:
-            if not self.has_part(name):
-                computed.append(name)
-            return super().part(name, compute)
+    class Counted(StoredMeasurement):
+        def save(self, name: str, data: bytes, *, shared: bool) -> None:
+            computed.append(name)
+            super().save(name, data, shared=shared)
 
-    with open_bench(ref, lambda _: None) as bench:
-        bench.__class__ = Counted
-        result = measure(bench)
+    with open_measurement(ref, lambda _: None) as stored:
+        stored.__class__ = Counted
+        result = measure(stored.measurement)
     assert sorted(computed) == sorted(
         f"strain-yz{size:+.4f}" for size in (-0.01, -0.005, 0.005, 0.01)
     )

@@ -13,27 +13,27 @@ from pymatgen.analysis.elasticity import ElasticTensor as Pymatgen
 from pymatgen.analysis.elasticity import Strain, Stress
 from scipy.spatial.transform import Rotation
 
-from fire_core.config.properties.elasticity import ElasticityConfig
-from fire_core.config.properties.equation_of_state import EquationOfStateConfig
 from fire_core.errors import PropertyError
-from fire_core.properties.equation_of_state import (
-    fit_equation_of_state,
-    scan_volumes,
-)
-from fire_core.properties.mechanics.fit import fit_tensor, signed
-from fire_core.properties.mechanics.tensor import (
+from fire_core.properties.elasticity.fit import fit_tensor, signed
+from fire_core.properties.elasticity.measure import measure
+from fire_core.properties.elasticity.settings import ElasticityConfig
+from fire_core.properties.elasticity.tensor import (
     invariant_basis,
     rotate_stiffness,
     voigt_to_strain,
 )
-from tasks.properties.elasticity import measure
+from fire_core.properties.equation_of_state.fit import (
+    fit_equation_of_state,
+    scan_volumes,
+)
+from fire_core.properties.equation_of_state.settings import EquationOfStateConfig
 from tests.properties.mechanics.conftest import (
     EPSILON,
     SIGMA,
-    MemoryBench,
     Pair,
     PairBackbone,
     PairCalculator,
+    in_memory,
     lattice_sum,
     lennard_jones,
     springs,
@@ -51,7 +51,7 @@ LATTICE = np.sqrt(2) * 2 ** (1 / 6) * SIGMA
 
 def elasticity(atoms: Atoms, pair: Pair, **settings: Any) -> PropertyResult:
     tight = {"kind": "elasticity", "force_tolerance": 1e-5, **settings}  # soft argon
-    return measure(MemoryBench(atoms, PairBackbone(pair), tight))
+    return measure(in_memory(atoms, PairBackbone(pair), tight).measurement)
 
 
 @cache
@@ -219,23 +219,23 @@ def test_strains_beyond_the_linear_regime_are_told() -> None:
 
 
 def test_every_state_is_a_part_and_none_is_repeated() -> None:
-    bench = MemoryBench(
+    here = in_memory(
         bulk("Ar", a=1.003 * LATTICE),
         PairBackbone(NEAREST),
         {"kind": "elasticity", "symmetry": "reduce"},
     )
-    first = measure(bench)
-    assert len(bench.computed) == 1 + 2 * 6
-    assert "strain-xx+0.0100" in bench.computed
-    bench.computed.clear()
-    del bench.parts["strain-yz-0.0050"]
-    assert measure(bench) == first
-    assert bench.computed == ["strain-yz-0.0050"]
+    first = measure(here.measurement)
+    assert len(here.computed) == 1 + 2 * 6
+    assert "strain-xx+0.0100" in here.computed
+    here.computed.clear()
+    del here.parts["strain-yz-0.0050"]
+    assert measure(here.measurement) == first
+    assert here.computed == ["strain-yz-0.0050"]
 
 
 def test_errors_cover_noise_in_the_stress() -> None:
     """With noise of known size, constants scatter as their errors say."""
-    from fire_core.properties.mechanics.fit import fit_slopes
+    from fire_core.properties.elasticity.fit import fit_slopes
 
     rng = np.random.default_rng(0)
     exact = np.diag([60.0] * 3 + [20.0] * 3)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from ase import Atoms
 
+from fire_core.properties.elasticity.measure import measure
+from fire_core.properties.kinds import draw_property
 from fire_core.records import PropertyResult
-from fire_core.report.properties.draw import draw_property
-from tasks.properties.elasticity import measure
-from tests.properties.mechanics.conftest import MemoryBench, PairBackbone, springs
+from tests.properties.mechanics.conftest import PairBackbone, in_memory, springs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def cube(far: float) -> PropertyResult:
     settings = {"kind": "elasticity", "relax": False, "symmetry": "reduce"}
     atoms = Atoms("Ar", cell=[3.0] * 3, pbc=True)
-    return measure(MemoryBench(atoms, PairBackbone(springs(3.0, 2.0, far)), settings))
+    backbone = PairBackbone(springs(3.0, 2.0, far))
+    return measure(in_memory(atoms, backbone, settings).measurement)
 
 
 def test_elasticity(tmp_path: Path) -> None:

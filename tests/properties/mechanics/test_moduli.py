@@ -7,20 +7,24 @@ import pytest
 from pymatgen.analysis.elasticity import ElasticTensor as Pymatgen
 from scipy.spatial.transform import Rotation
 
-from fire_core.properties.mechanics.fit import ElasticTensor
-from fire_core.properties.mechanics.moduli import (
+from fire_core.properties.elasticity.fit import ElasticTensor
+from fire_core.properties.elasticity.moduli import (
     compute_moduli,
     propagate,
     stability_eigenvalues,
     youngs_extremes,
     youngs_modulus,
 )
-from fire_core.properties.mechanics.tensor import (
+from fire_core.properties.elasticity.tensor import (
     invariant_basis,
     rotate_stiffness,
     stress_to_voigt,
 )
-from fire_core.properties.mechanics.values import UNSTABLE, tensor_curves, tensor_values
+from fire_core.properties.elasticity.values import (
+    UNSTABLE,
+    tensor_curves,
+    tensor_values,
+)
 
 
 def cubic(c11: float, c12: float, c44: float) -> np.ndarray:

@@ -7,9 +7,9 @@ import pytest
 from ase.build import bulk
 from scipy.spatial.transform import Rotation
 
-from fire_core.config.properties.elasticity import ElasticityConfig
-from fire_core.properties.mechanics.elasticity import orient
-from fire_core.properties.mechanics.tensor import (
+from fire_core.properties.elasticity.settings import ElasticityConfig
+from fire_core.properties.elasticity.strains import orient
+from fire_core.properties.elasticity.tensor import (
     full_to_stiffness,
     independent_places,
     invariant_basis,

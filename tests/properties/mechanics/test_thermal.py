@@ -9,19 +9,19 @@ import pytest
 from ase import Atoms, units
 from ase.build import bulk
 
-from fire_core.config.properties.elasticity import ThermalElasticityConfig
 from fire_core.config.steps import DynamicsConfig
 from fire_core.errors import PropertyError
 from fire_core.exploration.dynamics import run_segment, start_states
-from fire_core.properties.mechanics.thermal_stress import block_means, internal_stress
-from tasks.properties.thermal_elasticity import measure
+from fire_core.properties.thermal_elasticity.measure import measure
+from fire_core.properties.thermal_elasticity.settings import ThermalElasticityConfig
+from fire_core.properties.thermal_elasticity.stress import block_means, internal_stress
 from tests.exploration.conftest import Argon, Free
 from tests.properties.mechanics.conftest import (
     EPSILON,
     SIGMA,
-    MemoryBench,
     PairBackbone,
     PairCalculator,
+    in_memory,
     lennard_jones,
     values_of,
 )
@@ -159,8 +159,8 @@ def test_block_errors_are_those_of_correlated_numbers() -> None:
 def test_argon_near_zero_has_the_constants_of_the_still_crystal() -> None:
     """2 φ''/a and φ''/a at 1 K, within four errors and a tenth at most."""
     atoms = bulk("Ar", a=5.41, cubic=True)
-    bench = MemoryBench(atoms, Driven(NEAREST), SHORT)
-    result = measure(bench)
+    here = in_memory(atoms, Driven(NEAREST), SHORT)
+    result = measure(here.measurement)
     bend = 72 / 2 ** (1 / 3) * EPSILON / SIGMA**2
     expected = np.array([2, 1, 1]) * bend / LATTICE / units.GPa
     values = values_of(result)
@@ -171,11 +171,11 @@ def test_argon_near_zero_has_the_constants_of_the_still_crystal() -> None:
         assert value.conditions == {"temperature_k": 1.0}
     assert len(result.curves["points"]) == 2  # xx and yz are enough for a cube
     # a killed run goes on: the last segment again gives the same bits
-    last = bench.parts.pop("minus-0002")
-    bench.computed.clear()
-    assert measure(bench) == result
-    assert bench.computed == ["minus-0002"]
-    assert bench.parts["minus-0002"] == last
+    last = here.parts.pop("minus-0002")
+    here.computed.clear()
+    assert measure(here.measurement) == result
+    assert here.computed == ["minus-0002"]
+    assert here.parts["minus-0002"] == last
 
 
 def test_an_ideal_gas_resists_compression_alone() -> None:
@@ -190,7 +190,7 @@ def test_an_ideal_gas_resists_compression_alone() -> None:
         "equilibration": 40,
         "segment": 100,
     }
-    result = measure(MemoryBench(atoms, Gas(), settings))
+    result = measure(in_memory(atoms, Gas(), settings).measurement)
     pressure = 4 / 12.0**3 * units.kB * 300 / units.GPa
     values = values_of(result)
     assert values["c11"].value == pytest.approx(pressure, rel=1e-4)
@@ -202,7 +202,7 @@ def test_a_crystal_that_melts_is_refused() -> None:
     settings = SHORT | {"temperature": 900.0, "largest_move": 0.5, "cell": "given"}
     atoms = bulk("Ar", a=5.41, cubic=True)
     with pytest.raises(PropertyError, match="no crystal any more"):
-        measure(MemoryBench(atoms, Driven(NEAREST), settings))
+        measure(in_memory(atoms, Driven(NEAREST), settings).measurement)
 
 
 def test_settings_say_what_is_wrong() -> None:

@@ -14,14 +14,14 @@ from typer.testing import CliRunner
 from benchmarks import transport_models as models
 from cli.main import app
 from cli.properties import running
-from cli.properties.transport import read_settings
+from cli.properties.options import read_settings
 from fire_core.errors import ConfigError, PropertyError
 from fire_core.storage.store import Store
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fire_core.config.properties.request import PropertyRequest
+    from fire_core.properties.request import PropertyRequest
 
 EDGE = 15.0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fire_core.report.properties.transport import draw_arrhenius
+from fire_core.properties.transport.figure import draw_arrhenius
 
 if TYPE_CHECKING:
     from pathlib import Path

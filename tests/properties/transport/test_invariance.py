@@ -10,9 +10,9 @@ from ase import Atoms
 from scipy.spatial.transform import Rotation
 
 from benchmarks import transport_models as models
-from fire_core.config.properties.transport import TransportAnalysis
 from fire_core.errors import PropertyError
 from fire_core.properties.transport.analysis import Transport, analyse_transport
+from fire_core.properties.transport.settings import TransportAnalysis
 from fire_core.properties.transport.trajectory import (
     Trajectory,
     frames_to_trajectory,

@@ -9,12 +9,12 @@ from scipy.optimize import curve_fit
 
 from benchmarks import transport_models as models
 from benchmarks.transport import arrhenius_coverage
-from fire_core.config.properties.transport import TransportAnalysis
 from fire_core.errors import PropertyError
 from fire_core.properties.transport.analysis import analyse_transport
 from fire_core.properties.transport.arrhenius import fit_arrhenius
 from fire_core.properties.transport.conductivity import conductivity_per_diffusion
 from fire_core.properties.transport.density import density_map, projections
+from fire_core.properties.transport.settings import TransportAnalysis
 from fire_core.properties.transport.trajectory import Trajectory
 from fire_core.properties.transport.values import expected_anisotropy
 

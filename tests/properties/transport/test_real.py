@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks.transport_li6ps5cl import infer_frame_fs, measured_conductivities
-from fire_core.config.properties.transport import TransportAnalysis
 from fire_core.properties.transport.analysis import analyse_transport
+from fire_core.properties.transport.settings import TransportAnalysis
 from fire_core.properties.transport.trajectory import read_trajectory
 
 if TYPE_CHECKING:

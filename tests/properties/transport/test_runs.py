@@ -7,20 +7,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from fire_core.config.load import parse_property
-from fire_core.config.properties.transport import TransportConfig
+from fire_core.campaign.steps.properties import open_measurement, register_property
 from fire_core.errors import ConfigError, PropertyError
+from fire_core.properties.load import parse_property
+from fire_core.properties.transport import measure as task
 from fire_core.properties.transport import runs
+from fire_core.properties.transport.settings import TransportConfig
 from fire_core.storage.store import Store
-from tasks.properties import transport as task
-from tasks.properties.bench import open_bench
-from tasks.properties.register import register_property
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from fire_core.campaign.steps.properties import PropertyRef
     from fire_core.records import PropertyResult
-    from tasks.properties.bench import PropertyRef
 
 SHORT = {
     "kind": "transport",
@@ -41,12 +40,12 @@ def enter(folder: Path, **changes: Any) -> PropertyRef:
         "measure": SHORT | changes,
         "store": {"url": f"sqlite:///{folder}/fire.db", "blobs": str(folder / "blobs")},
     }
-    return register_property.fn(parse_property(raw))
+    return register_property(parse_property(raw))
 
 
 def measure(ref: PropertyRef) -> PropertyResult:
-    with open_bench(ref, lambda _: None) as bench:
-        return task.measure(bench)
+    with open_measurement(ref, lambda _: None) as stored:
+        return task.measure(stored.measurement)
 
 
 def parts(ref: PropertyRef) -> dict[str, str]:
@@ -172,12 +171,10 @@ def test_a_barostat_gives_each_temperature_its_cell(tmp_path: Path) -> None:
     ref = enter(tmp_path, barostat={"pressure": 5.0}, barostat_ps=0.2, replicas=1)
     result = measure(ref)
     assert any("mean cell at 5 GPa" in note for note in result.notes)
-    with open_bench(ref, print) as bench:
-        cells = np.array(bench.json_part(task.CELLS, list))
-        given = bench.structure().cell.volume
-        segment = runs.bytes_to_segment(
-            bench.part("dynamics-000000000-000000010", bytes)
-        )
+    with open_measurement(ref, print) as stored:
+        cells = np.array(stored.measurement.json_part(task.CELLS, list, shared=True))
+        given = stored.structure().cell.volume
+        segment = runs.bytes_to_segment(stored.read("000000000-000000010", shared=True))
     assert cells.shape == (2, 3, 3)
     assert (np.linalg.det(cells) < 0.99 * given).all()  # squeezed
     for state in segment.states:

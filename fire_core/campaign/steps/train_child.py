@@ -1,0 +1,104 @@
+"""Train a model in a child process: a committee's member, or on several devices."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Final
+
+from fire_core.backbones.registry import count_gpus
+from fire_core.campaign.names import member_number, model_name, training_of
+from fire_core.campaign.steps.processes import follow, start_process, thread_limits
+from fire_core.campaign.usage import available_cores
+from fire_core.children import python_command
+from fire_core.errors import TrainingError
+
+if TYPE_CHECKING:
+    from fire_core.campaign.state import CampaignState
+
+AT_ONCE_ON_CPU: Final = 2
+
+
+def train_in_child(
+    campaign: CampaignState,
+    round_: int,
+    kind: str,
+    *,
+    devices: int = 1,
+    beside: int = 1,
+) -> str:
+    """Train or continue a model in a child process; return its sha256.
+
+    Parameters
+    ----------
+    campaign, round_, kind
+        Which model of which campaign.
+    devices
+        Processes that share each step; without GPUs they share the cores.
+    beside
+        Trainings that run at once, among which the cores are divided.
+
+    Raises
+    ------
+    TrainingError
+        The process ended without a model; a new one goes on after the last committed
+        epoch.
+    """
+    store, ref = campaign.store, campaign.ref
+    name = model_name(kind, round_)
+    trained = store.models.get(ref.name, name)
+    if trained is not None:
+        return trained.blob_sha
+    folder = ref.workdir / f"train-{uuid.uuid4().hex[:12]}"
+    folder.mkdir(parents=True)
+    log = folder / "worker.log"
+    threads = max(1, available_cores() // (beside * devices))
+    command = python_command(
+        "fire_core.campaign.steps.train_worker", "--name", ref.name
+    )
+    command += ["--db", ref.db, "--blobs", ref.blobs]
+    command += ["--round", str(round_), "--kind", kind]
+    command += ["--threads", str(threads), "--devices", str(devices)]
+    environment = thread_limits(threads)
+    member, n_gpus = member_number(kind), count_gpus()
+    if member is not None and n_gpus:  # they take turns on them
+        environment["CUDA_VISIBLE_DEVICES"] = str((member - 1) % n_gpus)
+    epochs = training_of(campaign.config, kind).epochs
+    key = f"train-{ref.name}-{kind.replace('_', '-')}"
+    with campaign.observer.progress(key, f"Training {name}", epochs) as progress:
+        child = start_process(command, log, environment)
+
+        def look() -> None:
+            last = store.models.last_epoch(ref.name, name)
+            progress.reach(0 if last is None else last.epoch + 1)
+
+        status = follow(child, log, campaign.observer.info, on_look=look)
+    trained = store.models.get(ref.name, name)
+    if trained is None:
+        tail = log.read_text(encoding="utf-8", errors="replace")[-2000:]
+        msg = f"training {name} ended with exit status {status}; its log {log}: {tail}"
+        raise TrainingError(msg)
+    return trained.blob_sha
+
+
+def count_devices(wanted: int, device: str) -> int:
+    """Return how many devices to train on: as many as wanted, or for 0 every GPU.
+
+    Raises
+    ------
+    TrainingError
+        More are wanted than there are GPUs, or on a CPU than cores.
+    """
+    n_gpus = count_gpus() if device != "cpu" else 0
+    most = n_gpus or available_cores()
+    if wanted > most:
+        what = f"{n_gpus} GPUs" if n_gpus else f"{most} cores and no GPU to train on"
+        msg = f"devices is {wanted}, but this machine has {what}; lower it, or set 0"
+        raise TrainingError(msg)
+    return wanted or max(n_gpus, 1)
+
+
+def committee_width(campaign: CampaignState) -> int:
+    """Return how many members of the committee are trained at once."""
+    committee = campaign.config.committee
+    width = committee.parallel or count_gpus() or min(AT_ONCE_ON_CPU, available_cores())
+    return max(1, min(width, committee.members))

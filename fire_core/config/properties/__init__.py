@@ -1,1 +1,0 @@
-"""Property requests: what is to be measured, of which model, on which structure."""

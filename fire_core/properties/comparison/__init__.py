@@ -1,0 +1,1 @@
+"""Finished measurements beside each other and beside published numbers."""

@@ -1,1 +1,0 @@
-"""Elastic tensors, moduli, stress at temperature, adhesion."""

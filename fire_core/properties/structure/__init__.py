@@ -1,1 +1,0 @@
-"""Pair distributions, coordination, density and cell at temperature."""

@@ -1,1 +1,0 @@
-"""Figures of properties, drawn from the curves that a measurement kept."""
