@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from ase import units
 
-from fire_core.campaign.properties import measure_property, register_property
+from fire_core.campaign.steps.properties import measure_property, register_property
 from fire_core.properties.equation_of_state.fit import birch_murnaghan
 from fire_core.properties.request import PropertyRequest
 from fire_core.structures.crystal_data import CRYSTALS

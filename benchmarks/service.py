@@ -178,7 +178,7 @@ class Service:
         return [
             p
             for p in self.family()
-            if "fire_core.campaign.label_worker" in command_of(p)
+            if "fire_core.campaign.steps.label_worker" in command_of(p)
         ]
 
     def request(self, method: str, path: str, body: Any = None) -> Any:

@@ -217,7 +217,7 @@ def export(
     blobs: Blobs = DEFAULT_BLOBS,
 ) -> None:
     """Write a model for another program, and check what was written."""
-    from fire_core.campaign.exporting import export_backbone
+    from fire_core.campaign.steps.exporting import export_backbone
 
     match what:
         case [campaign, name, path]:

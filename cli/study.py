@@ -53,8 +53,8 @@ def report(
     blobs: Blobs = DEFAULT_BLOBS,
 ) -> None:
     """Write the report of what is finished, also while the study runs."""
-    from fire_core.campaign.study import Study
-    from fire_core.campaign.study_inputs import find_study
+    from fire_core.campaign.studies.inputs import find_study
+    from fire_core.campaign.studies.study import Study
 
     with Store.open(db, blobs) as store:
         config = find_study(store, name, db)
@@ -66,7 +66,7 @@ def report(
 def check(file: StudyFile, as_json: AsJson = False) -> None:
     """Read the data and the model; say what a run would do and about how long."""
     config = load_study(file)
-    from fire_core.campaign.study_check import check_study
+    from fire_core.campaign.studies.check import check_study
 
     found = check_study(config)
     if as_json:

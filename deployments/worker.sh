@@ -38,7 +38,7 @@ labelling() {
     local file
     # Words of a command line, and variables, end with NUL; processes come and go.
     # shellcheck disable=SC2013 # names in /proc hold no blanks
-    for file in $(grep -slxz 'fire_core.campaign.label_worker' /proc/[0-9]*/cmdline); do
+    for file in $(grep -slxz 'fire_core.campaign.steps.label_worker' /proc/[0-9]*/cmdline); do
         if grep -sqxz "FIRE_WORKER=$FIRE_WORKER" "${file%cmdline}environ"; then
             echo "${file//[!0-9]/}"
         fi

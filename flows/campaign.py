@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from prefect import flow
 
 from fire_core.campaign.driver import run_campaign
-from fire_core.campaign.reporting import report_folder
+from fire_core.campaign.steps.reporting import report_folder
 from fire_core.config.campaign import CampaignConfig
 from flows.approval import wait_for_approval
 from flows.committee import committee_flow

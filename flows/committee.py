@@ -6,7 +6,7 @@ from prefect import flow, unmapped
 
 from fire_core.campaign.names import member_kind
 from fire_core.campaign.reference import CampaignRef
-from fire_core.campaign.train_child import committee_width
+from fire_core.campaign.steps.train_child import committee_width
 from flows.label import threads
 from tasks.observer import observed
 from tasks.train import train_member

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 from prefect import flow, unmapped
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from fire_core.campaign.labels import LabelSummary
 from fire_core.campaign.reference import CampaignRef
+from fire_core.campaign.steps.labels import LabelSummary
 from tasks.label import label_lane, plan_labels, summarise_labels
 
 if TYPE_CHECKING:

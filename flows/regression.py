@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefect import flow
 
-from fire_core.campaign.regression import production_campaigns
+from fire_core.campaign.steps.regression import production_campaigns
 from fire_core.campaign.views.overview import default_store
 from fire_core.errors import GateError
 from tasks.regression import check_production_model

@@ -5,9 +5,9 @@ from __future__ import annotations
 from prefect import task
 from prefect.artifacts import create_table_artifact
 
-from fire_core.campaign.judging import judge_model
 from fire_core.campaign.kinds import Judgement
 from fire_core.campaign.reference import CampaignRef
+from fire_core.campaign.steps.judging import judge_model
 from tasks.observer import observed
 
 

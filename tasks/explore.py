@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from prefect import task
 
-from fire_core.campaign import exploring
 from fire_core.campaign.names import RunPlan
 from fire_core.campaign.reference import CampaignRef
+from fire_core.campaign.steps import exploring
 from tasks.observer import observed
 
 

@@ -8,9 +8,9 @@ from prefect import task
 from prefect.artifacts import create_table_artifact
 from prefect.concurrency.sync import concurrency
 
-from fire_core.campaign import labels
-from fire_core.campaign.labels import LICENCES, LabelPlan, LabelSummary
 from fire_core.campaign.reference import CampaignRef
+from fire_core.campaign.steps import labels
+from fire_core.campaign.steps.labels import LICENCES, LabelPlan, LabelSummary
 from tasks.observer import observed
 
 

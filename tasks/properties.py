@@ -7,8 +7,8 @@ from pathlib import Path
 from prefect import get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 
-from fire_core.campaign import properties as campaign_properties
-from fire_core.campaign.properties import PropertyRef
+from fire_core.campaign.steps import properties as campaign_properties
+from fire_core.campaign.steps.properties import PropertyRef
 from fire_core.properties.request import PropertyRequest
 from fire_core.properties.results import result_to_markdown
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from prefect import task
 from prefect.artifacts import create_table_artifact
 
-from fire_core.campaign import regression
 from fire_core.campaign.reference import default_ref
+from fire_core.campaign.steps import regression
 from tasks.observer import observed
 
 

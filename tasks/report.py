@@ -10,7 +10,7 @@ from prefect import task
 from prefect.artifacts import create_markdown_artifact
 
 from fire_core.campaign.reference import CampaignRef
-from fire_core.campaign.reporting import write_campaign_report as write_report
+from fire_core.campaign.steps.reporting import write_campaign_report as write_report
 from tasks.observer import observed
 
 SHOWN_FIGURES: Final = ("pca_map", "parity_forces")

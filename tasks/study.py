@@ -8,7 +8,7 @@ from pathlib import Path
 from prefect import task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from fire_core.campaign.study import Study
+from fire_core.campaign.studies.study import Study
 from fire_core.config.study import StudyConfig
 from fire_core.report.study_report import COLUMNS, show_metric
 from tasks.observer import PrefectObserver

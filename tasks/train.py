@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from prefect import task
 
-from fire_core.campaign import training
 from fire_core.campaign.reference import CampaignRef
+from fire_core.campaign.steps import training
 from tasks.observer import observed
 
 

@@ -90,8 +90,8 @@ def test_console_script(hostile: Path) -> None:
     "module",
     [
         "cli.main",
-        "fire_core.campaign.label_worker",
-        "fire_core.campaign.train_worker",
+        "fire_core.campaign.steps.label_worker",
+        "fire_core.campaign.steps.train_worker",
         "prefect",
     ],
 )

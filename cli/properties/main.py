@@ -88,7 +88,7 @@ def show(
     with Store.open(db, blobs) as store:
         row = store.properties.need(name)
     if folder is not None:
-        from fire_core.campaign.properties import write_property
+        from fire_core.campaign.steps.properties import write_property
 
         write_property(row, folder)
     show_row(row, as_json=as_json)

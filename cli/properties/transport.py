@@ -99,7 +99,7 @@ def trajectory(  # noqa: PLR0913, PLR0917 - options of one command
     from frame to frame.
     """
     from cli.properties.running import show_row
-    from fire_core.campaign.properties import (
+    from fire_core.campaign.steps.properties import (
         TrajectoryFile,
         analyse_trajectories,
         write_property,

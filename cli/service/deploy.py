@@ -154,7 +154,7 @@ def _licences(client: SyncPrefectClient) -> str:
     limit = dft_licences()
     if limit is None:
         return "labelling processes are not limited (FIRE_DFT_LICENCES is not set)"
-    from fire_core.campaign.labels import LICENCES
+    from fire_core.campaign.steps.labels import LICENCES
 
     client.upsert_global_concurrency_limit_by_name(LICENCES, limit)
     return f"at most {limit} labelling processes at once"

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from cli.service.service_checks import Check, compare_clocks, error, ok, warning
-from fire_core.campaign.labels import LICENCES
+from fire_core.campaign.steps.labels import LICENCES
 from fire_core.config.environment import dft_licences
 
 if TYPE_CHECKING:

@@ -19,22 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from fire_core.campaign import (
-    driver,
-    exploring,
-    exporting,
-    gates,
-    judging,
-    labels,
-    perturbing,
-    reporting,
-    rounds,
-    selecting,
-    spending,
-    train_child,
-    training,
-    uncertainty,
-)
+from fire_core.campaign import driver, spending
 from fire_core.campaign.names import (
     EXPLORE,
     FIRE,
@@ -47,6 +32,20 @@ from fire_core.campaign.names import (
 )
 from fire_core.campaign.reference import CampaignRef
 from fire_core.campaign.state import PATIENCE_S, CampaignState
+from fire_core.campaign.steps import (
+    exploring,
+    exporting,
+    gates,
+    judging,
+    labels,
+    perturbing,
+    reporting,
+    rounds,
+    selecting,
+    train_child,
+    training,
+    uncertainty,
+)
 from fire_core.config.campaign import CampaignConfig
 from fire_core.config.load import config_to_json, load_campaign
 from fire_core.records import Split

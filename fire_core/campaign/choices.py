@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from fire_core.campaign.candidates import Screened
+    from fire_core.campaign.steps.candidates import Screened
     from fire_core.records import JsonDict, Pick
     from fire_core.selection.explain import Explanation
     from fire_core.selection.pipeline import Reduced

@@ -18,7 +18,7 @@ from fire_core.campaign.names import (
     member_kind,
 )
 from fire_core.campaign.policy import Action, RoundSummary, decide, last_trained
-from fire_core.campaign.rounds import summarise_round
+from fire_core.campaign.steps.rounds import summarise_round
 from fire_core.errors import FireError
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Label structures at any theory level, through jobflow in the calling process.
 
 jobflow changes the directory of the whole process while a job runs, so a process
-labels one structure at a time; see `fire_core.campaign.label_worker`.
+labels one structure at a time; see `fire_core.campaign.steps.label_worker`.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from ase.io import write
 from fire_core.campaign.campaign import register_campaign
 from fire_core.campaign.names import ATOMS
 from fire_core.campaign.reference import CampaignRef
-from fire_core.campaign.references import fill_references
 from fire_core.campaign.state import CampaignState
+from fire_core.campaign.steps.references import fill_references
 from fire_core.config.campaign import CampaignConfig
 from fire_core.config.training import TrainConfig
 from fire_core.labelling.isolated import isolated_atom

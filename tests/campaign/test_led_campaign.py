@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from fire_core.backbones.mace import load_mace
-from fire_core.campaign.estimators import guard_by_uncertainty
-from fire_core.campaign.exploring import plan_run
 from fire_core.campaign.kinds import CANDIDATES, DECISION, NEW_LABELS
 from fire_core.campaign.names import EXPLORE, SELECTED, TEST
 from fire_core.campaign.reference import CampaignRef
 from fire_core.campaign.state import CampaignState
-from fire_core.campaign.uncertainty import read_scores
+from fire_core.campaign.steps.estimators import guard_by_uncertainty
+from fire_core.campaign.steps.exploring import plan_run
+from fire_core.campaign.steps.uncertainty import read_scores
 from fire_core.config.campaign import CampaignConfig
 from fire_core.exploration.batch import ReplicaBatch
 from fire_core.exploration.dynamics import DoubtingDriver, start_states

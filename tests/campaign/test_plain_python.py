@@ -118,7 +118,8 @@ def test_without_a_judged_model_there_is_no_report(tmp_path: Path) -> None:
 def test_the_application_needs_no_prefect() -> None:
     code = (
         "import sys; sys.modules['prefect'] = None; "
-        "from fire_core import Campaign; import fire_core.campaign.study; print('ok')"
+        "from fire_core import Campaign; import fire_core.campaign.studies.study; "
+        "print('ok')"
     )
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code],

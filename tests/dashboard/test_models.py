@@ -16,7 +16,6 @@ from dashboard.access.roles import Role
 from dashboard.found import need_facts
 from dashboard.pages.model_parity import judged_keys
 from dashboard.pages.models import list_names
-from fire_core.campaign.gates import gates_basis
 from fire_core.campaign.kinds import (
     GATE_RECORD,
     JUDGEMENT,
@@ -25,6 +24,7 @@ from fire_core.campaign.kinds import (
     Judgement,
 )
 from fire_core.campaign.state import CampaignState
+from fire_core.campaign.steps.gates import gates_basis
 from fire_core.campaign.views.models import (
     find_judged,
     flatten,

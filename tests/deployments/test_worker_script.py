@@ -27,7 +27,7 @@ folder = pathlib.Path(__file__).parent.parent
 (folder / "arguments").write_text(" ".join(sys.argv[1:]))
 signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
 subprocess.Popen(
-    [sys.executable, str(folder / "label.py"), "fire_core.campaign.label_worker"],
+    [sys.executable, str(folder / "label.py"), "fire_core.campaign.steps.label_worker"],
     start_new_session=True,
 )
 try:

@@ -48,7 +48,7 @@ picks = select(
     config.select.model_copy(update={"n": 5}),
     rng_seed=0,
 )
-from fire_core.campaign.properties import (  # noqa: E402
+from fire_core.campaign.steps.properties import (  # noqa: E402
     measure_property,
     read_measurement,
     register_property,

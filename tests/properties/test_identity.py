@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from fire_core.campaign import properties as campaign_properties
-from fire_core.campaign.properties import (
+from fire_core.campaign.steps import properties as campaign_properties
+from fire_core.campaign.steps.properties import (
     TrajectoryFile,
     analyse_trajectories,
     register_property,

@@ -10,7 +10,7 @@ import pytest
 from ase.build import bulk
 from ase.io import write
 
-from fire_core.campaign.properties import (
+from fire_core.campaign.steps.properties import (
     measure_property,
     register_property,
     write_property,

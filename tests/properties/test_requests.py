@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from ase.build import bulk
 
-from fire_core.campaign.properties import open_measurement, register_property
+from fire_core.campaign.steps.properties import open_measurement, register_property
 from fire_core.errors import ConfigError, LeaseLostError, UnknownElementError
 from fire_core.properties.load import parse_property
 from fire_core.records import PropertyResult, PropertyValue
 from fire_core.storage.store import Store
 
 if TYPE_CHECKING:
-    from fire_core.campaign.properties import PropertyRef
+    from fire_core.campaign.steps.properties import PropertyRef
     from fire_core.properties.request import PropertyRequest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -115,8 +115,8 @@ def test_who_lost_a_measurement_may_not_write(tmp_path: Path) -> None:
 
 KILLED = """
 import sys, time
-from fire_core.campaign import properties
-from fire_core.campaign.properties import PropertyRef, open_measurement
+from fire_core.campaign.steps import properties
+from fire_core.campaign.steps.properties import PropertyRef, open_measurement
 properties.LEASE_S = 4  # in place of 40 s, for the heir's sake
 ref = PropertyRef.model_validate_json(sys.argv[1])
 def slow():

@@ -15,9 +15,9 @@ from ase.io import write
 
 from fire_core.backbones.assets import bundled_model, load_replay
 from fire_core.backbones.mace import read_model
-from fire_core.campaign.labels import register_theories
 from fire_core.campaign.reference import CampaignRef
 from fire_core.campaign.state import CampaignState
+from fire_core.campaign.steps.labels import register_theories
 from fire_core.config.campaign import CampaignConfig
 from fire_core.config.load import config_to_json
 from fire_core.storage.selections import SelectionRow

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fire_core.campaign.study import Study
-from fire_core.campaign.study_cell import SPACE, run_cell
-from fire_core.campaign.study_check import check_study
-from fire_core.campaign.study_inputs import enter_study, find_study
-from fire_core.campaign.study_plan import finished_cells, prepare, read_plan
+from fire_core.campaign.studies.cell import SPACE, run_cell
+from fire_core.campaign.studies.check import check_study
+from fire_core.campaign.studies.inputs import enter_study, find_study
+from fire_core.campaign.studies.plan import finished_cells, prepare, read_plan
+from fire_core.campaign.studies.study import Study
 from fire_core.config.load import load_study
 from fire_core.errors import StoreError, StructureError, TrainingError
 from fire_core.storage.store import Store

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError
 from typing import TYPE_CHECKING, Any, Final
 
-from fire_core.campaign.gates import known_gates
 from fire_core.campaign.kinds import GATE_RECORD, JUDGEMENT
 from fire_core.campaign.names import ZERO_SHOT, model_name
 from fire_core.campaign.state import CampaignState
+from fire_core.campaign.steps.gates import known_gates
 from fire_core.config.campaign import STUDY_PREFIX
 from fire_core.errors import StoreError, StoreUnavailableError
 

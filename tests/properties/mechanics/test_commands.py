@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from cli.properties import main, running
 from cli.properties.options import crystal_or_file, plain_name
-from fire_core.campaign.properties import (
+from fire_core.campaign.steps.properties import (
     StoredMeasurement,
     open_measurement,
     register_property,

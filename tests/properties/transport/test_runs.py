@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from fire_core.campaign.properties import open_measurement, register_property
+from fire_core.campaign.steps.properties import open_measurement, register_property
 from fire_core.errors import ConfigError, PropertyError
 from fire_core.properties.load import parse_property
 from fire_core.properties.transport import measure as task
@@ -18,7 +18,7 @@ from fire_core.storage.store import Store
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fire_core.campaign.properties import PropertyRef
+    from fire_core.campaign.steps.properties import PropertyRef
     from fire_core.records import PropertyResult
 
 SHORT = {

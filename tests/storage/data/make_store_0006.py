@@ -117,7 +117,6 @@ def run_finished() -> None:
     """Run a campaign to its report, check and promote its model, doubt it again."""
     from ase.build import bulk
 
-    from fire_core.campaign.reference import CampaignRef
     from fire_core.config.campaign import CampaignConfig
     from fire_core.errors import GateError
     from fire_core.records import Decided
@@ -125,6 +124,7 @@ def run_finished() -> None:
     from fire_core.storage.store import Store
     from flows.campaign import campaign_flow
     from flows.regression import regression_flow
+    from tasks.context import CampaignRef
     from tasks.gates import check_gates
     from tasks.label import theory_fingerprint
 

@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fire_core.campaign.study_inputs import read_inputs
-from fire_core.campaign.study_plan import finished_cells, list_cells
+from fire_core.campaign.studies.inputs import read_inputs
+from fire_core.campaign.studies.plan import finished_cells, list_cells
 from fire_core.storage.store import Store
 from fire_core.study.cells import estimate_seconds
 

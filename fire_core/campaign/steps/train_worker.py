@@ -1,4 +1,6 @@
-"""A training in processes of its own: ``python -m fire_core.campaign.train_worker``.
+"""A training in processes of its own.
+
+Started as ``python -m fire_core.campaign.steps.train_worker``.
 
 Every epoch is committed to the store, so a killed process costs one epoch and the
 next one goes on from there. With several devices torchrun starts a process for each;
@@ -17,7 +19,7 @@ from fire_core.backbones.registry import count_gpus
 from fire_core.campaign.observer import LogObserver
 from fire_core.campaign.reference import CampaignRef
 from fire_core.campaign.state import CampaignState
-from fire_core.campaign.training import train_here
+from fire_core.campaign.steps.training import train_here
 from fire_core.training.parallel import joined, start_processes, was_started
 
 POLL = 2.0  # s between two looks at the parent
@@ -60,7 +62,7 @@ def main() -> int:
     _end_with(os.getppid())
     if arguments.devices > 1 and not was_started():
         start_processes(
-            arguments.devices, "fire_core.campaign.train_worker", sys.argv[1:]
+            arguments.devices, "fire_core.campaign.steps.train_worker", sys.argv[1:]
         )
         return 0
     with CampaignState.find(ref) as stored:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
-from fire_core.campaign.estimators import build_estimator, is_led_by_uncertainty
 from fire_core.campaign.kinds import (
     CANDIDATES,
     NEW_LABELS,
@@ -16,6 +15,7 @@ from fire_core.campaign.kinds import (
     LabelUncertainty,
 )
 from fire_core.campaign.names import EXPLORE, SELECTED, driver_of
+from fire_core.campaign.steps.estimators import build_estimator, is_led_by_uncertainty
 from fire_core.campaign.usage import count_model_usage
 from fire_core.exploration.harvest import spread
 from fire_core.records import Split

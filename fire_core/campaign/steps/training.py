@@ -17,10 +17,10 @@ from fire_core.campaign.names import (
     model_name,
     training_of,
 )
-from fire_core.campaign.references import fill_references
-from fire_core.campaign.replay import read_replay
-from fire_core.campaign.resumable import train_into_store
-from fire_core.campaign.train_child import count_devices, train_in_child
+from fire_core.campaign.steps.references import fill_references
+from fire_core.campaign.steps.replay import read_replay
+from fire_core.campaign.steps.resumable import train_into_store
+from fire_core.campaign.steps.train_child import count_devices, train_in_child
 from fire_core.campaign.usage import count_model_usage
 from fire_core.errors import TrainingError
 from fire_core.records import EpochRecord, Split

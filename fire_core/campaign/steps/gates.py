@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fire_core.campaign.kinds import GATE_RECORD, GateRecord
 from fire_core.campaign.names import GATES
-from fire_core.campaign.replay import read_replay
+from fire_core.campaign.steps.replay import read_replay
 from fire_core.campaign.usage import count_usage
 from fire_core.errors import StoreError
 from fire_core.evaluation.gates.gate import GateData

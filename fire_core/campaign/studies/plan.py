@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from fire_core.campaign.study_inputs import enter_study, share_inputs
+from fire_core.campaign.studies.inputs import enter_study, share_inputs
 from fire_core.errors import StoreError
 from fire_core.evaluation.errors import summarise_errors
 from fire_core.evaluation.forgetting import measure_forgetting
@@ -19,7 +19,7 @@ from fire_core.training.data import sample_evenly
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fire_core.campaign.study_inputs import Inputs
+    from fire_core.campaign.studies.inputs import Inputs
     from fire_core.config.study import StudyConfig
     from fire_core.storage.store import Store
 

@@ -10,7 +10,7 @@ import yaml
 
 from fire_core.campaign.choices import read_choice
 from fire_core.campaign.names import PERTURB, SELECTED, TEST, judged_models
-from fire_core.campaign.rounds import gather_rounds
+from fire_core.campaign.steps.rounds import gather_rounds
 from fire_core.campaign.views.candidate_map import read_map
 from fire_core.campaign.views.results import (
     parity_of,

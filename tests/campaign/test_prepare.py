@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from ase.build import bulk
 
-from fire_core.campaign.perturbing import refuse_unknown_elements
+from fire_core.campaign.steps.perturbing import refuse_unknown_elements
 from fire_core.config.campaign import CampaignConfig
 from fire_core.errors import BackboneError, UnknownElementError
 

@@ -12,7 +12,7 @@ from fire_core.backbones.registry import load_backbone
 from fire_core.backbones.trainable import need_trainable
 from fire_core.campaign.choices import encode_start
 from fire_core.campaign.names import ATOMS, PERTURB, START
-from fire_core.campaign.references import find_wanted_atoms
+from fire_core.campaign.steps.references import find_wanted_atoms
 from fire_core.errors import UnknownElementError
 from fire_core.labelling.isolated import isolated_atoms
 from fire_core.labelling.makers import known_elements

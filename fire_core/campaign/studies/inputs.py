@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from fire_core.backbones.base import refuse_unknown_elements
 from fire_core.backbones.registry import load_configured
 from fire_core.backbones.trainable import Trainable, need_trainable
-from fire_core.campaign.replay import read_replay
+from fire_core.campaign.steps.replay import read_replay
 from fire_core.config.load import config_to_json
 from fire_core.config.study import StudyConfig
 from fire_core.config.training import ReplayConfig

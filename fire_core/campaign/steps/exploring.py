@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fire_core.backbones.base import need_dynamics
-from fire_core.campaign.estimators import guard_by_uncertainty
 from fire_core.campaign.names import TEST, RunPlan, driver_of, dynamics_of
+from fire_core.campaign.steps.estimators import guard_by_uncertainty
 from fire_core.campaign.usage import count_model_usage
 from fire_core.exploration.dynamics import (
     bytes_to_state,

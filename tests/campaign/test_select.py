@@ -15,8 +15,8 @@ from fire_core.backbones.assets import bundled_model
 from fire_core.backbones.registry import load_backbone
 from fire_core.campaign.names import PERTURB, PRE_FINE_TUNED, SELECTED, START, RunPlan
 from fire_core.campaign.reference import CampaignRef
-from fire_core.campaign.selecting import select_candidates
 from fire_core.campaign.state import CampaignState
+from fire_core.campaign.steps.selecting import select_candidates
 from fire_core.config.campaign import CampaignConfig
 from fire_core.config.load import config_to_json
 from fire_core.errors import StructureError

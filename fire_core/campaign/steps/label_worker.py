@@ -1,11 +1,11 @@
 """The labelling process: claim labels, compute them, write them, until none is left.
 
-Started by `campaign.labels` (or by hand) as
-``python -m fire_core.campaign.label_worker``. It leads its own session, so it outlives
-a killed flow. It claims as many labels as take about `CLAIM_S` together, renews its
-claims while it computes, and keeps a result until the database has it, however long
-that is away. SIGTERM lets it finish the label that is running and give the others
-back.
+Started by `steps.labels` (or by hand) as
+``python -m fire_core.campaign.steps.label_worker``. It leads its own session, so it
+outlives a killed flow. It claims as many labels as take about `CLAIM_S` together,
+renews its claims while it computes, and keeps a result until the database has it,
+however long that is away. SIGTERM lets it finish the label that is running and give
+the others back.
 """
 
 from __future__ import annotations

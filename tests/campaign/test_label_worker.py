@@ -73,9 +73,9 @@ def start(
     """Start a worker; with `claimed_s` one that halts in its folder at each label."""
     workdir = folder / owner
     workdir.mkdir(exist_ok=True)
-    program = ["fire_core.campaign.label_worker"]
+    program = ["fire_core.campaign.steps.label_worker"]
     if claimed_s is not None:
-        program = ["tests.tasks.halting_worker", str(workdir), str(claimed_s)]
+        program = ["tests.campaign.halting_worker", str(workdir), str(claimed_s)]
     return subprocess.Popen(
         [
             *(sys.executable, "-W", "ignore", "-m", *program),

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from fire_core.backbones.device import describe_device
-from fire_core.campaign.resumable import train_into_store
-from fire_core.campaign.study_inputs import share_inputs
-from fire_core.campaign.study_plan import (
+from fire_core.campaign.steps.resumable import train_into_store
+from fire_core.campaign.studies.inputs import share_inputs
+from fire_core.campaign.studies.plan import (
     CELL,
     FAILURE,
     CellFailure,
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from fire_core.campaign.study_inputs import Inputs
-    from fire_core.campaign.study_plan import PlannedCell
+    from fire_core.campaign.studies.inputs import Inputs
+    from fire_core.campaign.studies.plan import PlannedCell
     from fire_core.config.study import StudyConfig
     from fire_core.records import EpochRecord, JsonDict
     from fire_core.storage.store import Store

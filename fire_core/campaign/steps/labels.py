@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from fire_core.campaign.names import ATOMS
 from fire_core.campaign.observer import CampaignEvent
 from fire_core.campaign.pricing import batch_size, estimate_core_seconds
-from fire_core.campaign.processes import follow, start_process, thread_limits
+from fire_core.campaign.steps.processes import follow, start_process, thread_limits
 from fire_core.children import python_command
 from fire_core.errors import LabellingError, StoreError
 from fire_core.labelling.theory import theory_from_config
@@ -248,7 +248,7 @@ def _start_worker(
     folder.mkdir(parents=True)
     theory = campaign.theory_of(choice.purpose)
     command = [
-        *python_command("fire_core.campaign.label_worker"),
+        *python_command("fire_core.campaign.steps.label_worker"),
         *("--db", ref.db, "--blobs", ref.blobs, "--owner", owner),
         *("--theory-json", theory.model_dump_json()),
         *("--theory-id", campaign.theory(choice.purpose)),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from fire_core.backbones.registry import count_gpus
 from fire_core.campaign.names import member_number, model_name, training_of
-from fire_core.campaign.processes import follow, start_process, thread_limits
+from fire_core.campaign.steps.processes import follow, start_process, thread_limits
 from fire_core.campaign.usage import available_cores
 from fire_core.children import python_command
 from fire_core.errors import TrainingError
@@ -52,7 +52,9 @@ def train_in_child(
     folder.mkdir(parents=True)
     log = folder / "worker.log"
     threads = max(1, available_cores() // (beside * devices))
-    command = python_command("fire_core.campaign.train_worker", "--name", ref.name)
+    command = python_command(
+        "fire_core.campaign.steps.train_worker", "--name", ref.name
+    )
     command += ["--db", ref.db, "--blobs", ref.blobs]
     command += ["--round", str(round_), "--kind", kind]
     command += ["--threads", str(threads), "--devices", str(devices)]

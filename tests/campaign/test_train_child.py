@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fire_core.campaign import train_child
-from fire_core.campaign.train_child import count_devices
+from fire_core.campaign.steps import train_child
+from fire_core.campaign.steps.train_child import count_devices
 from fire_core.errors import TrainingError
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from fire_core.campaign.observer import LogObserver
-from fire_core.campaign.study_cell import note_failure, run_cell
-from fire_core.campaign.study_plan import (
+from fire_core.campaign.studies.cell import note_failure, run_cell
+from fire_core.campaign.studies.plan import (
     failed_cells,
     finished_cells,
     prepare,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from fire_core.campaign.observer import Observer
-    from fire_core.campaign.study_plan import Plan
+    from fire_core.campaign.studies.plan import Plan
     from fire_core.config.study import StudyConfig
     from fire_core.records import EpochRecord
     from fire_core.study.results import Point

@@ -9,7 +9,7 @@ import numpy as np
 
 from fire_core.campaign.kinds import JUDGEMENT, EnergyConservation, Judgement
 from fire_core.campaign.names import PERTURB, TEST, ZERO_SHOT, judged_models
-from fire_core.campaign.replay import read_replay
+from fire_core.campaign.steps.replay import read_replay
 from fire_core.campaign.usage import count_model_usage
 from fire_core.evaluation.errors import summarise_errors
 from fire_core.evaluation.forgetting import measure_forgetting

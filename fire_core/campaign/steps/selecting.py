@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fire_core.campaign.candidates import judge_by_forces, reduce_run, screen_run
 from fire_core.campaign.choices import encode_choice, read_regions
 from fire_core.campaign.names import PERTURB, SELECTED
 from fire_core.campaign.observer import CampaignEvent
-from fire_core.campaign.uncertainty import UncertaintyFilter
+from fire_core.campaign.steps.candidates import judge_by_forces, reduce_run, screen_run
+from fire_core.campaign.steps.uncertainty import UncertaintyFilter
 from fire_core.campaign.usage import count_usage
 from fire_core.config.open_sets import SELECTORS
 from fire_core.errors import StructureError
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from fire_core.backbones.base import Backbone
-    from fire_core.campaign.candidates import Screened
     from fire_core.campaign.names import RunPlan
     from fire_core.campaign.state import CampaignState
+    from fire_core.campaign.steps.candidates import Screened
     from fire_core.config.campaign import CampaignConfig
     from fire_core.config.steps import ScreenConfig
     from fire_core.records import Pick, Problem

@@ -16,7 +16,7 @@ from fire_core.campaign.names import (
     member_kind,
     model_name,
 )
-from fire_core.campaign.replay import read_replay
+from fire_core.campaign.steps.replay import read_replay
 from fire_core.exploration.dynamics import DoubtingDriver
 from fire_core.records import Split
 from fire_core.training.data import sample_evenly

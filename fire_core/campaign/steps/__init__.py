@@ -1,0 +1,1 @@
+"""The steps of a campaign: what each reads from the store, does, and writes back."""

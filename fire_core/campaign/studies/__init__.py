@@ -1,0 +1,1 @@
+"""Studies: trainings compared over data sizes, selections and seeds."""
