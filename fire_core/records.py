@@ -14,8 +14,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NewType
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
     from ase import Atoms
     from numpy.typing import NDArray
@@ -261,15 +259,6 @@ class EpochRecord:
     replay_digest: str
     seconds: float
     n_parts: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class ModelRef:
-    """A model on disk, named by the sha256 of its file."""
-
-    sha256: str
-    path: Path
-    name: str
 
 
 @dataclass(frozen=True, slots=True)

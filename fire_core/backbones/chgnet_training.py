@@ -101,7 +101,7 @@ class ChgnetNetwork:
         return buffer.getvalue()
 
     def _take_weights(self, start: Trainable, name: str) -> None:
-        references = self.module.composition_model.state_dict()
+        references = copy.deepcopy(self.module.composition_model.state_dict())
         try:
             self.module.load_state_dict(start.model.state_dict())  # type: ignore[attr-defined]
         except (AttributeError, RuntimeError) as error:  # no CHGNet, or another one

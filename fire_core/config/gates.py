@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from fire_core.config.base import Fraction, Part, Positive, Timestep
 from fire_core.config.guards import GuardConfig
@@ -12,6 +12,7 @@ from fire_core.config.open_sets import GATES
 from fire_core.config.variants import NameOf
 
 GateName = Annotated[str, NameOf(GATES)]
+Limits = TypeVar("Limits", bound=Part)
 
 
 class SurvivalConfig(Part):
@@ -92,3 +93,26 @@ class GatesConfig(Part):
     """Repulsion at short range."""
     elastic: ElasticConfig = ElasticConfig()
     """Resistance to small strains."""
+    others: dict[GateName, dict[str, Any]] = Field(default_factory=dict)
+    """Limits of gates that other packages add, by the gate's name."""
+
+    @field_validator("others")
+    @classmethod
+    def _as_their_gates_say(cls, others: dict[str, Any]) -> dict[str, Any]:
+        for name, limits in others.items():
+            model = GATES.load(name).limits
+            if model is None:
+                msg = f"the gate {name} takes no limits here; leave it out"
+                raise ValueError(msg)
+            try:
+                model.model_validate(limits)
+            except ValidationError as error:
+                first = error.errors()[0]
+                place = ".".join(str(part) for part in (name, *first["loc"]))
+                msg = f"{place}: {first['msg']}"
+                raise ValueError(msg) from error
+        return others
+
+    def limits_of(self, name: str, model: type[Limits]) -> Limits:
+        """Return the limits of another package's gate, defaults where none are said."""
+        return model.model_validate(self.others.get(name, {}))

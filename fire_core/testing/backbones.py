@@ -314,10 +314,32 @@ class TrainableContract:
         before, after = (
             model.predict([atoms])[0] for model in (backbone, backbone.reload(path))
         )
-        count = atoms.get_chemical_symbols().count(symbol)
-        shifted = before.energy - 3.0 * count
+        shifted = before.energy - 3.0 * atoms.get_chemical_symbols().count(symbol)
         assert after.energy == pytest.approx(shifted, abs=self.rounding)
         assert np.allclose(after.forces, before.forces, atol=self.rounding)
+
+    def test_it_goes_on_from_other_weights_with_its_own_references(
+        self, backbone: Trainable, atoms: Atoms, tmp_path: Path
+    ) -> None:
+        if "warm_start" not in self.supported:
+            return  # that it is refused is tested below
+        config = TrainConfig(strategy="naive", warm_start=True)
+        network = self.untrained(backbone, atoms, config)
+        weights = [p.detach() for p in network.module.parameters() if p.requires_grad]
+        symbol = atoms.get_chemical_symbols()[0]
+        path = tmp_path / "before"
+        path.write_bytes(network.export([1.01 * w for w in weights], {symbol: -3.0}))
+        start = backbone.reload(path)
+        warm = backbone.network(config, [], seed=1, start=start)
+        expected, (found,) = (
+            start.predict([atoms])[0],
+            warm.predict([warm.graph(atoms)]),
+        )
+        energy = found.energy - 3.0 * atoms.get_chemical_symbols().count(symbol)
+        assert energy == pytest.approx(expected.energy, abs=self.rounding)
+        assert np.allclose(found.forces, expected.forces, atol=self.rounding)
+        plain = backbone.predict([atoms])[0]
+        assert np.abs(found.forces - plain.forces).max() > self.rounding
 
     def test_saved_and_loaded_it_predicts_the_same(
         self, backbone: Trainable, atoms: Atoms, tmp_path: Path

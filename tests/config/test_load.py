@@ -69,6 +69,24 @@ def write(tmp_path: Path, **changes: object) -> Path:
             r"max_strain: expected a value of at most 0.5, got 5",
         ),
         (
+            {"select": {"method": "kmean"}},
+            r"select.method: expected one of 'kmeans', .* or 'maxdet', got 'kmean'",
+        ),
+        (
+            {"evaluate": {"gates": {"required": ["shear", "tough"]}}},
+            r"gates.required.1: expected one of 'energy_error', .*, got 'tough'",
+        ),
+        (
+            {"evaluate": {"gates": {"others": {"dimers": {"wall": 2}}}}},
+            r"gates.others: the gate dimers takes no limits here",
+        ),
+        ({"theory": {"method": "GFN1-xTB"}}, r"theory: expected a key `kind`"),
+        ({"theory": 3}, r"theory: expected keys of its own, one to a line, got 3"),
+        (
+            {"theory": {"kind": "xtb", "accuracy": -1}},
+            r"theory.xtb.accuracy: expected a value greater than 0",
+        ),
+        (
             {"select": {"n": 3000}},
             r"select.n is 3000, but a round of explore saves 2000 candidates",
         ),

@@ -73,6 +73,7 @@ def test_additions_come_after_what_fire_brings(used: dict[str, Any]) -> None:
     assert used["labellers"][-1] == "morse"
     assert used["selectors"][-1] == "outermost"
     assert used["gates"] == [*GATES.builtin, "net_force"]
+    assert used["backbones"][-2:] == ["argon", "pair"]
     assert used["imported_early"] == []
 
 
@@ -84,6 +85,8 @@ def test_a_campaign_file_uses_them_and_its_schema_shows_them(
     assert used["in_schema"] == ["Depth of the well, eV.", True, True]
     assert used["default_gates"] == list(GATES.builtin)  # nobody is asked to pass it
     assert "theory.morse.dept: unknown key; did you mean `depth`?" in used["misspelt"]
+    too_low = "evaluate.gates.others: net_force.force: Input should be greater than 0"
+    assert too_low in used["misspelt"]
 
 
 def test_the_labeller_labels_is_fingerprinted_and_its_failures_have_a_kind(
@@ -98,6 +101,7 @@ def test_the_labeller_labels_is_fingerprinted_and_its_failures_have_a_kind(
 def test_selector_and_gate_do_their_work(used: dict[str, Any]) -> None:
     assert used["picks"] == 5
     assert used["verdicts"] == {"reload": True, "net_force": True}
+    assert used["limits"][-1] == 2.5
     assert used["refused"] == {"net_force": False}
 
 
@@ -118,6 +122,11 @@ def test_the_console_shows_the_settings_of_the_kind(
         folder=package,
     )
     assert "Edge of the cube" in said
+
+
+def test_backbones_are_found_by_name_and_by_file(used: dict[str, Any]) -> None:
+    assert used["packages"] == ["fire-plugin-example"] * 2
+    assert used["loaded_again"]
 
 
 def test_its_own_tests_inherit_the_contracts(python: Path, package: Path) -> None:

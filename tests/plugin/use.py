@@ -23,13 +23,20 @@ schema = config_schema()
 parts = schema["$defs"]
 
 wrong = Path(sys.argv[1]).with_name("wrong.yaml")
-wrong.write_text(Path(sys.argv[1]).read_text().replace("depth", "dept"))
+text = Path(sys.argv[1]).read_text()
+wrong.write_text(text.replace("depth", "dept").replace("force: 2.5", "force: -1"))
 try:
     load_campaign(wrong)
 except ConfigError as error:
     misspelt = str(error)
 
-from fire_core.evaluation.gates.run import run_gates  # noqa: E402 - after `before`
+from fire_core.backbones.registry import (  # noqa: E402 - after `before`
+    FAMILIES,
+    load_backbone,
+    package_of,
+)
+from fire_core.backbones.trainable import need_trainable  # noqa: E402
+from fire_core.evaluation.gates.run import run_gates  # noqa: E402
 from fire_core.labelling.makers import run_label  # noqa: E402
 from fire_core.labelling.theory import theory_from_config  # noqa: E402
 from fire_core.selection.selectors import select  # noqa: E402
@@ -75,6 +82,10 @@ drawn = [f.png.name for f in write_property(stored, folder / "results")]
 variants = property_schema()["properties"]["measure"]["discriminator"]["mapping"]
 backbone, data = sound_data()
 spoilt = Spoilt(backbone, lambda _, x: replace(x, forces=x.forces + 0.1))
+salt = bulk("LiF", "rocksalt", a=4.6, cubic=True)
+pair = need_trainable(load_backbone("pair", device="cpu", dtype="float64"))
+pair.save(folder / "pair")
+again_pair = load_backbone(f"pair:{folder / 'pair'}", device="cpu", dtype="float64")
 required = config.evaluate.gates.required
 sound = run_gates(backbone, data, config.evaluate, gates=required)
 refused = run_gates(spoilt, data, config.evaluate, gates=["net_force"])
@@ -85,6 +96,10 @@ json.dump(
         "labellers": open_sets.LABELLERS.names(),
         "selectors": open_sets.SELECTORS.names(),
         "gates": open_sets.GATES.names(),
+        "backbones": FAMILIES.names(),
+        "packages": [package_of(name) for name in ("argon", "pair")],
+        "loaded_again": pair.predict([salt])[0].energy
+        == again_pair.predict([salt])[0].energy,
         "theory": config.theory.model_dump(),
         "round_trip": again == config,
         "in_schema": [
@@ -106,6 +121,7 @@ json.dump(
         "property_asked_again": said,
         "property_figures": drawn,
         "verdicts": {r.name: r.passed for r in sound},
+        "limits": [r.limit for r in sound],
         "refused": {r.name: r.passed for r in refused},
     },
     sys.stdout,

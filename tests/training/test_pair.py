@@ -22,39 +22,19 @@ from fire_core.config.training import ReplayConfig, TrainConfig
 from fire_core.errors import BackboneError, TrainingError
 from fire_core.evaluation.errors import summarise_errors
 from fire_core.evaluation.gates.reload import gate_reload
-from fire_core.testing.backbones import BackboneContract, TrainableContract
 from fire_core.training.trainer import fine_tune
-from tests.training.conftest import rattled
 from tests.training.test_trainer import make_data
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ase import Atoms
-
-    from fire_core.backbones.base import Backbone
-
 
 @pytest.fixture(autouse=True)
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stand for a package whose entry point names `load_pair`."""
-    point = EntryPoint("pair", "tests.training.pair:load_pair", "fire.backbones")
+    module = "tests.plugin.src.fire_plugin_example.backbone"
+    point = EntryPoint("pair", f"{module}:load_pair", "fire.backbones")
     monkeypatch.setattr("fire_core.extensions._entry_points", lambda _: (point,))
-
-
-class TestPair(BackboneContract, TrainableContract):
-    """The contracts that an outsider's backbone inherits."""
-
-    supported = ("warm_start",)
-    rate = 1e-2
-
-    @pytest.fixture
-    def backbone(self) -> Backbone:
-        return load_backbone("pair", device="cpu", dtype="float64")
-
-    @pytest.fixture
-    def atoms(self) -> Atoms:
-        return rattled("LiF", 1, 0)[0]
 
 
 @pytest.mark.parametrize("strategy", ["naive", "replay", "pseudolabel_replay"])

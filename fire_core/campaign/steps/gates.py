@@ -74,9 +74,12 @@ def known_gates(campaign: CampaignState, name: str) -> list[GateResult]:
 def gates_basis(campaign: CampaignState, name: str) -> str:
     """Return a digest of all that a model's gate results depend on."""
     evaluate = campaign.config.evaluate
+    left_out = {"required"}
+    if not evaluate.gates.others:
+        left_out.add("others")  # results of before there were others still hold
     parts = [
         campaign.store.models.need(campaign.name, name).blob_sha,
-        evaluate.gates.model_dump(mode="json", exclude={"required"}),
+        evaluate.gates.model_dump(mode="json", exclude=left_out),
         evaluate.stability.model_dump(mode="json"),
         campaign.test_keys(),
         campaign.theory(),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ase import Atoms
 
     from fire_core.backbones.base import Backbone
+    from fire_core.config.base import Part
     from fire_core.config.steps import EvaluateConfig
     from fire_core.records import LabelledStructure
 
@@ -81,11 +82,15 @@ class Gate:
         What is being measured, for whoever waits.
     needs
         What it cannot do without.
+    limits
+        Of a gate of another package: what a campaign file says of it under
+        `evaluate.gates.others`, which `GatesConfig.limits_of` returns; None: nothing.
     """
 
     measure: Callable[[Backbone, GateData, EvaluateConfig], list[GateResult]]
     words: Callable[[GateData, EvaluateConfig], str]
     needs: frozenset[Need] = frozenset()
+    limits: type[Part] | None = None
 
 
 def at_most(gate: str, value: float, limit: float, unit: str, what: str) -> GateResult:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fire_core.config.base import Part, Positive
 from fire_core.evaluation.gates.gate import Gate, at_most
 
 if TYPE_CHECKING:
@@ -14,16 +15,26 @@ if TYPE_CHECKING:
     from fire_core.evaluation.gates.gate import GateData
     from fire_core.records import GateResult
 
-LIMIT = 1.0  # meV/Å for each atom
+
+class NetForceLimits(Part):
+    """What a campaign file may say under `evaluate.gates.others.net_force`."""
+
+    force: Positive = 1.0
+    """Largest component of the mean force, meV/Å."""
 
 
 def measure(
-    backbone: Backbone, data: GateData, _config: EvaluateConfig
+    backbone: Backbone, data: GateData, config: EvaluateConfig
 ) -> list[GateResult]:
     """Return the largest component of the mean force on the system."""
     (label,) = backbone.predict([data.start])
     net = 1e3 * float(np.abs(label.forces.mean(axis=0)).max())
-    return [at_most("net_force", net, LIMIT, "meV/Å", "mean force on the system")]
+    limit = config.gates.limits_of("net_force", NetForceLimits).force
+    return [at_most("net_force", net, limit, "meV/Å", "mean force on the system")]
 
 
-GATE = Gate(measure=measure, words=lambda *_: "the sum of the forces")
+GATE = Gate(
+    measure=measure,
+    words=lambda *_: "the sum of the forces",
+    limits=NetForceLimits,
+)

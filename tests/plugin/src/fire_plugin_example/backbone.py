@@ -1,7 +1,6 @@
-"""A pair potential of a few parameters that FIRE can fine-tune: an outsider's backbone.
+"""A pair potential of a few parameters that FIRE can fine-tune.
 
-All that is here is what a package of somebody else would hold; `load_pair` is what its
-entry point in `fire.backbones` would name.
+`load_pair` is what the entry point in `fire.backbones` names.
 """
 
 from __future__ import annotations
