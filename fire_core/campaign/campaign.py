@@ -4,7 +4,7 @@ Example
 -------
 Run a campaign from its file to its report, without a server::
 
-    from fire_core.campaign import Campaign
+    from fire_core import Campaign
 
     with Campaign.open("my.yaml") as campaign:
         print(campaign.run())

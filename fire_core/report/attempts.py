@@ -33,5 +33,14 @@ def attempt_figure(draw: Callable[[], FigureFiles]) -> Attempt:
         return Attempt(None, f"{type(error).__name__}: {error}")
 
 
+def attempt_figures(draw: Callable[[], list[FigureFiles]]) -> list[FigureFiles]:
+    """Draw figures that belong together; an error is logged, and there are none."""
+    try:
+        return draw()
+    except Exception:  # noqa: BLE001 - as above
+        _log().warning("figures could not be drawn", exc_info=True)
+        return []
+
+
 def _log() -> logging.Logger:
     return logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from benchmarks.scale_claims import Load, run_load
 from benchmarks.scale_fill import LEASE, THEORIES, Filled, grow, make_frames, refill
 from benchmarks.scale_queries import fit_exponents, list_queries
 from fire_core.records import LabelState
-from fire_core.storage.selections import Choice, SelectionRow
+from fire_core.storage.selections import LabelScope, SelectionRow
 from fire_core.storage.store import Store
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def test_what_was_chosen_first_is_claimed_first_and_once(
         store.labels.want(keys, THEORIES[0])
         chosen = [keys[4], keys[1], keys[1], keys[3]]
         store.selections.save("c", 1, "label", SelectionRow("test", chosen))
-        choice = Choice("c", 1, "label")
+        choice = LabelScope("c", 1, "label")
         claims = [
             claim.key
             for _ in range(4)

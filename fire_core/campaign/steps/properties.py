@@ -33,6 +33,7 @@ from fire_core.properties.structure import build_structure
 from fire_core.properties.transport.analysis import analyse_transport
 from fire_core.properties.transport.trajectory import read_trajectory
 from fire_core.properties.values import format_value
+from fire_core.report.attempts import attempt_figures
 from fire_core.storage.properties import SHARED, PropertyAsked
 from fire_core.storage.store import Store
 
@@ -246,14 +247,17 @@ def read_measurement(ref: PropertyRef) -> PropertyRow:
 
 
 def write_property(row: PropertyRow, folder: Path) -> list[FigureFiles]:
-    """Write a finished measurement's `KIND.json` and figures into a folder."""
+    """Write a finished measurement's `KIND.json` and figures into a folder.
+
+    A figure that cannot be drawn costs no number: there is none then, and a log line.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     result = row.need_result()
     facts = asdict(row.asked) | {"request_json": json.loads(row.asked.request_json)}
     facts |= {"wall_s": row.wall_s, "result": asdict(result)}
     path = folder / f"{row.asked.kind}.json"
     path.write_text(json.dumps(facts, indent=1), encoding="utf-8")
-    return draw_property(row.asked.kind, result, folder)
+    return attempt_figures(lambda: draw_property(row.asked.kind, result, folder))
 
 
 def analyse_trajectories(
