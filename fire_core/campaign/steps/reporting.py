@@ -84,7 +84,8 @@ def write_campaign_report(
 
 def _gather(campaign: CampaignState, round_: int) -> ReportData:
     store, config = campaign.store, campaign.config
-    judged = read_judgements(store, campaign.name, round_)
+    found = read_judgements(store, campaign.name, round_)
+    judged = {k: found[k] for k in judged_models(config, round_) if k in found}
     curves = {
         kind: read_arrays(store, result.curves_blob)
         for kind, result in judged.items()
