@@ -84,22 +84,22 @@ def register_theories(campaign: CampaignState) -> None:
     They are those of the programs that are installed now; a warning says so where
     labels were computed with another release.
     """
-    found = {p: theory_from_config(campaign.theory_of(p)) for p in ("", ATOMS)}
-    for theory in found.values():
-        campaign.store.theories.add(
-            theory.fingerprint, theory.code, theory.version, theory.settings_json
-        )
+    record = campaign.store.campaigns.record_identity
     if campaign.recorded_theory() is None:
-        campaign.store.campaigns.record_identity(
-            campaign.name, theory=TheoryId(found[""].fingerprint)
-        )
+        record(campaign.name, theory=_enter_theory(campaign, ""))
     if campaign.recorded_theory(ATOMS) is None:
-        campaign.store.campaigns.record_identity(
-            campaign.name, atom_theory=TheoryId(found[ATOMS].fingerprint)
-        )
+        record(campaign.name, atom_theory=_enter_theory(campaign, ATOMS))
     difference = _other_release(campaign, "")
     if difference is not None:
         campaign.observer.warning(difference)
+
+
+def _enter_theory(campaign: CampaignState, purpose: str) -> TheoryId:
+    theory = theory_from_config(campaign.theory_of(purpose))
+    campaign.store.theories.add(
+        theory.fingerprint, theory.code, theory.version, theory.settings_json
+    )
+    return TheoryId(theory.fingerprint)
 
 
 def _other_release(campaign: CampaignState, purpose: str) -> str | None:
