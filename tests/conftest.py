@@ -26,6 +26,11 @@ LONG = (
 )
 """Begun first, the longest first, so that no worker is left alone with one of them."""
 REPOSITORY = Path(__file__).resolve().parents[1]
+# Children of tests import modules of tests, whatever their working folder is, and
+# although a command that ran in this process may have set PYTHONSAFEPATH.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH")))
+)
 
 
 def pytest_configure() -> None:
