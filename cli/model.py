@@ -22,7 +22,6 @@ from fire_core.storage.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from contextlib import AbstractContextManager
 
     from fire_core.campaign.campaign import Campaign as OpenCampaign
     from fire_core.records import GateResult
@@ -246,7 +245,7 @@ def _measure(
         return campaign.check_gates(name, again=again, say=status.update)
 
 
-def _open(campaign: str, db: str, blobs: str) -> AbstractContextManager[OpenCampaign]:
+def _open(campaign: str, db: str, blobs: str) -> OpenCampaign:
     from fire_core.campaign.campaign import Campaign as Opened
     from fire_core.campaign.reference import CampaignRef
 

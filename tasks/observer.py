@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from prefect import get_run_logger
@@ -12,8 +11,6 @@ from fire_core.campaign.campaign import Campaign
 from tasks.progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from fire_core.campaign.observer import CampaignEvent
     from fire_core.campaign.reference import CampaignRef
     from fire_core.progress import Work
@@ -46,8 +43,6 @@ class PrefectObserver:
         )
 
 
-@contextmanager
-def observed(ref: CampaignRef) -> Iterator[Campaign]:
-    """Open a campaign that tells Prefect what happens."""
-    with Campaign.find(ref, PrefectObserver()) as campaign:
-        yield campaign
+def observed(ref: CampaignRef) -> Campaign:
+    """Open a campaign that tells Prefect what happens; use it as a context."""
+    return Campaign.find(ref, PrefectObserver())

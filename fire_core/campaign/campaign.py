@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
@@ -52,7 +51,7 @@ from fire_core.records import Split
 from fire_core.storage.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from fire_core.backbones.export import ExportFormat, ExportResult
     from fire_core.campaign.kinds import Judgement
@@ -87,11 +86,12 @@ class Campaign(CampaignState):
     """A campaign with the verbs of the method; see `CampaignState` for its facts."""
 
     @classmethod
-    @contextmanager
     def open(
         cls, file: str | Path | CampaignConfig, observer: Observer | None = None
-    ) -> Iterator[Self]:
+    ) -> Self:
         """Enter a campaign in its store, or find it there, and open it.
+
+        Use it as a context, which closes the store, or call `close`.
 
         Parameters
         ----------
@@ -108,8 +108,7 @@ class Campaign(CampaignState):
             The name is taken by a campaign with another configuration.
         """
         config = file if isinstance(file, CampaignConfig) else load_campaign(Path(file))
-        with cls.find(register_campaign(config, observer), observer) as campaign:
-            yield campaign
+        return cls.find(register_campaign(config, observer), observer)
 
     def round(self, number: int) -> Round:
         """Return a round; 0 is the pre-fine-tune."""

@@ -45,7 +45,7 @@ class CampaignState:
     Parameters
     ----------
     store
-        Open; closed by whoever opened it.
+        Open.
     config
         As it is stored.
     ref
@@ -67,17 +67,22 @@ class CampaignState:
         self.observer: Observer = observer or LogObserver()
 
     @classmethod
-    @contextmanager
-    def find(cls, ref: CampaignRef, observer: Observer | None = None) -> Iterator[Self]:
+    def find(cls, ref: CampaignRef, observer: Observer | None = None) -> Self:
         """Open the store, waiting for its database, and read a campaign of it.
+
+        Use it as a context, which closes the store, or call `close`.
 
         Raises
         ------
         StoreError
             There is no such campaign, or another FIRE wrote its settings.
         """
-        with Store.open(ref.db, ref.blobs, patience_s=PATIENCE_S) as store:
-            yield cls(store, read_config(need_row(store, ref)), ref, observer)
+        store = Store.open(ref.db, ref.blobs, patience_s=PATIENCE_S)
+        try:
+            return cls(store, read_config(need_row(store, ref)), ref, observer)
+        except BaseException:
+            store.close()
+            raise
 
     @classmethod
     def within(cls, store: Store, row: CampaignRow) -> Self:
@@ -94,6 +99,16 @@ class CampaignState:
             blobs=str(store.blobs.folder),
         )
         return cls(store, read_config(row), ref)
+
+    def close(self) -> None:
+        """Close the store."""
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @property
     def name(self) -> str:
