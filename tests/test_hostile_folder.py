@@ -46,7 +46,7 @@ TINY: dict[str, Any] = {
     },
     "select": {"n": 4},
     "fine_tune": {"epochs": 1},
-    "evaluate": {"n": 2, "stability": {"steps": 4}},
+    "evaluate": {"n": 2, "stability": {"steps": 4}, "vanilla": False},
 }
 
 
