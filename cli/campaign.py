@@ -66,7 +66,8 @@ def report(
     if name.startswith(STUDY_PREFIX):
         msg = f"{name!r} is a study; use `fire study report {name}`"
         raise StoreError(msg)
-    with Campaign.find(CampaignRef(name=name, db=db, blobs=blobs)) as campaign:
+    ref = CampaignRef(name=name, db=db, blobs=blobs)
+    with Campaign.find(ref, patience_s=0.0) as campaign:
         typer.echo(campaign.report(folder))
 
 

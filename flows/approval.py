@@ -9,7 +9,7 @@ from uuid import UUID
 import httpx
 from prefect import get_run_logger, suspend_flow_run
 from prefect.client.orchestration import get_client
-from prefect.exceptions import Pause
+from prefect.exceptions import ObjectNotFound, Pause
 from prefect.input import RunInput
 from prefect.runtime import flow_run
 from pydantic import Field
@@ -20,6 +20,7 @@ from fire_core.campaign.spending import (
     read_decision,
     read_terms,
 )
+from fire_core.errors import StoreError
 from fire_core.records import ApprovalDecision
 from flows.dispatch import on_pools
 from flows.runs import approval_key, resume_decided_run
@@ -100,11 +101,11 @@ def _suspend(campaign: Campaign, round_: int, purpose: str) -> Terms:
 
 def _resume_if_decided(campaign: Campaign, round_: int, purpose: str) -> None:
     """Schedule this suspended run again when its labels were decided meanwhile."""
-    decided = read_decision(campaign, round_, purpose)
-    if decided is None or flow_run.id is None:
-        return
     try:
+        decided = read_decision(campaign, round_, purpose)
+        if decided is None or flow_run.id is None:
+            return
         with get_client(sync_client=True) as client:
             resume_decided_run(client, UUID(flow_run.id), decided)
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, StoreError, ObjectNotFound) as error:
         get_run_logger().warning("left suspended for `fire watch`: %r", error)

@@ -14,7 +14,7 @@ import yaml
 from cli.service.blueprint import POOL_TYPES, POOLS, read_template
 from cli.service.settings import service_environment
 from fire_core.children import SAFE_PATH, python_command
-from fire_core.labelling.program import _environment
+from fire_core.labelling.program import _environment, _release
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = (
@@ -149,3 +149,16 @@ def test_only_one_module_knows_how_a_child_is_started() -> None:
         and "sys.executable" in path.read_text(encoding="utf-8")
     }
     assert knowing == {"fire_core/children.py"}
+
+
+def test_a_program_that_is_a_script_tells_its_release(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wrapper around a code may import what lies beside it."""
+    (tmp_path / "beside.py").write_text("RELEASE = '1.2'\n", encoding="utf-8")
+    script = tmp_path / "code.py"
+    script.write_text(
+        "import beside\nprint('CODE', beside.RELEASE)\n", encoding="utf-8"
+    )
+    monkeypatch.setenv(SAFE_PATH, "1")
+    assert _release((sys.executable, str(script)), (), r"CODE (\S+)") == "1.2"

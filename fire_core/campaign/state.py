@@ -5,6 +5,7 @@ Nothing here writes; the verbs are in `campaign.campaign` and the modules of the
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Self
 
@@ -13,7 +14,15 @@ from pydantic import ValidationError
 from fire_core.backbones.registry import load_configured
 from fire_core.campaign.kinds import JUDGEMENT
 from fire_core.campaign.leases import Lease, hold, step_lease
-from fire_core.campaign.names import ATOMS, FIRE, START, TEST, model_name, sub_seed
+from fire_core.campaign.names import (
+    ATOMS,
+    FIRE,
+    PERTURB,
+    START,
+    TEST,
+    model_name,
+    sub_seed,
+)
 from fire_core.campaign.observer import LogObserver
 from fire_core.campaign.reference import CampaignRef
 from fire_core.config.campaign import CampaignConfig
@@ -67,17 +76,24 @@ class CampaignState:
         self.observer: Observer = observer or LogObserver()
 
     @classmethod
-    def find(cls, ref: CampaignRef, observer: Observer | None = None) -> Self:
+    def find(
+        cls,
+        ref: CampaignRef,
+        observer: Observer | None = None,
+        *,
+        patience_s: float = PATIENCE_S,
+    ) -> Self:
         """Open the store, waiting for its database, and read a campaign of it.
 
-        Use it as a context, which closes the store, or call `close`.
+        Use it as a context, which closes the store, or call `close`. A database that
+        is away is waited for `patience_s` seconds.
 
         Raises
         ------
         StoreError
             There is no such campaign, or another FIRE wrote its settings.
         """
-        store = Store.open(ref.db, ref.blobs, patience_s=PATIENCE_S)
+        store = Store.open(ref.db, ref.blobs, patience_s=patience_s)
         try:
             return cls(store, read_config(need_row(store, ref)), ref, observer)
         except BaseException:
@@ -131,9 +147,36 @@ class CampaignState:
         that is installed since then changes nothing about the labels that are there.
         """
         recorded = self.recorded_theory(purpose)
-        if recorded is not None:
-            return recorded
-        return theory_from_config(self.theory_of(purpose)).fingerprint
+        return self.find_theory(purpose) if recorded is None else recorded
+
+    def find_theory(self, purpose: str = "") -> str:
+        """Return the identity of the level that a campaign's labels are at.
+
+        That is the level of its configuration in the release that is installed, or in
+        another one where labels of the first structures are of that.
+        """
+        here = theory_from_config(self.theory_of(purpose))
+        settings = json.loads(here.settings_json)
+        same = [
+            level.fingerprint
+            for level in self.store.theories.list()
+            if level.code == here.code and json.loads(level.settings_json) == settings
+        ]
+        counts = {identity: self.count_first_labels(identity) for identity in same}
+        if not any(counts.values()) or counts.get(here.fingerprint, 0) > 0:
+            return here.fingerprint
+        return max(counts, key=lambda identity: counts[identity])
+
+    def count_first_labels(self, theory: str) -> int:
+        """Return how many labels of round 0 a theory level has, wanted ones aside."""
+        scopes = [LabelScope(self.name, 0, purpose) for purpose in (PERTURB, ATOMS)]
+        counts = [self.store.labels.counts(theory, scope) for scope in scopes]
+        return sum(
+            number
+            for found in counts
+            for state, number in found.items()
+            if state is not LabelState.WANTED
+        )
 
     def recorded_theory(self, purpose: str = "") -> str | None:
         """Return the identity that was recorded; None before the registration."""

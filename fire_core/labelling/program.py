@@ -169,6 +169,7 @@ def _release(command: tuple[str, ...], probe: tuple[str, ...], pattern: str) -> 
             stdin=subprocess.DEVNULL,
             timeout=PROBE_S,
             check=False,
+            env=_environment(list(command)),
         )
     match = re.search(pattern, done.stdout + done.stderr)
     return match.group(1) if match else ""

@@ -128,10 +128,11 @@ def record_identity(
     theory: TheoryId | None = None,
     atom_theory: TheoryId | None = None,
     foundation_sha: ModelHash | None = None,
+    replace: bool = False,
 ) -> CampaignRow:
     """Record what a campaign is made with, as far as it was not; return the campaign.
 
-    None leaves as it is what was recorded.
+    None leaves as it is what was recorded; `replace` overwrites it.
 
     Raises
     ------
@@ -147,7 +148,7 @@ def record_identity(
     }
     fresh = {k: v for k, v in given.items() if v not in {None, getattr(row, k)}}
     for key, value in fresh.items():
-        if getattr(row, key) is not None:
+        if getattr(row, key) is not None and not replace:
             msg = (
                 f"campaign {name!r} was begun with {key} {getattr(row, key)}, now it "
                 f"is {value}: what it is made with never changes; install what it was "

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT: Final = 60_000  # ms that SQLite waits for another writer
 OPEN_ATTEMPTS: Final = 20
+UNLIMITED: Final = -1
+"""Connections beyond the pool's: a thread that waits for one while the database is away
+would give up after 30 s, whatever the patience."""
 MIGRATION_LOCK: Final = "fire: migrate"
 PGSQL_CONNECTION: Final = {
     "application_name": "fire",
@@ -54,12 +57,15 @@ def open_engine(url: str) -> Engine:
     if is_sqlite and parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     if is_sqlite:
-        engine = create_engine(parsed)
+        engine = create_engine(parsed, max_overflow=UNLIMITED)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_immediate)
     else:
         engine = create_engine(
-            parsed, connect_args=PGSQL_CONNECTION, pool_pre_ping=True
+            parsed,
+            connect_args=PGSQL_CONNECTION,
+            pool_pre_ping=True,
+            max_overflow=UNLIMITED,
         )
     try:
         migrate(engine)

@@ -137,6 +137,7 @@ def replace_epoch(
     connection: Connection, campaign: str, model: str, row: EpochRow
 ) -> None:
     """Enter an epoch in place of it and all that came after it."""
+    lock(connection, campaign_lock(campaign))
     connection.execute(
         delete(EpochTable).where(
             EpochTable.campaign == campaign,
@@ -153,6 +154,7 @@ def forget_checkpoints(
     connection: Connection, campaign: str, model: str, last: int
 ) -> list[str]:
     """Drop the checkpoints of epochs up to `last`; return those that no row names."""
+    lock(connection, campaign_lock(campaign))
     which = (
         EpochTable.campaign == campaign,
         EpochTable.model == model,

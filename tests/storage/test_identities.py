@@ -9,8 +9,7 @@ import pytest
 from fire_core.errors import StoreError
 from fire_core.records import ModelHash, TheoryId
 from fire_core.storage.engine import migrate
-from fire_core.storage.selections import SelectionRow
-from tests.storage.conftest import THEORY, make_frames, make_label
+from tests.storage.conftest import THEORY
 
 if TYPE_CHECKING:
     from fire_core.storage.store import Store
@@ -50,33 +49,26 @@ def test_another_configuration_before_the_first_choice_is_another_identity(
     assert store.campaigns.open("c", '{"seed": 2, "threads": 8}').theory is None
 
 
-def test_migration_0007_finds_the_identities_of_campaigns_of_before(
+def test_what_is_replaced_was_recorded_for_nothing(store: Store) -> None:
+    store.campaigns.open("c", "{}")
+    store.campaigns.record_identity("c", theory=TheoryId(THEORY))
+    row = store.campaigns.record_identity("c", theory=TheoryId(OTHER), replace=True)
+    assert row.theory == OTHER
+
+
+def test_migration_0007_finds_the_foundation_of_campaigns_of_before(
     store: Store,
 ) -> None:
     store.campaigns.open("c", "{}")
     store.campaigns.open("bare", "{}")
-    for theory in (ATOM_THEORY, OTHER):
-        store.theories.add(theory, "code", "1", "{}")
-    frames = make_frames(6)
-    keys = store.structures.add(frames, source="test")
-    labels = {k: make_label(a) for k, a in zip(keys, frames, strict=True)}
-    choices = (
-        (0, "perturb", keys[:2]), (1, "selected", keys[2:4]), (1, "test", keys[3:5]),
-        (0, "isolated_atoms", keys[5:]), (0, "start", keys[5:]),
-    )  # fmt: skip
-    for round_, purpose, chosen in choices:
-        store.selections.save("c", round_, purpose, SelectionRow("all", chosen))
-    store.labels.want(keys[:5], THEORY)
-    store.labels.add({k: labels[k] for k in keys[:4]}, OTHER)  # another campaign's
-    store.labels.want(keys[5:], ATOM_THEORY)
     for name, parent in (("pre_fine_tuned", "f" * 64), ("fire", "a" * 64)):
         store.models.add("c", name, "b" * 64, parent_sha=parent, config_json="{}")
     migrate(store.engine, "0006")
     migrate(store.engine)
     row = store.campaigns.get("c")
     assert row is not None
-    assert (row.theory, row.atom_theory) == (THEORY, ATOM_THEORY)
+    assert (row.theory, row.atom_theory) == (None, None)
     assert row.foundation_sha == "f" * 64
     bare = store.campaigns.get("bare")
     assert bare is not None
-    assert (bare.theory, bare.atom_theory, bare.foundation_sha) == (None, None, None)
+    assert bare.foundation_sha is None

@@ -53,22 +53,25 @@ class LabelSummary:
 
 def plan_labels(campaign: CampaignState, round_: int, purpose: str) -> LabelPlan:
     """Request the labels that are missing; return how many processes compute them."""
+    register_theories(campaign)
     store, config = campaign.store, campaign.config
     keys = campaign.chosen_keys(round_, purpose)
     choice = campaign.paid_choice(round_, purpose)
     theory = campaign.theory(purpose)
     keys = keys[: choice.first]
+    rows = store.labels.rows(theory, keys)
+    settled = sum(row.state not in OPEN for row in rows)
+    difference = _other_release(campaign, purpose)
+    if difference is not None and settled < len(set(keys)):
+        msg = (
+            f"{difference}: {len(set(keys)) - settled} more labels would be of another "
+            "theory level than those that are there; install that release again, or "
+            "start the campaign under another name"
+        )
+        raise StoreError(msg)
     store.labels.want(keys, theory)
     counts = store.labels.counts(theory, choice)
     pending = sum(counts.get(state, 0) for state in OPEN)
-    difference = _other_release(campaign, purpose) if pending else None
-    if difference is not None:
-        msg = (
-            f"{difference}: {pending} more labels would be of another theory level "
-            "than those that are there; install that release again, or start the "
-            "campaign under another name"
-        )
-        raise StoreError(msg)
     batch = config.label.batch or batch_size(_seconds_each(campaign, choice))
     lanes = min(config.label.workers, pending)
     campaign.observer.info(
@@ -81,25 +84,37 @@ def plan_labels(campaign: CampaignState, round_: int, purpose: str) -> LabelPlan
 def register_theories(campaign: CampaignState) -> None:
     """Record the theory levels of a campaign, unless they were recorded before.
 
-    They are those of the programs that are installed now; a warning says so where
-    labels were computed with another release.
+    They are those of the programs that are installed now, or of the release that
+    computed the labels of a campaign of before. What was recorded gives way to another
+    release while nothing is labelled; later on a warning says which it is.
     """
     record = campaign.store.campaigns.record_identity
-    if campaign.recorded_theory() is None:
-        record(campaign.name, theory=_enter_theory(campaign, ""))
-    if campaign.recorded_theory(ATOMS) is None:
-        record(campaign.name, atom_theory=_enter_theory(campaign, ATOMS))
-    difference = _other_release(campaign, "")
-    if difference is not None:
-        campaign.observer.warning(difference)
+    levels = {purpose: _level_to_record(campaign, purpose) for purpose in ("", ATOMS)}
+    if any(level is not None for level in levels.values()):
+        record(
+            campaign.name, theory=levels[""], atom_theory=levels[ATOMS], replace=True
+        )
+    for purpose in levels:
+        difference = _other_release(campaign, purpose)
+        if difference is not None:
+            campaign.observer.warning(difference)
+            break
 
 
-def _enter_theory(campaign: CampaignState, purpose: str) -> TheoryId:
+def _level_to_record(campaign: CampaignState, purpose: str) -> TheoryId | None:
+    """Return the level that a campaign has to record, entered; None: it has it."""
+    recorded = campaign.recorded_theory(purpose)
+    if recorded is not None and campaign.count_first_labels(recorded) > 0:
+        return None
+    identity = campaign.find_theory(purpose)
+    if identity == recorded:
+        return None
     theory = theory_from_config(campaign.theory_of(purpose))
-    campaign.store.theories.add(
-        theory.fingerprint, theory.code, theory.version, theory.settings_json
-    )
-    return TheoryId(theory.fingerprint)
+    if identity == theory.fingerprint:
+        campaign.store.theories.add(
+            theory.fingerprint, theory.code, theory.version, theory.settings_json
+        )
+    return TheoryId(identity)
 
 
 def _other_release(campaign: CampaignState, purpose: str) -> str | None:

@@ -39,7 +39,6 @@ def perturb_structures(campaign: CampaignState) -> int:
         with Work("Building the system"):
             start = build_system(config.system, Path())
         foundation = refuse_unknown_elements(start, config)
-        store.campaigns.record_identity(name, foundation_sha=ModelHash(foundation))
         keys = store.structures.add(start, source=f"{name}: start")
         meta = encode_start(start[0].arrays.get("region"))
         store.selections.save(name, 0, START, SelectionRow("build", keys, [], meta))
@@ -59,6 +58,9 @@ def perturb_structures(campaign: CampaignState) -> int:
             )
             store.selections.save(name, 0, ATOMS, SelectionRow("elements", keys))
         keys = store.structures.add(copies, source=f"{name}: perturb")
+        store.campaigns.record_identity(
+            name, foundation_sha=ModelHash(foundation), replace=True
+        )
         store.selections.save(name, 0, PERTURB, SelectionRow("perturb", keys))
         return len(keys)
 

@@ -23,7 +23,7 @@ from fire_core.campaign.steps.resumable import train_into_store
 from fire_core.campaign.steps.train_child import count_devices, train_in_child
 from fire_core.campaign.usage import count_model_usage
 from fire_core.errors import TrainingError
-from fire_core.records import EpochRecord, Split
+from fire_core.records import EpochRecord, ModelHash, Split
 from fire_core.seeds import split_keys
 from fire_core.training.committee import choose_subset
 from fire_core.training.data import TrainingData
@@ -121,6 +121,10 @@ def _train(
     if group.leads:
         _enter_dataset(campaign, name, parts)
     foundation = campaign.load_foundation()
+    if group.leads:  # of a campaign of before it was not recorded
+        store.campaigns.record_identity(
+            campaign.name, foundation_sha=ModelHash(foundation.sha256)
+        )
     with group.leader_first():  # it may fetch a file
         source = read_replay(store, settings.replay, foundation)
     if source.left_out:

@@ -13,7 +13,7 @@ from fire_core.campaign.names import ZERO_SHOT, model_name
 from fire_core.campaign.state import CampaignState
 from fire_core.campaign.steps.gates import known_gates
 from fire_core.config.campaign import STUDY_PREFIX
-from fire_core.errors import StoreError, StoreUnavailableError
+from fire_core.errors import FireError, StoreError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -220,6 +220,8 @@ def _open(store: Store, row: CampaignRow | None) -> tuple[CampaignState | None, 
         return None, OLDER
     except PackageNotFoundError as error:
         return None, f"the theory level's program is not installed here: {error}"
+    except FireError as error:  # such as a package that cannot be loaded
+        return None, str(error)
     return campaign, ""
 
 

@@ -4,8 +4,9 @@ Evaluations were kept under a model and a data set, and other things were kept i
 same two columns. Their JSON stays as it is, byte for byte. What fits no kind is kept as
 `unknown`, its old columns as JSON in the subject.
 
-The theory levels of a campaign are those with most labels of its structures; its
-foundation model is the parent of its first model.
+The foundation model of a campaign is the parent of its first model. Its theory levels
+stay open: structures are shared, so labels do not tell whose they are, and what a level
+is made of only the configuration says. They are found when the campaign is next opened.
 
 Revision ID: 0007
 Revises: 0006
@@ -36,17 +37,6 @@ UNCERTAINTY = {
 }
 OLD_UNCERTAINTY = {kind: model for model, kind in UNCERTAINTY.items()}
 
-THEORY = """
-SELECT label.theory
-FROM label
-WHERE label.structure IN (
-    SELECT structure FROM selection_member
-    WHERE campaign = :campaign AND purpose IN :purposes
-)
-GROUP BY label.theory
-ORDER BY count(*) DESC, label.theory
-LIMIT 1
-"""
 FOUNDATION = """
 SELECT parent_sha FROM model
 WHERE campaign = :campaign
@@ -86,7 +76,7 @@ def upgrade() -> None:
         )
     for name in IDENTITIES:
         op.add_column("campaign", sa.Column(name, sa.String(length=64), nullable=True))
-    _fill_identities(connection)
+    _fill_foundations(connection)
 
 
 def downgrade() -> None:
@@ -169,24 +159,11 @@ def old_key_of(kind: str, round_: int, subject: str) -> tuple[str, str]:
     return fixed.get(kind, (kind, f"{round_}-{subject}"[:64]))
 
 
-def _fill_identities(connection: sa.Connection) -> None:
-    purposes = sa.bindparam("purposes", expanding=True)
-    theory = sa.text(THEORY).bindparams(purposes)
+def _fill_foundations(connection: sa.Connection) -> None:
     update = sa.text(
-        "UPDATE campaign SET theory = :theory, atom_theory = :atom_theory, "
-        "foundation_sha = :foundation_sha WHERE name = :campaign"
+        "UPDATE campaign SET foundation_sha = :foundation_sha WHERE name = :campaign"
     )
     for name in connection.scalars(sa.text("SELECT name FROM campaign")).all():
         which = {"campaign": name}
-        structures = ["perturb", "selected", "test"]
-        connection.execute(
-            update,
-            which
-            | {
-                "theory": connection.scalar(theory, which | {"purposes": structures}),
-                "atom_theory": connection.scalar(
-                    theory, which | {"purposes": ["isolated_atoms"]}
-                ),
-                "foundation_sha": connection.scalar(sa.text(FOUNDATION), which),
-            },
-        )
+        foundation = connection.scalar(sa.text(FOUNDATION), which)
+        connection.execute(update, which | {"foundation_sha": foundation})
