@@ -30,6 +30,8 @@ QUICK: dict[str, Any] = {
     "pre_fine_tune": {"epochs": 1, "devices": 1},
     "fine_tune": {"epochs": 2},
     "committee": {"members": 0},
+    # one principal component, as of a plain crystal: its map is of one dimension
+    "select": TINY["select"] | {"pca_components": 1},
     "evaluate": TINY["evaluate"] | {"vanilla": False},
 }
 
@@ -81,6 +83,7 @@ def test_plain_python_and_the_flow_give_the_same_numbers(
         problem = two.communicate(timeout=800)[1]
         assert two.returncode == 0, problem
     assert scores(plain) == scores(flow)  # bit for bit
+    assert (plain / "results" / "figures" / "pca_map.png").is_file()
     with Campaign.open(configure(plain)) as campaign:
         check_answers(campaign)
 
