@@ -101,7 +101,7 @@ def test_child(hostile: Path, module: str) -> None:
     assert "usage" in done.stdout.lower()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_campaign_with_its_server_and_its_children(hostile: Path) -> None:
     """A flow under a temporary server, labels and a training in children."""
