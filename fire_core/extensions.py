@@ -38,11 +38,14 @@ class Registry(Generic[T]):
         One member in words, for messages.
     builtin
         Name → `module:attribute` of what FIRE brings.
+    expected
+        `module:class` that every member is an instance of; empty: of any.
     """
 
     group: str
     what: str
     builtin: Mapping[str, str]
+    expected: str = ""
 
     def names(self) -> list[str]:
         """Return every name: FIRE's own in their order, then those of others.
@@ -78,7 +81,7 @@ class Registry(Generic[T]):
             )
             raise ExtensionError(msg)
         try:
-            return cast("T", point.load())
+            return cast("T", self._checked(point, point.load()))
         except (ImportError, AttributeError) as error:
             msg = (
                 f"the {self.what} {name!r} of {_package(point)} cannot be loaded from "
@@ -89,6 +92,20 @@ class Registry(Generic[T]):
     def package(self, name: str) -> str:
         """Return the distribution that adds a member which FIRE does not bring."""
         return _package(self._added()[name])
+
+    def _checked(self, point: EntryPoint, member: object) -> object:
+        if not self.expected:
+            return member
+        module, _, name = self.expected.partition(":")
+        wanted = getattr(importlib.import_module(module), name)
+        if not isinstance(member, wanted):
+            msg = (
+                f"the {self.what} {point.name!r} of {_package(point)} should be a "
+                f"{module}.{name}, but {point.value} is a {type(member).__name__}; "
+                "correct the entry point"
+            )
+            raise ExtensionError(msg)
+        return member
 
     def _added(self) -> dict[str, EntryPoint]:
         found: dict[str, EntryPoint] = {}

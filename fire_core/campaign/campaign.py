@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from fire_core.campaign import driver, spending
+from fire_core.campaign import driver, order, spending
 from fire_core.campaign.names import (
     EXPLORE,
     FIRE,
@@ -111,7 +111,14 @@ class Campaign(CampaignState):
         return cls.find(register_campaign(config, observer), observer)
 
     def round(self, number: int) -> Round:
-        """Return a round; 0 is the pre-fine-tune."""
+        """Return a round; 0 is the pre-fine-tune.
+
+        Raises
+        ------
+        ConfigError
+            The campaign has no such round.
+        """
+        order.check_round(self, number)
         return Round(self, number)
 
     def run(self) -> str:
@@ -155,7 +162,11 @@ class Campaign(CampaignState):
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One round of a campaign; 0 is the pre-fine-tune."""
+    """One round of a campaign; 0 is the pre-fine-tune.
+
+    A verb that is called before its turn is refused with a StoreError that names the
+    one to call first.
+    """
 
     campaign: Campaign
     number: int
@@ -166,6 +177,7 @@ class Round:
 
     def label(self, purpose: str = SELECTED) -> labels.LabelSummary:
         """Label what is missing of a choice; failures are records, not errors."""
+        order.check_choice(self.number, purpose)
         plan = labels.plan_labels(self.campaign, self.number, purpose)
         with ThreadPoolExecutor(max_workers=max(1, plan.lanes)) as pool:
             lanes = [
@@ -187,6 +199,7 @@ class Round:
 
         Where uncertainty leads the campaign, that of the candidates is computed.
         """
+        order.check_run(self.number, purpose)
         plan = exploring.plan_run(self.campaign, self.number, purpose)
         alive = exploring.run_dynamics(self.campaign, plan)
         if purpose == EXPLORE:
@@ -195,7 +208,9 @@ class Round:
 
     def select(self, purpose: str = EXPLORE) -> int:
         """Choose from a finished run's frames; return how many."""
+        order.check_run(self.number, purpose)
         plan = exploring.plan_run(self.campaign, self.number, purpose)
+        order.check_frames(self.campaign, plan)
         if purpose == TEST:
             return exploring.choose_test_frames(self.campaign, plan)
         return selecting.select_candidates(self.campaign, plan)
@@ -209,12 +224,12 @@ class Round:
 
         Before a round's labels are learnt, they are compared with what was expected.
         """
-        if kind == FIRE:
-            uncertainty.assess_new_labels(self.campaign, self.number)
-        return training.train_model(self.campaign, self.number, kind)
+        order.check_training(self.campaign, self.number, kind)
+        return _train(self.campaign, self.number, kind)
 
     def train_committee(self) -> list[str]:
         """Train every member of the committee; return their sha256."""
+        order.check_training(self.campaign, self.number, member_kind(1))
         width = train_child.committee_width(self.campaign)
         n_members = self.campaign.config.committee.members
         with ThreadPoolExecutor(max_workers=width) as pool:
@@ -228,7 +243,12 @@ class Round:
 
     def judge(self, kinds: Sequence[str] | None = None) -> dict[str, Judgement]:
         """Judge kinds of models, by default all, on the independent trajectory."""
-        wanted = kinds or list(judged_models(self.campaign.config, self.number))
+        known = list(judged_models(self.campaign.config, self.number))
+        wanted = known if kinds is None else kinds
+        wanted = [wanted] if isinstance(wanted, str) else list(wanted)
+        for kind in wanted:
+            order.check_word("a kind of model", kind, known)
+        order.check_test(self.campaign, self.number)
         return {k: judging.judge_model(self.campaign, self.number, k) for k in wanted}
 
     def report(self, folder: Path | str | None = None) -> Path:
@@ -261,6 +281,13 @@ class Round:
             kind = FIRE if self.number else PRE_FINE_TUNED
             return self.campaign.part(model_name(kind, self.number), what)
         return self.campaign.labelled(self.number, what)
+
+
+def _train(campaign: Campaign, round_: int, kind: str) -> str:
+    """Compare new labels with what was expected of them, then learn them."""
+    if kind == FIRE:
+        uncertainty.assess_new_labels(campaign, round_)
+    return training.train_model(campaign, round_, kind)
 
 
 class LocalSteps:
@@ -300,8 +327,8 @@ class LocalSteps:
         self._campaign.round(round_).select(purpose)
 
     def train(self, round_: int, kind: str) -> None:
-        """Train a kind of model."""
-        self._campaign.round(round_).fine_tune(kind)
+        """Train a kind of model; labels that are tried again do not hold it up."""
+        _train(self._campaign, round_, kind)
 
     def train_committee(self, round_: int) -> None:
         """Train every member of the committee."""

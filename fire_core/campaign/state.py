@@ -346,9 +346,12 @@ def read_config(row: CampaignRow) -> CampaignConfig:
         return CampaignConfig.model_validate_json(row.config_json)
     except ValidationError as error:
         names = sorted({".".join(map(str, e["loc"])) for e in error.errors()})
+        why = error.errors()[0]["msg"]
         msg = (
-            f"campaign {row.name!r} was started by another FIRE: this one does not "
-            f"know its settings {', '.join(names)}; finish it with the FIRE that began "
-            "it, or start it again under another name (its labels are reused)"
+            f"campaign {row.name!r} was started by another FIRE, or with a package "
+            "that is not installed here: this one does not know its settings "
+            f"{', '.join(names)} ({why}); finish it with the FIRE and the packages "
+            "that began it, or start it again under another name (its labels are "
+            "reused)"
         )
         raise StoreError(msg) from error

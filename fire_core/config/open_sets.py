@@ -42,6 +42,7 @@ SELECTORS: Final[Registry[Any]] = Registry(
             "maxdet": "fire_core.selection.maxdet:SELECTOR",
         }
     ),
+    "fire_core.selection.candidates:Selector",
 )
 """`selection.candidates.Selector` by the name of a method."""
 
@@ -62,5 +63,6 @@ GATES: Final[Registry[Any]] = Registry(
             "reload": "fire_core.evaluation.gates.reload:RELOAD",
         }
     ),
+    "fire_core.evaluation.gates.gate:Gate",
 )
 """`evaluation.gates.gate.Gate` by name, in the order in which results are shown."""

@@ -91,6 +91,13 @@ def select(
         sigma = np.asarray(uncertainty, np.float64)[available]
     candidates = Candidates(points[available], seen, rng_seed, sigma)
     choice = selector.choose(candidates, config.n)
+    if len(set(map(int, choice.indices))) != config.n:
+        msg = (
+            f"the selector {config.method} was asked for {config.n} different "
+            f"candidates and returned {len(set(map(int, choice.indices)))}; its "
+            "package has to be mended, or another select.method be chosen"
+        )
+        raise StructureError(msg)
     return [
         Pick(int(available[i]), rank, int(cluster), int(size), float(distance))
         for rank, (i, cluster, size, distance) in enumerate(

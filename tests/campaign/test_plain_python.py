@@ -16,7 +16,7 @@ from fire_core.campaign.kinds import DECISION, JUDGEMENT
 from fire_core.campaign.names import PERTURB, SELECTED, TEST
 from fire_core.campaign.policy import Action
 from fire_core.config.campaign import CampaignConfig
-from fire_core.errors import StoreError
+from fire_core.errors import ConfigError, StoreError
 from fire_core.records import Split
 from tests.campaign.conftest import TINY
 
@@ -93,7 +93,8 @@ def check_answers(campaign: Campaign) -> None:
     first = campaign.round(1)
     assert first.is_labelled()
     assert first.is_chosen(TEST)
-    assert not campaign.round(2).is_chosen()
+    with pytest.raises(ConfigError, match="expected a round from 0 to 1, got 2"):
+        campaign.round(2)
     assert len(first.labelled()) == TINY["select"]["n"]
     assert first.summary().labels_done == TINY["select"]["n"]
     parts = [first.labelled(split) for split in (Split.TRAIN, Split.VALID)]
