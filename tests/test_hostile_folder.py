@@ -15,6 +15,7 @@ from cli.service.blueprint import POOL_TYPES, POOLS, read_template
 from cli.service.settings import service_environment
 from fire_core.children import SAFE_PATH, python_command
 from fire_core.labelling.program import _environment, _release
+from tests.campaign.conftest import TINY as CAMPAIGN
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = (
@@ -25,14 +26,7 @@ TINY: dict[str, Any] = {
     "name": "tiny",
     "threads": 1,
     "rounds": 1,
-    "system": {
-        "kind": "interface",
-        "bottom": {"crystal": "LiF", "miller": [0, 0, 1], "layers": 2},
-        "top": {"crystal": "LiCl", "miller": [0, 0, 1], "layers": 2},
-        "max_strain": 0.35,
-        "min_atoms": 8,
-        "max_atoms": 24,
-    },
+    "system": CAMPAIGN["system"],
     "theory": {"kind": "lennard_jones"},
     "label": {"workers": 1, "batch": 50},
     "perturb": {"n": 5},

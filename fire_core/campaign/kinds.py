@@ -93,7 +93,7 @@ class CandidateUncertainty:
 
 
 @dataclass(frozen=True, slots=True)
-class LabelUncertainty:
+class LabelUncertainty(Reliability):
     """How a round's new labels compare with what the model before them expected.
 
     Attributes
@@ -102,16 +102,6 @@ class LabelUncertainty:
         Labels compared; the others as in `Reliability`.
     """
 
-    n_components: int
-    expected: tuple[float, ...]
-    observed: tuple[float, ...]
-    miscalibration: float
-    predicted: tuple[float, ...]
-    measured: tuple[float, ...]
-    ence: float
-    rank_correlation: float
-    rmse: float
-    rms_sigma: float
     n_structures: int
 
     @property
