@@ -1,0 +1,117 @@
+"""Weights as plain tensors and JSON, which outlive the library that made them.
+
+A vendor's model file is a pickle of that vendor's classes: another release may not load
+it, and loading it runs code. A neutral file is safetensors: named arrays, and a header
+of text that says what they are weights of. It is read without running anything.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from fire_core.errors import BackboneError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import torch
+
+FORMAT: Final = "fire-weights"
+VERSION: Final = 1
+SUFFIX: Final = ".safetensors"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NeutralModel:
+    """A model as plain tensors.
+
+    Attributes
+    ----------
+    family
+        Whose architecture it is: `mace`, `chgnet`, `sevennet`, or a package's own.
+    hyperparameters
+        All that the architecture needs beside the weights to be built again, of what
+        JSON can hold.
+    tensors
+        Weights and buffers by name, on the CPU.
+    notice
+        Authors, licence and source, where the weights came from somebody else.
+    """
+
+    family: str
+    hyperparameters: Mapping[str, Any]
+    tensors: Mapping[str, torch.Tensor]
+    notice: Mapping[str, str] = field(default_factory=dict)
+
+
+def pack_neutral(model: NeutralModel) -> bytes:
+    """Return a model as the bytes of a neutral file; equal models give equal bytes."""
+    from safetensors.torch import save
+
+    header = {
+        "format": FORMAT,
+        "version": str(VERSION),
+        "family": model.family,
+        "hyperparameters": json.dumps(dict(model.hyperparameters), sort_keys=True),
+        "notice": json.dumps(dict(model.notice), sort_keys=True),
+    }
+    tensors = {
+        name: value.detach().cpu().contiguous().clone()
+        for name, value in sorted(model.tensors.items())
+    }
+    return bytes(save(tensors, metadata=header))
+
+
+def read_neutral(path: Path, *, family: str | None = None) -> NeutralModel:
+    """Return the model of a neutral file.
+
+    Parameters
+    ----------
+    path
+        What `pack_neutral` made.
+    family
+        Whose architecture is expected; None: any.
+
+    Raises
+    ------
+    BackboneError
+        The file is not there, is none of these, or is of another family.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt", device="cpu") as stream:
+            header = stream.metadata() or {}
+            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - no mapping
+    except (OSError, SafetensorError) as error:
+        msg = f"expected a file of neutral weights (safetensors), got {path}: {error}"
+        raise BackboneError(msg) from error
+    if header.get("format") != FORMAT:
+        msg = (
+            f"{path} holds tensors but does not say of which model: expected the header "
+            f"format {FORMAT}, got {header.get('format')!r}; write it with FIRE"
+        )
+        raise BackboneError(msg)
+    if int(header["version"]) > VERSION:
+        msg = (
+            f"{path} is of version {header['version']} of {FORMAT}, this FIRE reads up "
+            f"to {VERSION}; install a newer FIRE"
+        )
+        raise BackboneError(msg)
+    if family is not None and header["family"] != family:
+        msg = f"expected a model of {family}, got {path}, which is {header['family']}"
+        raise BackboneError(msg)
+    return NeutralModel(
+        header["family"],
+        json.loads(header["hyperparameters"]),
+        tensors,
+        json.loads(header["notice"]),
+    )
+
+
+def is_neutral(path: Path) -> bool:
+    """Return whether a file's name says that it holds neutral weights."""
+    return path.suffix == SUFFIX
