@@ -20,6 +20,8 @@ DASHBOARD_PEOPLE: Final = "FIRE_DASHBOARD_PEOPLE"
 DASHBOARD_PROXY: Final = "FIRE_DASHBOARD_PROXY"
 DASHBOARD_TRUSTED: Final = "FIRE_DASHBOARD_TRUSTED"
 PSEUDOPOTENTIALS: Final = "FIRE_PSEUDOPOTENTIALS"
+MODELS: Final = "FIRE_MODELS"
+DATA_HOME: Final = "XDG_DATA_HOME"  # the desktop standard's
 CP2K_DATA: Final = "CP2K_DATA_DIR"  # CP2K's own
 
 
@@ -69,6 +71,12 @@ def pseudopotential_folder() -> str | None:
 def cp2k_data_folder() -> str:
     """Return the folder of CP2K's basis sets and pseudopotentials."""
     return os.environ.get(CP2K_DATA) or "/usr/share/cp2k"
+
+
+def models_folder() -> str:
+    """Return the folder of the weights that `fire backbone install` brings."""
+    data = os.environ.get(DATA_HOME) or os.path.expanduser("~/.local/share")  # noqa: PTH111
+    return os.environ.get(MODELS) or os.path.join(data, "fire", "models")  # noqa: PTH118
 
 
 def _number(name: str) -> int | None:
