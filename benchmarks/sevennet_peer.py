@@ -72,7 +72,11 @@ def batch_of(request: dict[str, Any], frames: list[dict[str, Any]]) -> Any:
             pbc=frame["pbc"],
         )
         found = unlabeled_atoms_to_graph(atoms, request["cutoff"])
+        vectors = torch.tensor(found["edge_vec"], dtype=torch.float64)
         graph = AtomGraphData.from_numpy_dict(found)
+        # the package rounds these to single precision
+        graph["edge_vec"] = vectors
+        graph["cell_volume"] = torch.tensor(atoms.get_volume(), dtype=torch.float64)
         if request["model"] in MODES:
             graph["data_modality"] = MODES[request["model"]]
         graphs.append(graph)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
@@ -17,6 +17,19 @@ if TYPE_CHECKING:
 
     import torch
     from ase import Atoms
+
+class LoadedSevennet(Protocol):
+    """What training needs of `backbones.sevennet.SevennetBackbone`."""
+
+    name: str
+    model: Any
+    notice: dict[str, str]
+    device: Any
+    dtype: Any
+
+    def graph(self, atoms: Atoms) -> SevennetGraph:
+        """Return a structure as the network takes it."""
+
 
 VOIGT: Final = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 

@@ -21,7 +21,7 @@ from fire_core.backbones.sevennet_checkpoint import (
     checkpoint_to_neutral,
     read_checkpoint,
 )
-from fire_core.config.environment import models_folder
+from fire_core.config.environment import default_models_folder
 from fire_core.errors import BackboneError
 from fire_core.files import file_sha256
 
@@ -67,7 +67,7 @@ PUBLISHED: Final = {
 
 def installed_path(name: str) -> Path:
     """Return where the weights of a published model are, or would be."""
-    return Path(models_folder()) / f"{name}{SUFFIX}"
+    return default_models_folder() / f"{name}{SUFFIX}"
 
 
 def find_installed(name: str) -> Path:
