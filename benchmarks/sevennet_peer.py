@@ -2,9 +2,9 @@
 
 It runs in an environment that has `sevenn` (e3nn 0.5 or newer), which MACE's cannot
 have. A request, JSON on standard input, names a model, a type and frames; the answer is
-JSON on standard output::
+JSON on standard output. Words behind the command replace what the request says::
 
-    PYTHON benchmarks/sevennet_peer.py < request.json > answer.json
+    PYTHON benchmarks/sevennet_peer.py model=sevennet-0 < request.json > answer.json
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     """Answer the request on standard input."""
     warnings.simplefilter("ignore")
-    request = json.load(sys.stdin)
+    request = json.load(sys.stdin) | dict(word.split("=") for word in sys.argv[1:])
     answer = {"predict": predict, "measure": measure}[request["task"]](request)
     json.dump(answer, sys.stdout)
 

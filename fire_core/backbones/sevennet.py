@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fire_core.backbones.kernels.nequip import NequipStack
+    from fire_core.backbones.neutral import NeutralModel
     from fire_core.backbones.sevennet_graphs import SevennetGraph
     from fire_core.backbones.sevennet_training import SevennetNetwork
     from fire_core.backbones.trainable import Trainable
@@ -99,9 +100,7 @@ class SevennetBackbone:
 
     def graph(self, atoms: Atoms) -> SevennetGraph:
         """Return a structure as the network takes it; see `sevennet_graphs`."""
-        return to_graph(
-            atoms, index=self._index, cutoff=self.cutoff, dtype=self.dtype
-        )
+        return to_graph(atoms, index=self._index, cutoff=self.cutoff, dtype=self.dtype)
 
     def predict(
         self, frames: Sequence[Atoms], *, batch_atoms: int = BATCH_ATOMS
@@ -170,9 +169,13 @@ class SevennetBackbone:
 
         return SevennetNetwork(self, config, train, seed, start)
 
+    def neutral(self) -> NeutralModel:
+        """Return the model as plain tensors and JSON, which its files are made of."""
+        return to_neutral(self.model, self.notice)
+
     def save(self, path: Path) -> None:
         """Write the model as neutral tensors."""
-        path.write_bytes(pack_neutral(to_neutral(self.model, self.notice)))
+        path.write_bytes(pack_neutral(self.neutral()))
 
     def reload(self, path: Path) -> SevennetBackbone:
         """Return the model of another file on the same device, in the same type."""
@@ -211,9 +214,7 @@ def load_sevennet_mf_0(model: str, *, device: str, dtype: str) -> SevennetBackbo
     return _load_published("sevennet-mf-0", model, device, dtype)
 
 
-def _load_published(
-    name: str, model: str, device: str, dtype: str
-) -> SevennetBackbone:
+def _load_published(name: str, model: str, device: str, dtype: str) -> SevennetBackbone:
     if model:
         return _read(Path(model), f"{name}:{model}", device, dtype)
     return _read(find_installed(name), name, device, dtype)

@@ -92,9 +92,7 @@ class BatchedSevennet:
             tuple(systems.ptr.diff().tolist()),
             volumes.to(self.dtype),
         )
-        found = evaluate(
-            self.model, graph, stress=self.compute_stress, training=False
-        )
+        found = evaluate(self.model, graph, stress=self.compute_stress, training=False)
         energy = found.energy.double() + reference_energies(self.model, graph)
         results = {"energy": energy, "forces": found.forces}
         if found.stress is not None:

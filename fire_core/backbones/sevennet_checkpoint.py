@@ -47,7 +47,8 @@ def read_checkpoint(data: bytes) -> dict[str, Any]:
     from numpy._core.multiarray import _reconstruct
 
     arrays = [
-        (_reconstruct, "numpy.core.multiarray._reconstruct"),
+        (_reconstruct, "numpy.core.multiarray._reconstruct"),  # written by NumPy 1
+        (_reconstruct, "numpy._core.multiarray._reconstruct"),
         np.ndarray,
         np.dtype,
         type(np.dtype(np.float32)),
@@ -57,7 +58,12 @@ def read_checkpoint(data: bytes) -> dict[str, Any]:
         with torch.serialization.safe_globals(arrays):
             found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        msg = f"this is no checkpoint of SevenNet that can be read safely: {error}"
+        lines = str(error).splitlines()
+        reason = next((line for line in lines if "Unsupported" in line), lines[0])
+        msg = (
+            f"this is no checkpoint of SevenNet that can be read safely: "
+            f"{reason.strip()[:200]}"
+        )
         raise BackboneError(msg) from error
     return dict(found)
 
@@ -135,7 +141,7 @@ def _symbols(numbers: Mapping[int, int]) -> tuple[str, ...]:
 def _channels(irreps: str) -> tuple[int, ...]:
     """Return the channels of `128x0e+64x1e+32x2e` as (128, 64, 32)."""
     parts = [part.split("x") for part in irreps.replace(" ", "").split("+")]
-    if [irrep for _, irrep in parts] != [f"{l}e" for l in range(len(parts))]:
+    if [irrep for _, irrep in parts] != [f"{degree}e" for degree in range(len(parts))]:
         msg = f"expected features of every degree from 0e on, got {irreps}"
         raise BackboneError(msg)
     return tuple(int(number) for number, _ in parts)
@@ -187,10 +193,10 @@ def _mixing(
 ) -> dict[str, torch.Tensor]:
     """Return the weights of a mixing layer: one matrix after the other in `flat`."""
     found, start = {}, 0
-    for l in mixing.degrees:
-        shape = getattr(mixing, f"weight_{l}").shape
+    for degree in mixing.degrees:
+        shape = getattr(mixing, f"weight_{degree}").shape
         end = start + shape.numel()
-        found[f"{name}.weight_{l}"] = flat[start:end].reshape(shape)
+        found[f"{name}.weight_{degree}"] = flat[start:end].reshape(shape)
         start = end
     if n_modes:
         rows = flat[start:].reshape(n_modes, -1)

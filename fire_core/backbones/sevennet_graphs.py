@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import torch
     from ase import Atoms
 
+
 class LoadedSevennet(Protocol):
     """What training needs of `backbones.sevennet.SevennetBackbone`."""
 
@@ -189,9 +190,7 @@ def evaluate(
     per_atom = module(graph.kinds, vectors, graph.senders, graph.receivers)
     energy = per_atom.new_zeros(len(graph.sizes)).index_add(0, graph.owner, per_atom)
     if graph.num_edges:
-        (slopes,) = torch.autograd.grad(
-            per_atom.sum(), vectors, create_graph=training
-        )
+        (slopes,) = torch.autograd.grad(per_atom.sum(), vectors, create_graph=training)
     else:
         slopes = torch.zeros_like(graph.vectors)
     forces = slopes.new_zeros(graph.num_nodes, 3)

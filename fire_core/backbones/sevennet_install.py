@@ -40,6 +40,8 @@ class Published:
     ----------
     checkpoint
         Its file in the wheel.
+    sha256
+        Of the neutral file that comes of it.
     mode
         Which level of theory of a model with several; None where it has one.
     paper
@@ -47,6 +49,7 @@ class Published:
     """
 
     checkpoint: str
+    sha256: str
     mode: str | None = None
     paper: str = PAPER
 
@@ -54,11 +57,16 @@ class Published:
 _FOLDER: Final = "sevenn/pretrained_potentials"
 PUBLISHED: Final = {
     "sevennet-0": Published(
-        f"{_FOLDER}/SevenNet_0__11Jul2024/checkpoint_sevennet_0.pth"
+        f"{_FOLDER}/SevenNet_0__11Jul2024/checkpoint_sevennet_0.pth",
+        "252449d31386fd57ff2b580ba31a1820a696db37286db0376d2e8ef16f3f1fcf",
     ),
-    "sevennet-l3i5": Published(f"{_FOLDER}/SevenNet_l3i5/checkpoint_l3i5.pth"),
+    "sevennet-l3i5": Published(
+        f"{_FOLDER}/SevenNet_l3i5/checkpoint_l3i5.pth",
+        "5134fb558b06cf24e9125e6f5b99f6669e80d013226183b670d05ef2ce53ae54",
+    ),
     "sevennet-mf-0": Published(
         f"{_FOLDER}/SevenNet_MF_0/checkpoint_sevennet_mf_0.pth",
+        "0be8fc6d84172f297b9e63863bac114e2ab4fa17d71e6388488e24a1f1096787",
         mode="PBE",
         paper="Kim et al., J. Am. Chem. Soc. 147 (2025) 1042",
     ),

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import torch
 
-
 Degrees = tuple[int, int, int]
 
 
@@ -137,10 +136,10 @@ class PathConvolution(torch.nn.Module):
             Number of atoms.
         """
         feats = x.index_select(0, senders).split(
-            [n * (2 * l + 1) for l, n in enumerate(self.channels)], dim=1
+            [n * (2 * degree + 1) for degree, n in enumerate(self.channels)], dim=1
         )
         harmonics = edge_harmonics.split(
-            [2 * l + 1 for l in range(self.l_edge + 1)], dim=1
+            [2 * degree + 1 for degree in range(self.l_edge + 1)], dim=1
         )
         widths = [self.channels[path.l_in] for path in self.paths]
         parts = weights.split(widths, dim=1)
@@ -148,7 +147,8 @@ class PathConvolution(torch.nn.Module):
         for path, weight, n in zip(self.paths, parts, widths, strict=True):
             coupling = path.factor * getattr(self, name_of(path))
             turned = torch.einsum("eb,abc->eac", harmonics[path.l_edge], coupling)
-            left = feats[path.l_in].reshape(len(weight), n, -1) * weight[:, :, None]
+            feat = feats[path.l_in].reshape(len(weight), n, 2 * path.l_in + 1)
+            left = feat * weight[:, :, None]
             messages.append(torch.bmm(left, turned).flatten(1))
         joined = torch.cat(messages, dim=1)
         return joined.new_zeros(n_nodes, joined.shape[1]).index_add(

@@ -27,8 +27,8 @@ from fire_core.backbones.kernels.harmonics import bessel, harmonics, polynomial,
 SILU_NORM: Final = 1.6791767923989418
 """What e3nn multiplies SiLU with, so that of normal numbers its square averages 1.
 
-e3nn draws a million numbers for it (`normalize2mom`), so it is off by some 1e-4, and
-part of every model that was trained with it.
+e3nn draws a million numbers for it (`normalize2mom`), so it is off by 0.2 %, and part
+of every model that was trained with it.
 """
 
 Features = list[torch.Tensor]
@@ -89,21 +89,23 @@ class Mixing(torch.nn.Module):
     ) -> None:
         super().__init__()
         self.n_modes = n_modes
-        self.degrees = [l for l, (a, b) in enumerate(zip(n_in, n_out)) if a and b]
-        for l in self.degrees:
-            weight = torch.nn.Parameter(torch.randn(n_in[l], n_out[l]))
-            self.register_parameter(f"weight_{l}", weight)
+        self.degrees = [
+            degree for degree, (a, b) in enumerate(zip(n_in, n_out)) if a and b
+        ]
+        for degree in self.degrees:
+            weight = torch.nn.Parameter(torch.randn(n_in[degree], n_out[degree]))
+            self.register_parameter(f"weight_{degree}", weight)
         if n_modes:
             self.mode = torch.nn.Parameter(torch.randn(n_out[0]))
 
     def forward(self, x: Features) -> Features:
         """Return mixed features, of the degrees that this map has."""
         mixed = []
-        for l in self.degrees:
-            weight = getattr(self, f"weight_{l}")
-            n_inputs = len(weight) + (self.n_modes if l == 0 else 0)
-            mixed.append(x[l] @ (weight / math.sqrt(n_inputs)))
-            if l == 0 and self.n_modes:
+        for degree in self.degrees:
+            weight = getattr(self, f"weight_{degree}")
+            n_inputs = len(weight) + (self.n_modes if degree == 0 else 0)
+            mixed.append(x[degree] @ (weight / math.sqrt(n_inputs)))
+            if degree == 0 and self.n_modes:
                 mixed[0] = mixed[0] + self.mode / math.sqrt(n_inputs)
         return mixed
 
@@ -161,8 +163,8 @@ class Interaction(torch.nn.Module):
         )
         messages = messages / self.denominator
         mixed = self.after(unflatten(messages, self.convolution.n_out))
-        for l, kept in zip(self.keep.degrees, self.keep(x), strict=True):
-            mixed[l] = mixed[l] + kept
+        for degree, kept in zip(self.keep.degrees, self.keep(x), strict=True):
+            mixed[degree] = mixed[degree] + kept
         return self._pass_gate(mixed)
 
     def _pass_gate(self, x: Features) -> Features:
@@ -222,8 +224,7 @@ class NequipStack(torch.nn.Module):
         self.wave_numbers = torch.nn.Parameter(numbers)
         self.embedding = torch.nn.Parameter(torch.randn(n_elements, first))
         self.layers = torch.nn.ModuleList(
-            Interaction(a, b, setting, couplings)
-            for a, b in pairwise(setting.channels)
+            Interaction(a, b, setting, couplings) for a, b in pairwise(setting.channels)
         )
         self.hidden = Mixing([last], [last // 2], n_modes=setting.n_modes)
         self.energy = Mixing([last // 2], [1])
@@ -279,9 +280,7 @@ class NequipStack(torch.nn.Module):
         if setting.envelope == "xplor":
             envelope = xplor(lengths, setting.envelope_from, setting.cutoff)
         else:
-            envelope = polynomial(
-                lengths, round(setting.envelope_from), setting.cutoff
-            )
+            envelope = polynomial(lengths, round(setting.envelope_from), setting.cutoff)
         radial = bessel(lengths, self.wave_numbers, setting.cutoff)
         return Edges(
             harmonics(vectors, lengths, setting.l_edge),
@@ -308,8 +307,10 @@ def flatten(x: Features) -> torch.Tensor:
 
 def unflatten(x: torch.Tensor, channels: Sequence[int]) -> Features:
     """Return features in e3nn's layout as one tensor for each degree."""
-    widths = [n * (2 * l + 1) for l, n in enumerate(channels)]
+    widths = [n * (2 * degree + 1) for degree, n in enumerate(channels)]
     return [
-        part.reshape(len(x), n, 2 * l + 1).transpose(1, 2)
-        for l, (part, n) in enumerate(zip(x.split(widths, 1), channels, strict=True))
+        part.reshape(len(x), n, 2 * degree + 1).transpose(1, 2)
+        for degree, (part, n) in enumerate(
+            zip(x.split(widths, 1), channels, strict=True)
+        )
     ]
