@@ -223,14 +223,13 @@ def predict_graphs(
     found = evaluate(module, graph, stress=True, training=False)
     energies = (found.energy.double() + reference_energies(module, graph)).tolist()
     forces = found.forces.cpu().double().numpy()
-    assert found.stress is not None
-    stress = found.stress.cpu().double().numpy()
+    stress = None if found.stress is None else found.stress.cpu().double().numpy()
     bounds = pairwise(accumulate(graph.sizes, initial=0))
     return [
         Label(
             energies[i],
             np.array(forces[a:b]),
-            np.array([stress[i][j] for j in VOIGT]),
+            None if stress is None else np.array([stress[i][j] for j in VOIGT]),
         )
         for i, (a, b) in enumerate(bounds)
     ]

@@ -11,7 +11,6 @@ from ase import Atoms
 from ase.build import bulk
 
 from fire_core.backbones.registry import load_backbone, package_of, same_family
-from fire_core.backbones.sevennet import SevennetBackbone
 from fire_core.backbones.sevennet_training import PARTS
 from fire_core.config.training import TrainConfig
 from fire_core.errors import BackboneError, StructureError, TrainingError
@@ -25,6 +24,8 @@ from tests.models import load_mini, small_sevennet
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from fire_core.backbones.sevennet import SevennetBackbone
 
 
 @pytest.fixture(scope="module")

@@ -1,18 +1,21 @@
 """The convolution of NequIP's interactions, path by path: what faster ones must equal.
 
 Of the features x of the sender, the spherical harmonics Y of the edge and the weights R
-of its length, a path (l₁, l₂ → l₃) sends the message R ⊙ (x ⊗ Y), coupled by Wigner's 3j
-symbols; weights are one per channel of x (Batzner et al., Nat. Commun. 13 (2022) 2453,
-eq. 9).
+of its length, a path (l₁, l₂ → l₃) sends the message R ⊙ (x ⊗ Y), coupled by Wigner's
+3j symbols; weights are one per channel of x (Batzner et al., Nat. Commun. 13 (2022)
+2453, eq. 9).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 Degrees = tuple[int, int, int]
 

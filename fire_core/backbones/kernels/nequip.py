@@ -9,10 +9,9 @@ for each l.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 from torch.nn.functional import silu
@@ -23,6 +22,9 @@ from fire_core.backbones.kernels.convolution_paths import (
     convolution_paths,
 )
 from fire_core.backbones.kernels.harmonics import bessel, harmonics, polynomial, xplor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 SILU_NORM: Final = 1.6791767923989418
 """What e3nn multiplies SiLU with, so that of normal numbers its square averages 1.
@@ -90,7 +92,9 @@ class Mixing(torch.nn.Module):
         super().__init__()
         self.n_modes = n_modes
         self.degrees = [
-            degree for degree, (a, b) in enumerate(zip(n_in, n_out)) if a and b
+            degree
+            for degree, (a, b) in enumerate(zip(n_in, n_out, strict=False))
+            if a and b
         ]
         for degree in self.degrees:
             weight = torch.nn.Parameter(torch.randn(n_in[degree], n_out[degree]))
