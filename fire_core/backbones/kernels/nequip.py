@@ -21,7 +21,13 @@ from fire_core.backbones.kernels.convolution_paths import (
     PathConvolution,
     convolution_paths,
 )
-from fire_core.backbones.kernels.harmonics import bessel, harmonics, polynomial, xplor
+from fire_core.backbones.kernels.harmonics import (
+    bessel,
+    harmonics,
+    parity,
+    polynomial,
+    xplor,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -160,7 +166,7 @@ class Interaction(torch.nn.Module):
         messages = self.convolution(
             flatten(self.before(x)),
             edges.harmonics,
-            self.radial(edges.radial),
+            self.radial(edges.radial).repeat(2, 1),
             edges.senders,
             edges.receivers,
             len(x[0]),
@@ -181,12 +187,15 @@ class Interaction(torch.nn.Module):
 class Edges:
     """What every layer is told of the pairs of neighbours.
 
+    A pair is two edges: the first half of them leads one way, the second half the same
+    pairs the other way.
+
     Attributes
     ----------
     harmonics
         (n_edges, (l_edge + 1)²).
     radial
-        (n_edges, n_radial), radial functions under the envelope.
+        (n_pairs, n_radial), radial functions under the envelope.
     senders, receivers
         (n_edges,), the neighbour and the atom that it is a neighbour of.
     """
@@ -239,8 +248,7 @@ class NequipStack(torch.nn.Module):
         self,
         kinds: torch.Tensor,
         vectors: torch.Tensor,
-        senders: torch.Tensor,
-        receivers: torch.Tensor,
+        pairs: torch.Tensor,
         scalars: list[torch.Tensor] | None = None,
     ) -> torch.Tensor:
         """Return the interaction energy of each atom, (n_atoms,), eV.
@@ -252,13 +260,13 @@ class NequipStack(torch.nn.Module):
         kinds
             (n_atoms,), index of each atom's element.
         vectors
-            (n_edges, 3), from receiver to sender, Å.
-        senders, receivers
-            (n_edges,), atoms.
+            (n_pairs, 3), from the first to the second atom of each pair, Å.
+        pairs
+            (2, n_pairs), atoms; each pair once.
         scalars
             Filled with the invariant features after each layer, (n_atoms, channels).
         """
-        edges = self.edges(vectors, senders, receivers)
+        edges = self.edges(vectors, pairs)
         rows = self.embedding / math.sqrt(len(self.embedding))
         x = [rows.index_select(0, kinds)[:, None]]
         for layer in self.layers:
@@ -275,9 +283,7 @@ class NequipStack(torch.nn.Module):
             found |= layer.convolution.couplings()
         return found
 
-    def edges(
-        self, vectors: torch.Tensor, senders: torch.Tensor, receivers: torch.Tensor
-    ) -> Edges:
+    def edges(self, vectors: torch.Tensor, pairs: torch.Tensor) -> Edges:
         """Return what the layers are told of pairs; see `forward`."""
         setting = self.setting
         lengths = vectors.square().sum(dim=1).sqrt()
@@ -286,11 +292,12 @@ class NequipStack(torch.nn.Module):
         else:
             envelope = polynomial(lengths, round(setting.envelope_from), setting.cutoff)
         radial = bessel(lengths, self.wave_numbers, setting.cutoff)
+        one_way = harmonics(vectors, lengths, setting.l_edge)
         return Edges(
-            harmonics(vectors, lengths, setting.l_edge),
+            torch.cat([one_way, one_way * parity(setting.l_edge).to(one_way)]),
             radial * envelope[:, None],
-            senders,
-            receivers,
+            pairs.flip(0).flatten(),
+            pairs.flatten(),
         )
 
 
