@@ -109,7 +109,9 @@ class Code:
 
     def _splat(self, value: Any) -> Lanes:
         empty = ir.Constant(self.vector, ir.Undefined)
-        first = self.builder.insert_element(empty, value, ir.Constant(ir.IntType(32), 0))
+        first = self.builder.insert_element(
+            empty, value, ir.Constant(ir.IntType(32), 0)
+        )
         mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), None)
         return Lanes(self.builder, self.builder.shuffle_vector(first, empty, mask))
 
@@ -182,9 +184,7 @@ def _add_gradients(code: Code, d1: int, d3: int) -> None:
         grads = [code.read(above, d3, n) for n in range(d3)]
         parts = []
         for k in range(d1):
-            back = _sum(
-                [grads[n] * code.number(matrix, k * d3 + n) for n in range(d3)]
-            )
+            back = _sum([grads[n] * code.number(matrix, k * d3 + n) for n in range(d3)])
             code.write(grad_x, d1, k, code.read(grad_x, d1, k) + weight * back)
             parts.append(features[k] * back)
         code.write(grad_weights, 1, 0, _sum(parts))

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+
 class BlockConvolution(torch.nn.Module):
     """Drop-in for the `conv_tp` of a MACE interaction with `conv_fusion` set.
 

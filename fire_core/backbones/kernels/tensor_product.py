@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import torch
-from torch.autograd.function import once_differentiable
 
 from fire_core.backbones.kernels import trilinear
 from fire_core.backbones.kernels.blocks import Blocks, Gather, Reorder, Spread
@@ -36,7 +35,8 @@ class TensorProductConvolution(torch.nn.Module):
     """Messages of weighted tensor products, added up at their receivers.
 
     Equal to e3nn's `TensorProduct` of "uvu" instructions with weights, given for each
-    edge, and the sum of its rows by receiver. Twice differentiable.
+    edge, and the sum of its rows by receiver. Twice differentiable. mace is imported
+    before (`import_mace`), since e3nn is.
 
     Parameters
     ----------
@@ -59,7 +59,6 @@ class TensorProductConvolution(torch.nn.Module):
         instructions: Sequence[tuple[Any, ...]],
     ) -> None:
         super().__init__()
-        import mace  # noqa: F401 - lets e3nn 0.4.4 read its tables
         from e3nn.o3 import Irreps
 
         self.irreps_in, self.irreps_sh = Irreps(irreps_in), Irreps(irreps_sh)
@@ -125,15 +124,15 @@ class TensorProductConvolution(torch.nn.Module):
         shares = weights.split([self.irreps_in[p.feature].mul for p in self.paths], 1)
         sums: list[torch.Tensor | None] = [None] * len(self.irreps_out)
         for k, (path, share) in enumerate(zip(self.paths, shares, strict=True)):
-            mul = self.irreps_in[path.feature].mul
-            left = features[path.feature].reshape(len(share), mul, -1)
+            mul, irrep = self.irreps_in[path.feature]
+            left = features[path.feature].reshape(len(share), mul, irrep.dim)
             left = Spread.apply(
                 (share[:, :, None] * left).flatten(1), blocks.places, blocks.size
             )
             parts = [
                 torch.bmm(
-                    rows.reshape(n, -1, left.shape[1]).transpose(1, 2),
-                    columns.reshape(n, -1, columns.shape[1]),
+                    rows.unflatten(0, (n, -1)).transpose(1, 2),
+                    columns.unflatten(0, (n, -1)),
                 )
                 for rows, columns, (_, _, n) in zip(
                     left.split(lengths),
@@ -146,7 +145,8 @@ class TensorProductConvolution(torch.nn.Module):
                 torch.cat(parts), blocks.row_of_atom, blocks.atom_of_row
             )
             coefficients = self._on(k, x)
-            product = joined.reshape(n_nodes, mul, -1) @ coefficients.flatten(0, 1)
+            flat = coefficients.flatten(0, 1)
+            product = joined.reshape(n_nodes, mul, len(flat)) @ flat
             old = sums[path.message]
             sums[path.message] = product if old is None else old + product
         return torch.cat(
@@ -168,9 +168,7 @@ class TensorProductConvolution(torch.nn.Module):
         """Return factor × C, (2 l1 + 1, 2 l2 + 1, 2 l3 + 1)."""
         from e3nn.o3 import wigner_3j
 
-        degrees = [
-            irreps[k].ir.l for irreps, k in zip(self._all_irreps(), path[:3])
-        ]
+        degrees = [irreps[k].ir.l for irreps, k in zip(self._all_irreps(), path[:3])]
         tensor = wigner_3j(*degrees, dtype=torch.float64)
         return path.factor * tensor.numpy()
 
@@ -180,7 +178,10 @@ class TensorProductConvolution(torch.nn.Module):
     def _check(self) -> None:
         for path in self.paths:
             feature = self.irreps_in[path.feature]
-            harmonic, message = self.irreps_sh[path.harmonic], self.irreps_out[path.message]
+            harmonic, message = (
+                self.irreps_sh[path.harmonic],
+                self.irreps_out[path.message],
+            )
             if (
                 harmonic.mul != 1
                 or message.mul != feature.mul
@@ -290,17 +291,30 @@ class _Gradients(torch.autograd.Function):
         return tuple(torch.from_numpy(slope) for slope in slopes)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grads: torch.Tensor) -> Any:
-        inputs, along = _arrays(*ctx.saved_tensors), _arrays(*grads)
-        tables, graph, threads = ctx.tables, ctx.graph, _threads()
-        slopes = trilinear.second_gradients(
-            tables, graph.by_sender, (*inputs, *along), threads
-        )
+        saved, tables, graph = ctx.saved_tensors, ctx.tables, ctx.graph
+        slopes = _SecondGradients.apply(*saved, *grads, tables, graph)
+        return *slopes, None, None
+
+
+class _SecondGradients(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, *args: Any) -> tuple[torch.Tensor, ...]:  # noqa: ARG004
+        *tensors, tables, graph = args
+        inputs, threads = _arrays(*tensors), _threads()
+        slopes = trilinear.second_gradients(tables, graph.by_sender, inputs, threads)
         above = trilinear.second_messages(
-            tables, graph.by_receiver, (*inputs[:3], *along), threads
+            tables, graph.by_receiver, (*inputs[:3], *inputs[4:]), threads
         )
-        return *(torch.from_numpy(s) for s in (*slopes, above)), None, None
+        return tuple(torch.from_numpy(slope) for slope in (*slopes, above))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> Any:  # noqa: ARG004
+        msg = (
+            "slopes of the compiled tensor product can be taken twice, not three "
+            "times; call its `plain` instead"
+        )
+        raise BackboneError(msg)
 
 
 def _threads() -> int:

@@ -319,9 +319,7 @@ def messages(
     return out
 
 
-def gradients(
-    tables: Tables, edges: Edges, inputs: Arrays, threads: int
-) -> Arrays:
+def gradients(tables: Tables, edges: Edges, inputs: Arrays, threads: int) -> Arrays:
     """Return the slopes of Σ g w x ⊗ Y to x, Y and w.
 
     Parameters
@@ -409,7 +407,9 @@ def _share(
     ranges = [(a, b) for a, b in itertools.pairwise(bounds) if b > a]
     if not ranges:
         return
-    others = [_pool(threads, os.getpid()).submit(function, r, *args) for r in ranges[1:]]
+    others = [
+        _pool(threads, os.getpid()).submit(function, r, *args) for r in ranges[1:]
+    ]
     function(ranges[0], *args)
     for other in others:
         other.result()
