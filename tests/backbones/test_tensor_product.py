@@ -11,6 +11,7 @@ import torch
 
 from fire_core.backbones.kernels.tables import Path
 from fire_core.backbones.kernels.tensor_product import TensorProductConvolution
+from fire_core.backbones.kernels.uvu import convolution_of, is_weighted_by_channel
 from fire_core.backbones.mace import import_mace
 from fire_core.errors import BackboneError
 
@@ -60,8 +61,8 @@ class Case(NamedTuple):
     def inputs(self, dtype: torch.dtype) -> list[torch.Tensor]:
         generator = torch.Generator().manual_seed(1)
         shapes = [
-            (self.n_atoms, self.ours.irreps_in.dim),
-            (len(self.senders), self.ours.irreps_sh.dim),
+            (self.n_atoms, self.ours.features.size),
+            (len(self.senders), self.ours.harmonics.size),
             (len(self.senders), self.ours.weight_numel),
         ]
         return [
@@ -109,7 +110,7 @@ def make_case(layer: tuple[str, str, str], counts: list[int]) -> Case:
         warnings.simplefilter("ignore")  # notes of e3nn on what torch deprecates
         theirs = TensorProduct(*made, shared_weights=False, internal_weights=False)
     return Case(
-        ours=TensorProductConvolution(*made),
+        ours=convolution_of(theirs),
         theirs=theirs,
         senders=torch.as_tensor(senders),
         receivers=torch.as_tensor(receivers),
@@ -224,23 +225,11 @@ def test_receivers_and_senders_may_be_different_atoms() -> None:
     """Ghost atoms send and do not receive."""
     case = make_case(SMALL, [4, 3, 5])
     senders = (case.senders * 2).clamp(max=4)
-    x = torch.randn(5, case.ours.irreps_in.dim, requires_grad=True)
+    x = torch.randn(5, case.ours.features.size, requires_grad=True)
     case = case._replace(senders=senders)
     inputs = [x, *case.inputs(torch.float64)[1:]]
     ours, theirs = all_slopes(case.fast, inputs), all_slopes(case.reference, inputs)
     assert differ(ours, theirs) < ROUNDING[torch.float64]
-
-
-def test_factors_can_be_given() -> None:
-    features, harmonics, messages, found = instructions(SMALL)
-    own = TensorProductConvolution(features, harmonics, messages, found)
-    doubled = [Path(*p[:3], 2 * p.factor) for p in own.paths]
-    twice = TensorProductConvolution(features, harmonics, messages, doubled)
-    case = make_case(SMALL, [4, 3])
-    inputs = case.inputs(torch.float64)
-    assert torch.allclose(
-        case._replace(ours=twice).fast(*inputs), 2 * case.fast(*inputs), atol=1e-13
-    )
 
 
 def test_rotated_inputs_give_rotated_messages() -> None:
@@ -250,13 +239,13 @@ def test_rotated_inputs_give_rotated_messages() -> None:
     x, harmonics, weights = case.inputs(torch.float64)
     rotation = -rand_matrix()  # inverted, too
     turned = case.fast(
-        x @ case.ours.irreps_in.D_from_matrix(rotation).T,
-        harmonics @ case.ours.irreps_sh.D_from_matrix(rotation).T,
+        x @ case.theirs.irreps_in1.D_from_matrix(rotation).T,
+        harmonics @ case.theirs.irreps_in2.D_from_matrix(rotation).T,
         weights,
     )
     expected = (
         case.fast(x, harmonics, weights)
-        @ case.ours.irreps_out.D_from_matrix(rotation).T
+        @ case.theirs.irreps_out.D_from_matrix(rotation).T
     )
     assert torch.allclose(turned, expected, atol=1e-12)
 
@@ -269,13 +258,23 @@ def test_an_edge_to_an_atom_that_is_not_there_is_refused() -> None:
             case._replace(**ends).fast(*inputs)
 
 
-def test_other_kinds_of_products_are_refused() -> None:
-    with pytest.raises(BackboneError, match="use e3nn's TensorProduct"):
-        TensorProductConvolution("4x0e", "2x1o", "4x1o", [(0, 0, 0)])
-    with pytest.raises(BackboneError, match="use e3nn's TensorProduct"):
-        TensorProductConvolution("4x0e", "1o", "8x1o", [(0, 0, 0)])
-    with pytest.raises(BackboneError, match="use e3nn's TensorProduct"):
-        TensorProductConvolution("4x0e", "1o", "4x1e", [(0, 0, 0)])
+def test_paths_that_do_not_fit_their_parts_are_refused() -> None:
+    path = Path(0, 0, 0, np.ones((1, 3, 3)))
+    assert TensorProductConvolution([(4, 0)], [1], [(4, 1)], [path]).weight_numel == 4
+    with pytest.raises(BackboneError, match=r"ask for .* and 4"):
+        TensorProductConvolution([(4, 0)], [1], [(8, 1)], [path])
+    with pytest.raises(BackboneError, match=r"ask for .*1, 5, 3"):
+        TensorProductConvolution([(4, 0)], [2], [(4, 1)], [path])
+
+
+def test_other_kinds_of_products_of_e3nn_stay_as_they_are() -> None:
+    from e3nn.o3 import FullyConnectedTensorProduct
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mixing = FullyConnectedTensorProduct("4x0e", "1o", "4x1o")
+    assert not is_weighted_by_channel(mixing)
+    assert is_weighted_by_channel(make_case(SMALL, [1]).theirs)
 
 
 def test_third_slopes_are_refused_and_not_wrong() -> None:

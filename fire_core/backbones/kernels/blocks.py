@@ -76,7 +76,7 @@ def _group_ends(ordered: list[int]) -> list[int]:
     return [*ends, len(ordered)]
 
 
-class Gather(torch.autograd.Function):
+class _Gather(torch.autograd.Function):
     """Rows by index; its adjoint adds rows up, and the other way round."""
 
     @staticmethod
@@ -102,10 +102,10 @@ class _AddUp(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> Any:
         (index,) = ctx.saved_tensors
-        return Gather.apply(grads[0], index), None, None
+        return _Gather.apply(grads[0], index), None, None
 
 
-class Spread(torch.autograd.Function):
+class _Spread(torch.autograd.Function):
     """Each row to a place of its own among zeros; its adjoint takes them back."""
 
     @staticmethod
@@ -134,10 +134,10 @@ class _TakeBack(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> Any:
         (places,) = ctx.saved_tensors
-        return Spread.apply(grads[0], places, ctx.size), None, None
+        return _Spread.apply(grads[0], places, ctx.size), None, None
 
 
-class Reorder(torch.autograd.Function):
+class _Reorder(torch.autograd.Function):
     """Permute rows; its adjoint permutes back."""
 
     @staticmethod
@@ -150,4 +150,22 @@ class Reorder(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> Any:
         order, back = ctx.saved_tensors
-        return Reorder.apply(grads[0], back, order), None, None
+        return _Reorder.apply(grads[0], back, order), None, None
+
+
+def gather(x: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """Return rows of x by index, (n, …), whose adjoint adds them up."""
+    rows: torch.Tensor = _Gather.apply(x, index)
+    return rows
+
+
+def spread(x: torch.Tensor, blocks: Blocks) -> torch.Tensor:
+    """Return rows of edges at their places in the blocks, the others zero."""
+    rows: torch.Tensor = _Spread.apply(x, blocks.places, blocks.size)
+    return rows
+
+
+def to_atoms(rows: torch.Tensor, blocks: Blocks) -> torch.Tensor:
+    """Return rows of atoms, which are in the order of the blocks, in their own."""
+    ordered: torch.Tensor = _Reorder.apply(rows, blocks.row_of_atom, blocks.atom_of_row)
+    return ordered

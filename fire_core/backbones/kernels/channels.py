@@ -126,7 +126,7 @@ class Code:
 def _for_each_pair_of_degrees(emit: Callable[[Code, int, int], None]) -> Any:
     """Return a function for numba that picks the code of its degrees at run time."""
 
-    @intrinsic
+    @intrinsic  # type: ignore[untyped-decorator]
     def run(typing: Any, shape: Any, arrays: Any, offsets: Any) -> Any:  # noqa: ARG001
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             element = context.get_value_type(signature.args[1][0].dtype)
@@ -222,15 +222,16 @@ def _add_second_gradients(code: Code, d1: int, d3: int) -> None:
         parts = []
         for k in range(d1):
             feature, direction = code.read(x, d1, k), code.read(along_x, d1, k)
-            at = range(k * d3, (k + 1) * d3)
-            back = _sum([g * code.number(matrix, i) for g, i in zip(grads, at)])
-            other = _sum([g * code.number(along_matrix, i) for g, i in zip(grads, at)])
+            back = _sum([grads[n] * code.number(matrix, k * d3 + n) for n in range(d3)])
+            other = _sum(
+                [grads[n] * code.number(along_matrix, k * d3 + n) for n in range(d3)]
+            )
             old = code.read(grad_x, d1, k)
             code.write(grad_x, d1, k, old + weight * other + along * back)
             parts.append(direction * back + feature * other)
             mixed = weight * direction + along * feature
-            for g, i in zip(grads, at):
-                code.add(sums[i], mixed * g)
+            for n in range(d3):
+                code.add(sums[k * d3 + n], mixed * grads[n])
         code.write(grad_weights, 1, 0, _sum(parts))
     _store_sums(code, grad_matrix, sums)
 

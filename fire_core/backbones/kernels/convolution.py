@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 
+from fire_core.backbones.kernels.blocks import Blocks, gather, spread, to_atoms
+
 
 class BlockConvolution(torch.nn.Module):
     """Drop-in for the `conv_tp` of a MACE interaction with `conv_fusion` set.
@@ -57,10 +59,10 @@ class BlockConvolution(torch.nn.Module):
             len(self.degrees),
         )
         blocks = Blocks(edge_index[1], n_atoms)
-        senders = Gather.apply(node_feats, edge_index[0])
+        senders = gather(node_feats, edge_index[0])
         weighted = tp_weights.reshape(-1, n_paths, n_channels) * senders[:, None]
-        left = Spread.apply(weighted.flatten(1), blocks.places, blocks.size)
-        right = Spread.apply(edge_attrs, blocks.places, blocks.size)
+        left = spread(weighted.flatten(1), blocks)
+        right = spread(edge_attrs, blocks)
         lengths = [stop - start for start, stop, _ in blocks.ranges]
         parts = [
             self._messages(
@@ -72,7 +74,7 @@ class BlockConvolution(torch.nn.Module):
             )
         ]
         joined = parts[0] if len(parts) == 1 else torch.cat(parts)
-        return Reorder.apply(joined, blocks.row_of_atom, blocks.atom_of_row)
+        return to_atoms(joined, blocks)
 
     def _messages(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
         # split, not slices: the adjoint of a slice fills a whole tensor with zeros

@@ -14,21 +14,51 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+class Parts:
+    """The parts of a row, one after the other.
+
+    Parameters
+    ----------
+    parts
+        Channels and degree l of each.
+
+    Attributes
+    ----------
+    channels, widths, sizes
+        Of each part its channels, 2 l + 1, and how many numbers that makes.
+    size
+        Numbers in a row.
+    """
+
+    def __init__(self, parts: Sequence[tuple[int, int]]) -> None:
+        self.channels = [channels for channels, _ in parts]
+        self.widths = [2 * degree + 1 for _, degree in parts]
+        self.sizes = [n * w for n, w in zip(self.channels, self.widths, strict=True)]
+        self.size = sum(self.sizes)
+
+    def __getitem__(self, k: int) -> tuple[int, int]:
+        return self.channels[k], self.widths[k]
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+
 class Path(NamedTuple):
-    """One product of an irrep of the features and a degree of the harmonics.
+    """One product of a part of the features and a part of the harmonics.
 
     Attributes
     ----------
     feature, harmonic, message
-        Positions of the three irreps in their rows.
-    factor
-        What multiplies the Clebsch-Gordan coefficients, of norm one.
+        Positions of the three parts in their rows.
+    coefficients
+        (2 l1 + 1, 2 l2 + 1, 2 l3 + 1), Clebsch-Gordan coefficients times the path's
+        factor.
     """
 
     feature: int
     harmonic: int
     message: int
-    factor: float
+    coefficients: NDArray[np.float64]
 
 
 class Tables(NamedTuple):
@@ -74,42 +104,37 @@ class Tables(NamedTuple):
 
 
 def make_tables(
-    irreps: tuple[Any, Any, Any],
-    paths: Sequence[Path],
-    coefficients: Sequence[NDArray[np.float64]],
-    dtype: Any,
+    parts: tuple[Parts, Parts, Parts], paths: Sequence[Path], dtype: Any
 ) -> Tables:
     """Return the tables of a layer.
 
     Parameters
     ----------
-    irreps
+    parts
         Of features, harmonics and messages.
     paths
         The products, in the order of their weights.
-    coefficients
-        Of each path, (2 l1 + 1, 2 l2 + 1, 2 l3 + 1).
     dtype
         Type of the numbers.
     """
-    features, in_features = _place([(mul, ir.dim) for mul, ir in irreps[0]])
-    messages, in_messages = _place([(mul, ir.dim) for mul, ir in irreps[2]])
-    channels = [irreps[0][path.feature].mul for path in paths]
-    weights, in_weights = _place([(mul, 1) for mul in channels])
-    harmonics, blocks, in_matrix = _group_by_harmonic(irreps[1], paths, coefficients)
-    matrix = _as_matrix(harmonics, blocks, irreps[1].dim)
+    in_rows = parts[0], parts[2]
+    (features, in_features), (messages, in_messages) = map(_place, in_rows)
+    channels = [parts[0].channels[path.feature] for path in paths]
+    weights, in_weights = _place(Parts([(mul, 0) for mul in channels]))
+    harmonics, blocks, in_matrix = _group_by_harmonic(parts[1], paths)
+    matrix = _as_matrix(harmonics, blocks, parts[1].size)
     rows, places = np.nonzero(matrix)
     table = [
-        (c.shape[0], c.shape[2], -(-mul // LANES), in_features[p.feature], w, out, m)
-        for p, c, mul, w, out, m in zip(
-            paths,
-            coefficients,
-            channels,
-            in_weights,
-            (in_messages[p.message] for p in paths),
-            in_matrix,
-            strict=True,
+        (
+            path.coefficients.shape[0],
+            path.coefficients.shape[2],
+            -(-mul // LANES),
+            in_features[path.feature],
+            in_weights[p],
+            in_messages[path.message],
+            in_matrix[p],
         )
+        for p, (path, mul) in enumerate(zip(paths, channels, strict=True))
     ]
     return Tables(
         paths=np.array(table, np.int64).reshape(-1, 7),
@@ -122,18 +147,13 @@ def make_tables(
         weights=weights,
         messages=messages,
         n_matrix=matrix.shape[1],
-        n_messages=int(irreps[2].dim),
+        n_messages=parts[2].size,
         ragged=bool((weights < 0).any()),
     )
 
 
-def _place(irreps: Sequence[tuple[int, int]]) -> tuple[NDArray[np.int64], list[int]]:
+def _place(row: Parts) -> tuple[NDArray[np.int64], list[int]]:
     """Return where in a row [channel][m] each number of [block][m][lane] is.
-
-    Parameters
-    ----------
-    irreps
-        Channels and components of each part of the row.
 
     Returns
     -------
@@ -143,7 +163,7 @@ def _place(irreps: Sequence[tuple[int, int]]) -> tuple[NDArray[np.int64], list[i
         Where each part begins.
     """
     parts, begins, begin, source = [np.empty(0, np.int64)], [], 0, 0
-    for mul, width in irreps:
+    for mul, width in zip(row.channels, row.widths, strict=True):
         n_blocks = -(-mul // LANES)
         channel = np.arange(n_blocks * LANES).reshape(n_blocks, 1, LANES)
         places = source + channel * width + np.arange(width)[:, None]
@@ -154,22 +174,24 @@ def _place(irreps: Sequence[tuple[int, int]]) -> tuple[NDArray[np.int64], list[i
 
 
 def _group_by_harmonic(
-    harmonics: Any, paths: Sequence[Path], coefficients: Sequence[NDArray[np.float64]]
+    harmonics: Parts, paths: Sequence[Path]
 ) -> tuple[list[tuple[int, ...]], list[NDArray[np.float64]], list[int]]:
     """Return `Tables.harmonics`, the blocks of coefficients, and paths' matrices."""
-    table, blocks, in_matrix = [], [], [0] * len(paths)
+    table: list[tuple[int, ...]] = []
+    blocks: list[NDArray[np.float64]] = []
+    in_matrix = [0] * len(paths)
     begin, source, target = 0, 0, 0
-    for k, (_, irrep) in enumerate(harmonics):
-        parts = [np.empty((irrep.dim, 0))]
+    for k, width in enumerate(harmonics.widths):
+        parts = [np.empty((width, 0))]
         for p, path in enumerate(paths):
             if path.harmonic == k:
                 in_matrix[p] = target + sum(part.shape[1] for part in parts)
-                part = coefficients[p].transpose(1, 0, 2)
-                parts.append(part.reshape(irrep.dim, -1))
+                part = path.coefficients.transpose(1, 0, 2)
+                parts.append(part.reshape(width, -1))
         block = np.concatenate(parts, axis=1)
-        table.append((irrep.dim, block.shape[1], source, begin, target))
+        table.append((width, block.shape[1], source, begin, target))
         blocks.append(block)
-        source, begin = source + irrep.dim, begin + block.size
+        source, begin = source + width, begin + block.size
         target += block.shape[1]
     return table, blocks, in_matrix
 

@@ -10,17 +10,15 @@ batched matrix products over blocks of neighbours multiply and add at once.
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import torch
 
 from fire_core.backbones.kernels import trilinear
-from fire_core.backbones.kernels.blocks import Blocks, Gather, Reorder, Spread
+from fire_core.backbones.kernels.blocks import Blocks, gather, spread, to_atoms
 from fire_core.backbones.kernels.channels import HIGHEST_DEGREE
-from fire_core.backbones.kernels.tables import Path, Tables, make_tables
+from fire_core.backbones.kernels.tables import Parts, Path, Tables, make_tables
 from fire_core.errors import BackboneError
 
 if TYPE_CHECKING:
@@ -35,44 +33,43 @@ class TensorProductConvolution(torch.nn.Module):
     """Messages of weighted tensor products, added up at their receivers.
 
     Equal to e3nn's `TensorProduct` of "uvu" instructions with weights, given for each
-    edge, and the sum of its rows by receiver. Twice differentiable. mace is imported
-    before (`import_mace`), since e3nn is.
+    edge, and the sum of its rows by receiver. Twice differentiable.
 
     Parameters
     ----------
-    irreps_in
-        Irreps of the atoms' features, e3nn's or their text.
-    irreps_sh
-        Irreps of the harmonics, of multiplicity one.
-    irreps_out
-        Irreps of the messages.
-    instructions
-        (feature, harmonic, message, …) as e3nn takes them, or `Path`s with factors of
-        their own. Without, factors are e3nn's: variance of one for each component.
+    features
+        (channels, degree l) of each part of a row of features; a part lies as
+        [channel][m], as e3nn has it.
+    harmonics
+        Degree of each part of a row of harmonics.
+    messages
+        (channels, degree) of each part of a row of messages.
+    paths
+        The products, in the order of their weights.
     """
 
     def __init__(
         self,
-        irreps_in: Any,
-        irreps_sh: Any,
-        irreps_out: Any,
-        instructions: Sequence[tuple[Any, ...]],
+        features: Sequence[tuple[int, int]],
+        harmonics: Sequence[int],
+        messages: Sequence[tuple[int, int]],
+        paths: Sequence[Path],
     ) -> None:
         super().__init__()
-        from e3nn.o3 import Irreps
-
-        self.irreps_in, self.irreps_sh = Irreps(irreps_in), Irreps(irreps_sh)
-        self.irreps_out = Irreps(irreps_out)
-        self.paths = _paths(instructions, self.irreps_out)
+        self.features, self.messages = Parts(features), Parts(messages)
+        self.harmonics, self.paths = (
+            Parts([(1, degree) for degree in harmonics]),
+            tuple(paths),
+        )
         self._check()
-        self.weight_numel = sum(self.irreps_in[p.feature].mul for p in self.paths)
-        self.coefficients = [self._coefficients(path) for path in self.paths]
-        degrees = [ir.l for irreps in self._all_irreps() for _, ir in irreps]
+        self.channels = [self.features.channels[path.feature] for path in paths]
+        self.weight_numel = sum(self.channels)
+        degrees = [*harmonics, *(degree for _, degree in (*features, *messages))]
         self.compiled = max(degrees, default=0) <= HIGHEST_DEGREE
         self.tables: dict[torch.dtype, Tables] = {}
         self.copies: dict[tuple[Any, ...], torch.Tensor] = {}
 
-    def forward(  # noqa: PLR0913, PLR0917
+    def forward(
         self,
         x: torch.Tensor,
         edge_harmonics: torch.Tensor,
@@ -81,14 +78,14 @@ class TensorProductConvolution(torch.nn.Module):
         receivers: torch.Tensor,
         n_nodes: int,
     ) -> torch.Tensor:
-        """Return the messages, (n_nodes, irreps_out.dim).
+        """Return the messages, (n_nodes, messages.size).
 
         Parameters
         ----------
         x
-            (n_senders, irreps_in.dim), features.
+            (n_senders, features.size), features.
         edge_harmonics
-            (n_edges, irreps_sh.dim).
+            (n_edges, harmonics.size).
         weights
             (n_edges, weight_numel), of each path its channels.
         senders, receivers
@@ -102,7 +99,7 @@ class TensorProductConvolution(torch.nn.Module):
             return _Messages.apply(x, edge_harmonics, weights, tables, graph)
         return self.plain(x, edge_harmonics, weights, senders, receivers, n_nodes)
 
-    def plain(  # noqa: PLR0913, PLR0917
+    def plain(
         self,
         x: torch.Tensor,
         edge_harmonics: torch.Tensor,
@@ -118,17 +115,15 @@ class TensorProductConvolution(torch.nn.Module):
         """
         blocks = Blocks(receivers, n_nodes)
         lengths = [stop - start for start, stop, _ in blocks.ranges]
-        features = Gather.apply(x, senders).split(_widths(self.irreps_in), dim=1)
-        spread = Spread.apply(edge_harmonics, blocks.places, blocks.size)
-        harmonics = spread.split(_widths(self.irreps_sh), dim=1)
-        shares = weights.split([self.irreps_in[p.feature].mul for p in self.paths], 1)
-        sums: list[torch.Tensor | None] = [None] * len(self.irreps_out)
+        features = gather(x, senders).split(self.features.sizes, dim=1)
+        padded = spread(edge_harmonics, blocks)
+        harmonics = padded.split(self.harmonics.sizes, dim=1)
+        shares = weights.split(self.channels, dim=1)
+        sums: list[torch.Tensor | None] = [None] * len(self.messages)
         for k, (path, share) in enumerate(zip(self.paths, shares, strict=True)):
-            mul, irrep = self.irreps_in[path.feature]
-            left = features[path.feature].reshape(len(share), mul, irrep.dim)
-            left = Spread.apply(
-                (share[:, :, None] * left).flatten(1), blocks.places, blocks.size
-            )
+            shape = (len(share), *self.features[path.feature])
+            left = features[path.feature].reshape(shape)
+            left = spread((share[:, :, None] * left).flatten(1), blocks)
             parts = [
                 torch.bmm(
                     rows.unflatten(0, (n, -1)).transpose(1, 2),
@@ -141,18 +136,16 @@ class TensorProductConvolution(torch.nn.Module):
                     strict=True,
                 )
             ]
-            joined = Reorder.apply(
-                torch.cat(parts), blocks.row_of_atom, blocks.atom_of_row
-            )
+            joined = to_atoms(torch.cat(parts), blocks)
             coefficients = self._on(k, x)
             flat = coefficients.flatten(0, 1)
-            product = joined.reshape(n_nodes, mul, len(flat)) @ flat
+            product = joined.reshape(n_nodes, shape[1], len(flat)) @ flat
             old = sums[path.message]
             sums[path.message] = product if old is None else old + product
         return torch.cat(
             [
                 x.new_zeros(n_nodes, width) if part is None else part.flatten(1)
-                for part, width in zip(sums, _widths(self.irreps_out), strict=True)
+                for part, width in zip(sums, self.messages.sizes, strict=True)
             ],
             dim=1,
         )
@@ -161,59 +154,27 @@ class TensorProductConvolution(torch.nn.Module):
         """Return a path's coefficients on a device, in a type."""
         key = (path, like.device, like.dtype)
         if key not in self.copies:
-            self.copies[key] = torch.as_tensor(self.coefficients[path]).to(like)
+            self.copies[key] = torch.as_tensor(self.paths[path].coefficients).to(like)
         return self.copies[key]
-
-    def _coefficients(self, path: Path) -> NDArray[np.float64]:
-        """Return factor × C, (2 l1 + 1, 2 l2 + 1, 2 l3 + 1)."""
-        from e3nn.o3 import wigner_3j
-
-        degrees = [irreps[k].ir.l for irreps, k in zip(self._all_irreps(), path[:3])]
-        tensor = wigner_3j(*degrees, dtype=torch.float64)
-        return path.factor * tensor.numpy()
-
-    def _all_irreps(self) -> tuple[Any, Any, Any]:
-        return self.irreps_in, self.irreps_sh, self.irreps_out
 
     def _check(self) -> None:
         for path in self.paths:
-            feature = self.irreps_in[path.feature]
-            harmonic, message = (
-                self.irreps_sh[path.harmonic],
-                self.irreps_out[path.message],
-            )
-            if (
-                harmonic.mul != 1
-                or message.mul != feature.mul
-                or message.ir not in feature.ir * harmonic.ir
-            ):
+            channels, width = self.features[path.feature]
+            expected = (width, self.harmonics.widths[path.harmonic])
+            mul, third = self.messages[path.message]
+            if path.coefficients.shape != (*expected, third) or mul != channels:
                 msg = (
-                    f"the path {feature} × {harmonic} → {message} is none that this "
-                    "layer computes: harmonics have multiplicity 1, messages that of "
-                    "the features and an irrep of the product; use e3nn's TensorProduct"
+                    f"a path has coefficients of shape {path.coefficients.shape} and "
+                    f"messages of {mul} channels; its parts ask for "
+                    f"{(*expected, third)} and {channels}"
                 )
                 raise BackboneError(msg)
 
     def _tables(self, dtype: torch.dtype) -> Tables:
         if dtype not in self.tables:
-            self.tables[dtype] = make_tables(
-                self._all_irreps(), self.paths, self.coefficients, TYPES[dtype]
-            )
+            parts = (self.features, self.harmonics, self.messages)
+            self.tables[dtype] = make_tables(parts, self.paths, TYPES[dtype])
         return self.tables[dtype]
-
-
-def _paths(instructions: Sequence[tuple[Any, ...]], irreps_out: Any) -> list[Path]:
-    if all(isinstance(i, Path) for i in instructions):
-        return [Path(*i) for i in instructions]
-    count = Counter(i[2] for i in instructions)
-    return [
-        Path(i[0], i[1], i[2], math.sqrt(irreps_out[i[2]].ir.dim / count[i[2]]))
-        for i in instructions
-    ]
-
-
-def _widths(irreps: Any) -> list[int]:
-    return [mul * ir.dim for mul, ir in irreps]
 
 
 class _Graph(NamedTuple):
@@ -234,15 +195,15 @@ def _sort(
     first = np.ascontiguousarray(senders.numpy(), np.int64)
     second = np.ascontiguousarray(receivers.numpy(), np.int64)
     for ends, count in ((first, n_senders), (second, n_receivers)):
-        if len(ends) and not (0 <= ends.min() and ends.max() < count):
+        if len(ends) and (ends.min() < 0 or ends.max() >= count):
             msg = (
                 f"edges lead from or to atoms {ends.min()} … {ends.max()}, but there "
                 f"are {count}; build the graph again from its frame"
             )
             raise BackboneError(msg)
     return _Graph(
-        trilinear.Edges(*trilinear.sort_edges(second, n_receivers), first),
-        trilinear.Edges(*trilinear.sort_edges(first, n_senders), second),
+        trilinear.sort_edges(second, first, n_receivers),
+        trilinear.sort_edges(first, second, n_senders),
     )
 
 
@@ -252,7 +213,7 @@ def _arrays(*tensors: torch.Tensor) -> tuple[NDArray[Any], ...]:
 
 class _Messages(torch.autograd.Function):
     @staticmethod
-    def forward(  # noqa: PLR0913, PLR0917
+    def forward(
         ctx: Any,
         x: torch.Tensor,
         harmonics: torch.Tensor,
@@ -275,18 +236,11 @@ class _Messages(torch.autograd.Function):
 
 class _Gradients(torch.autograd.Function):
     @staticmethod
-    def forward(  # noqa: PLR0913, PLR0917
-        ctx: Any,
-        x: torch.Tensor,
-        harmonics: torch.Tensor,
-        weights: torch.Tensor,
-        above: torch.Tensor,
-        tables: Tables,
-        graph: _Graph,
-    ) -> tuple[torch.Tensor, ...]:
-        ctx.save_for_backward(x, harmonics, weights, above)
+    def forward(ctx: Any, *args: Any) -> tuple[torch.Tensor, ...]:
+        *tensors, tables, graph = args
+        ctx.save_for_backward(*tensors)
         ctx.tables, ctx.graph = tables, graph
-        inputs = _arrays(x, harmonics, weights, above)
+        inputs = _arrays(*tensors)
         slopes = trilinear.gradients(tables, graph.by_sender, inputs, _threads())
         return tuple(torch.from_numpy(slope) for slope in slopes)
 

@@ -7,6 +7,8 @@ made by one thread in the order of the edges, so the result does not depend on
 the number of threads.
 """
 
+# mypy: allow-untyped-defs, allow-untyped-calls
+
 from __future__ import annotations
 
 import functools
@@ -67,7 +69,7 @@ def jit(function: F) -> F:
 
 
 @jit
-def sort_edges(ends, n_atoms):  # type: ignore[no-untyped-def]
+def _sort_edges(ends, n_atoms):
     """Return the order of edges by their atoms, and where each atom's begin."""
     starts = np.zeros(n_atoms + 1, np.int64)
     for atom in ends:
@@ -83,14 +85,14 @@ def sort_edges(ends, n_atoms):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _fetch(row, places, out, begin):  # type: ignore[no-untyped-def]
+def _fetch(row, places, out, begin):
     """Copy a row of e3nn's into our order, padded with zeros."""
     for k in range(len(places)):
         out[begin + k] = row[places[k]] if places[k] >= 0 else 0.0
 
 
 @jit
-def _give(values, begin, places, row):  # type: ignore[no-untyped-def]
+def _give(values, begin, places, row):
     """Copy our order back into a row of e3nn's."""
     for k in range(len(places)):
         if places[k] >= 0:
@@ -98,7 +100,7 @@ def _give(values, begin, places, row):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _fetch_all(rows, places):  # type: ignore[no-untyped-def]
+def _fetch_all(rows, places):
     out = np.empty(len(rows) * len(places), rows.dtype)
     for k in range(len(rows)):
         _fetch(rows[k], places, out, k * len(places))
@@ -106,7 +108,7 @@ def _fetch_all(rows, places):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _edge_matrices(harmonics, tables, out):  # type: ignore[no-untyped-def]
+def _edge_matrices(harmonics, tables, out):
     """Set M_m1m3 = Σ_m2 C_m1m2m3 Y_m2 of all paths."""
     for degree in range(len(tables.harmonics)):
         width, count, source, begin, target = tables.harmonics[degree]
@@ -121,7 +123,7 @@ def _edge_matrices(harmonics, tables, out):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _edge_slopes(sums, tables, out):  # type: ignore[no-untyped-def]
+def _edge_slopes(sums, tables, out):
     """Set the slopes to Y from those to M, which are still in lanes."""
     totals = np.empty(tables.n_matrix, sums.dtype)
     for k in range(tables.n_matrix):
@@ -137,7 +139,7 @@ def _edge_slopes(sums, tables, out):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _messages(atoms, tables, edges, inputs, out):  # type: ignore[no-untyped-def]
+def _messages(atoms, tables, edges, inputs, out):
     x, harmonics, weights = inputs
     n_x, n_out = len(tables.features), len(tables.messages)
     total = np.empty(n_out, x.dtype)
@@ -165,7 +167,7 @@ def _messages(atoms, tables, edges, inputs, out):  # type: ignore[no-untyped-def
 
 
 @jit
-def _gradients(atoms, tables, edges, inputs, outputs):  # type: ignore[no-untyped-def]
+def _gradients(atoms, tables, edges, inputs, outputs):
     x, harmonics, weights, above = inputs
     grad_x, grad_harmonics, grad_weights = outputs
     n_x, n_out = len(tables.features), len(tables.messages)
@@ -206,7 +208,7 @@ def _gradients(atoms, tables, edges, inputs, outputs):  # type: ignore[no-untype
 
 
 @jit
-def _second_messages(atoms, tables, edges, inputs, out):  # type: ignore[no-untyped-def]
+def _second_messages(atoms, tables, edges, inputs, out):
     x, harmonics, weights, along_x, along_harmonics, along_weights = inputs
     n_x, n_out = len(tables.features), len(tables.messages)
     total = np.empty(n_out, x.dtype)
@@ -237,7 +239,7 @@ def _second_messages(atoms, tables, edges, inputs, out):  # type: ignore[no-unty
 
 
 @jit
-def _second_gradients(atoms, tables, edges, inputs, outputs):  # type: ignore[no-untyped-def]
+def _second_gradients(atoms, tables, edges, inputs, outputs):
     x, harmonics, weights, above, along_x, along_harmonics, along_weights = inputs
     grad_x, grad_harmonics, grad_weights = outputs
     n_x, n_out = len(tables.features), len(tables.messages)
@@ -294,6 +296,14 @@ def _second_gradients(atoms, tables, edges, inputs, outputs):  # type: ignore[no
                 _give(grad_row, 0, tables.weights, grad_weights[e])
             _edge_slopes(sums, tables, grad_harmonics[e])
         _give(total, 0, tables.features, grad_x[j])
+
+
+def sort_edges(
+    ends: NDArray[np.int64], other: NDArray[np.int64], n_atoms: int
+) -> Edges:
+    """Return edges by the atoms `ends`; `other` are those at their other ends."""
+    order, starts = _sort_edges(ends, n_atoms)
+    return Edges(order, starts, other)
 
 
 def messages(
@@ -415,7 +425,7 @@ def _share(
         other.result()
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _pool(threads: int, process: int) -> ThreadPoolExecutor:  # noqa: ARG001
     """Return the threads of this process; a child that was forked has none yet."""
     return ThreadPoolExecutor(threads)
