@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fire_core.backbones.assets import bundled_model
 from fire_core.backbones.mace import MaceBackbone, load_mace
+from fire_core.backbones.sevennet import SevennetBackbone
 
 
 def load_mini(dtype: str = "float64") -> MaceBackbone:
@@ -12,3 +13,28 @@ def load_mini(dtype: str = "float64") -> MaceBackbone:
 
     torch.set_num_threads(1)
     return load_mace(bundled_model(), name="fire-mini", device="cpu", dtype=dtype)
+
+
+def small_sevennet(dtype: str = "float64", seed: int = 3) -> SevennetBackbone:
+    """Return a network of SevenNet's class with random weights and few channels."""
+    import torch
+
+    from fire_core.backbones.kernels.nequip import Architecture
+    from fire_core.backbones.sevennet_weights import new_module
+
+    torch.set_num_threads(1)
+    setting = Architecture(
+        elements=("Cl", "Li", "Na"),
+        cutoff=4.0,
+        channels=((8,), (8, 6, 4), (8, 6, 4), (8,)),
+        l_edge=2,
+        hidden=(16, 16),
+        envelope_from=3.5,
+    )
+    module = new_module(setting, seed=seed)
+    module.shift += torch.tensor([-1.5, -2.0, -1.0])
+    for layer in module.layers:
+        layer.denominator.fill_(6.0)
+    return SevennetBackbone(
+        module, name="small", sha256="0" * 64, device="cpu", dtype=dtype
+    )

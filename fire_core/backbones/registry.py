@@ -33,7 +33,13 @@ MACE_NAMES: Final = (
 FAMILIES: Final[Registry[Loader]] = Registry(
     "fire.backbones",
     "backbone",
-    {"chgnet": "fire_core.backbones.chgnet:ChgnetBackbone"},
+    {
+        "chgnet": "fire_core.backbones.chgnet:ChgnetBackbone",
+        "sevennet": "fire_core.backbones.sevennet:load_sevennet",
+        "sevennet-0": "fire_core.backbones.sevennet:load_sevennet_0",
+        "sevennet-l3i5": "fire_core.backbones.sevennet:load_sevennet_l3i5",
+        "sevennet-mf-0": "fire_core.backbones.sevennet:load_sevennet_mf_0",
+    },
 )
 """Families of models beside MACE."""
 
@@ -129,6 +135,8 @@ def package_of(name: str) -> str:
     family, _ = _divide(name)
     if family is None:
         return "mace-torch"
+    if family.startswith("sevennet"):
+        return "fire-mlip"  # FIRE's own layers on the published weights
     return family if family in FAMILIES.builtin else FAMILIES.package(family)
 
 
