@@ -235,7 +235,8 @@ def _check_couplings(
     """Give the network's couplings the signs of the checkpoint's."""
     import torch
 
-    for key, value in convolution.couplings().items():
+    found = convolution.couplings()
+    for key, value in found.items():
         name = "_".join(map(str, key))
         own = state.get(
             f"{layer}_convolution.convolution._compiled_main_left_right._w3j_{name}"
@@ -247,3 +248,4 @@ def _check_couplings(
         if not torch.allclose(value, own.double(), atol=1e-6):
             msg = f"the couplings of degrees {name} of the checkpoint are unknown"
             raise BackboneError(msg)
+    convolution.use(found)

@@ -9,8 +9,9 @@ import pytest
 from ase.build import bulk, molecule
 
 from fire_core.backbones.kernels.accelerate import accelerate
+from fire_core.backbones.kernels.blocks import Blocks
 from fire_core.backbones.kernels.contraction import PolynomialContraction
-from fire_core.backbones.kernels.convolution import BlockConvolution, Blocks
+from fire_core.backbones.kernels.convolution import BlockConvolution
 from tests.models import load_mini
 from tests.training.conftest import make_backbone, rattled
 

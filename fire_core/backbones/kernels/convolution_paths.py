@@ -1,4 +1,4 @@
-"""The convolution of NequIP's interactions, path by path: what faster ones must equal.
+"""The paths of the convolution in NequIP's interactions.
 
 Of the features x of the sender, the spherical harmonics Y of the edge and the weights R
 of its length, a path (l₁, l₂ → l₃) sends the message R ⊙ (x ⊗ Y), coupled by Wigner's
@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+
+from fire_core.backbones.kernels.tables import Path as Product
+from fire_core.backbones.kernels.tensor_product import TensorProductConvolution
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -69,7 +72,7 @@ def convolution_paths(
 
 
 class PathConvolution(torch.nn.Module):
-    """Messages summed over the edges to each atom, one path after the other.
+    """Messages summed over the edges to each atom, those of each path side by side.
 
     Parameters
     ----------
@@ -81,8 +84,7 @@ class PathConvolution(torch.nn.Module):
         Of `convolution_paths`.
     couplings
         Wigner's 3j symbol of each path's degrees, (2l₁ + 1, 2l₂ + 1, 2l₃ + 1), in
-        double precision. They follow the module's device and type, and are no part of
-        its state.
+        double precision. They are no part of the module's state.
 
     Attributes
     ----------
@@ -101,18 +103,34 @@ class PathConvolution(torch.nn.Module):
     ) -> None:
         super().__init__()
         self.channels, self.l_edge, self.paths = tuple(channels), l_edge, tuple(paths)
-        widths = [channels[path.l_in] for path in paths]
-        self.weight_numel = sum(widths)
+        self.weight_numel = sum(channels[path.l_in] for path in paths)
         self.n_out = [0] * (1 + max(path.l_out for path in paths))
-        for path, width in zip(paths, widths, strict=True):
-            self.n_out[path.l_out] += width
         for path in paths:
-            value = couplings[path.degrees].clone()
-            self.register_buffer(name_of(path), value, persistent=False)
+            self.n_out[path.l_out] += channels[path.l_in]
+        self.use(couplings)
+
+    def use(self, couplings: Mapping[Degrees, torch.Tensor]) -> None:
+        """Take other couplings."""
+        needed = {path.degrees for path in self.paths}
+        self._couplings = {key: couplings[key].double().cpu() for key in needed}
+        self.sums = TensorProductConvolution(
+            features=[(n, degree) for degree, n in enumerate(self.channels)],
+            harmonics=range(self.l_edge + 1),
+            messages=[(self.channels[path.l_in], path.l_out) for path in self.paths],
+            paths=[
+                Product(
+                    path.l_in,
+                    path.l_edge,
+                    k,
+                    path.factor * self._couplings[path.degrees].numpy(),
+                )
+                for k, path in enumerate(self.paths)
+            ],
+        )
 
     def couplings(self) -> dict[Degrees, torch.Tensor]:
-        """Return the couplings, as they were given."""
-        return {path.degrees: getattr(self, name_of(path)) for path in self.paths}
+        """Return copies of the couplings."""
+        return {key: value.clone() for key, value in self._couplings.items()}
 
     def forward(
         self,
@@ -123,42 +141,11 @@ class PathConvolution(torch.nn.Module):
         receivers: torch.Tensor,
         n_nodes: int,
     ) -> torch.Tensor:
-        """Return the messages, (n_nodes, Σ n_out × (2l + 1)), in e3nn's layout.
+        """Return the messages; see `TensorProductConvolution.forward`.
 
-        Parameters
-        ----------
-        x
-            (n_nodes, Σ channels × (2l + 1)), in e3nn's layout.
-        edge_harmonics
-            (n_edges, (l_edge + 1)²).
-        weights
-            (n_edges, weight_numel).
-        senders, receivers
-            (n_edges,), where each edge comes from and leads to.
-        n_nodes
-            Number of atoms.
+        Features and messages are in e3nn's layout, (n_nodes, Σ channels × (2l + 1)).
         """
-        feats = x.index_select(0, senders).split(
-            [n * (2 * degree + 1) for degree, n in enumerate(self.channels)], dim=1
+        messages: torch.Tensor = self.sums(
+            x, edge_harmonics, weights, senders, receivers, n_nodes
         )
-        harmonics = edge_harmonics.split(
-            [2 * degree + 1 for degree in range(self.l_edge + 1)], dim=1
-        )
-        widths = [self.channels[path.l_in] for path in self.paths]
-        parts = weights.split(widths, dim=1)
-        messages = []
-        for path, weight, n in zip(self.paths, parts, widths, strict=True):
-            coupling = path.factor * getattr(self, name_of(path))
-            turned = torch.einsum("eb,abc->eac", harmonics[path.l_edge], coupling)
-            feat = feats[path.l_in].reshape(len(weight), n, 2 * path.l_in + 1)
-            left = feat * weight[:, :, None]
-            messages.append(torch.bmm(left, turned).flatten(1))
-        joined = torch.cat(messages, dim=1)
-        return joined.new_zeros(n_nodes, joined.shape[1]).index_add(
-            0, receivers, joined
-        )
-
-
-def name_of(path: Path) -> str:
-    """Return the name of the coupling that a path uses."""
-    return f"coupling_{path.l_in}{path.l_edge}{path.l_out}"
+        return messages

@@ -1,0 +1,431 @@
+"""Messages summed over neighbours, and their first and second slopes, by numba.
+
+Σ_e g_i w_e (x_j ⊗ Y_e), edges e from j to i, is linear in each of g, w, x and Y, so its
+slopes are sums of the same kind. No product of an edge is written to memory: an
+atom's sum stays in cache while its edges go by. Sums over the edges of an atom are
+made by one thread in the order of the edges, so the result does not depend on
+the number of threads.
+"""
+
+# mypy: allow-untyped-defs, allow-untyped-calls
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from fire_core.backbones.kernels import channels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fire_core.backbones.kernels.tables import Tables
+
+Arrays = tuple[NDArray[Any], ...]
+F = TypeVar("F")
+LANES = channels.LANES
+
+
+class Edges(NamedTuple):
+    """Edges in the order of one of their ends.
+
+    Attributes
+    ----------
+    order
+        (n_edges,), edges of the first atom, of the second, … each in ascending order.
+    starts
+        (n_atoms + 1,), where an atom's edges begin in `order`.
+    other
+        (n_edges,), atom at the other end of each edge (not in `order`).
+    """
+
+    order: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    other: NDArray[np.int64]
+
+
+def jit(function: F) -> F:
+    """Compile for use without Python's lock; keep the code on disk where one can.
+
+    Sums may be reordered while compiling; NaN and infinity stay what they are.
+    """
+    options: dict[str, Any] = {
+        "nogil": True,
+        "error_model": "numpy",
+        "fastmath": {"reassoc", "contract", "nsz"},
+    }
+    try:
+        compiled: F = numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # neither the package's folder nor a home can be written
+        compiled = numba.njit(**options)(function)
+    return compiled
+
+
+@jit
+def _sort_edges(ends, n_atoms):
+    """Return the order of edges by their atoms, and where each atom's begin."""
+    starts = np.zeros(n_atoms + 1, np.int64)
+    for atom in ends:
+        starts[atom + 1] += 1
+    for atom in range(n_atoms):
+        starts[atom + 1] += starts[atom]
+    order = np.empty(len(ends), np.int64)
+    filled = starts[:-1].copy()
+    for edge in range(len(ends)):
+        order[filled[ends[edge]]] = edge
+        filled[ends[edge]] += 1
+    return order, starts
+
+
+@jit
+def _fetch(row, places, out, begin):
+    """Copy a row of e3nn's into our order, padded with zeros."""
+    for k in range(len(places)):
+        out[begin + k] = row[places[k]] if places[k] >= 0 else 0.0
+
+
+@jit
+def _give(values, begin, places, row):
+    """Copy our order back into a row of e3nn's."""
+    for k in range(len(places)):
+        if places[k] >= 0:
+            row[places[k]] = values[begin + k]
+
+
+@jit
+def _fetch_all(rows, places):
+    out = np.empty(len(rows) * len(places), rows.dtype)
+    for k in range(len(rows)):
+        _fetch(rows[k], places, out, k * len(places))
+    return out
+
+
+@jit
+def _edge_matrices(harmonics, tables, out):
+    """Set M_m1m3 = Σ_m2 C_m1m2m3 Y_m2 of all paths."""
+    for degree in range(len(tables.harmonics)):
+        width, count, source, begin, target = tables.harmonics[degree]
+        value = harmonics[source]
+        for k in range(count):
+            out[target + k] = value * tables.coefficients[begin + k]
+        for m in range(1, width):
+            value = harmonics[source + m]
+            row = begin + m * count
+            for k in range(count):
+                out[target + k] += value * tables.coefficients[row + k]
+
+
+@jit
+def _edge_slopes(sums, tables, out):
+    """Set the slopes to Y from those to M, which are still in lanes."""
+    totals = np.empty(tables.n_matrix, sums.dtype)
+    for k in range(tables.n_matrix):
+        total = sums[k * LANES]
+        for lane in range(1, LANES):
+            total += sums[k * LANES + lane]
+        totals[k] = total
+    for m in range(len(out)):
+        slope = totals[0] * 0
+        for k in range(tables.starts[m], tables.starts[m + 1]):
+            slope += tables.values[k] * totals[tables.places[k]]
+        out[m] = slope
+
+
+@jit
+def _messages(atoms, tables, edges, inputs, out):
+    x, harmonics, weights = inputs
+    n_x, n_out = len(tables.features), len(tables.messages)
+    total = np.empty(n_out, x.dtype)
+    matrix = np.empty(tables.n_matrix, x.dtype)
+    row = np.empty(len(tables.weights), x.dtype)
+    flat = weights.reshape(-1)
+    for i in range(atoms[0], atoms[1]):
+        total[:] = 0
+        for at in range(edges.starts[i], edges.starts[i + 1]):
+            e = edges.order[at]
+            j = edges.other[e]
+            _edge_matrices(harmonics[e], tables, matrix)
+            source, begin = flat, e * weights.shape[1]
+            if tables.ragged:
+                _fetch(weights[e], tables.weights, row, 0)
+                source, begin = row, 0
+            for p in range(len(tables.paths)):
+                d1, d3, n, in_x, in_w, in_out, in_m = tables.paths[p]
+                channels.add_messages(
+                    (d1, d3, n),
+                    (x, source, matrix, total),
+                    (j * n_x + in_x, begin + in_w, in_m, in_out),
+                )
+        _give(total, 0, tables.messages, out[i])
+
+
+@jit
+def _gradients(atoms, tables, edges, inputs, outputs):
+    x, harmonics, weights, above = inputs
+    grad_x, grad_harmonics, grad_weights = outputs
+    n_x, n_out = len(tables.features), len(tables.messages)
+    total = np.empty(n_x, x.dtype)
+    matrix = np.empty(tables.n_matrix, x.dtype)
+    sums = np.zeros(tables.n_matrix * LANES, x.dtype)
+    row, grad_row = np.empty((2, len(tables.weights)), x.dtype)
+    flat, grad_flat = weights.reshape(-1), grad_weights.reshape(-1)
+    for j in range(atoms[0], atoms[1]):
+        total[:] = 0
+        for at in range(edges.starts[j], edges.starts[j + 1]):
+            e = edges.order[at]
+            i = edges.other[e]
+            _edge_matrices(harmonics[e], tables, matrix)
+            source, target, begin = flat, grad_flat, e * weights.shape[1]
+            if tables.ragged:
+                _fetch(weights[e], tables.weights, row, 0)
+                source, target, begin = row, grad_row, 0
+            for p in range(len(tables.paths)):
+                d1, d3, n, in_x, in_w, in_out, in_m = tables.paths[p]
+                channels.add_gradients(
+                    (d1, d3, n),
+                    (x, source, above, matrix, total, target, sums),
+                    (
+                        j * n_x + in_x,
+                        begin + in_w,
+                        i * n_out + in_out,
+                        in_m,
+                        in_x,
+                        begin + in_w,
+                        in_m * LANES,
+                    ),
+                )
+            if tables.ragged:
+                _give(grad_row, 0, tables.weights, grad_weights[e])
+            _edge_slopes(sums, tables, grad_harmonics[e])
+        _give(total, 0, tables.features, grad_x[j])
+
+
+@jit
+def _second_messages(atoms, tables, edges, inputs, out):
+    x, harmonics, weights, along_x, along_harmonics, along_weights = inputs
+    n_x, n_out = len(tables.features), len(tables.messages)
+    total = np.empty(n_out, x.dtype)
+    matrix, along_matrix = np.empty((2, tables.n_matrix), x.dtype)
+    row, along_row = np.empty((2, len(tables.weights)), x.dtype)
+    flat, along_flat = weights.reshape(-1), along_weights.reshape(-1)
+    for i in range(atoms[0], atoms[1]):
+        total[:] = 0
+        for at in range(edges.starts[i], edges.starts[i + 1]):
+            e = edges.order[at]
+            j = edges.other[e]
+            _edge_matrices(harmonics[e], tables, matrix)
+            _edge_matrices(along_harmonics[e], tables, along_matrix)
+            source, along, begin = flat, along_flat, e * weights.shape[1]
+            if tables.ragged:
+                _fetch(weights[e], tables.weights, row, 0)
+                _fetch(along_weights[e], tables.weights, along_row, 0)
+                source, along, begin = row, along_row, 0
+            for p in range(len(tables.paths)):
+                d1, d3, n, in_x, in_w, in_out, in_m = tables.paths[p]
+                at_x, at_w = j * n_x + in_x, begin + in_w
+                channels.add_second_messages(
+                    (d1, d3, n),
+                    (x, along_x, source, along, matrix, along_matrix, total),
+                    (at_x, at_x, at_w, at_w, in_m, in_m, in_out),
+                )
+        _give(total, 0, tables.messages, out[i])
+
+
+@jit
+def _second_gradients(atoms, tables, edges, inputs, outputs):
+    x, harmonics, weights, above, along_x, along_harmonics, along_weights = inputs
+    grad_x, grad_harmonics, grad_weights = outputs
+    n_x, n_out = len(tables.features), len(tables.messages)
+    total = np.empty(n_x, x.dtype)
+    matrix, along_matrix = np.empty((2, tables.n_matrix), x.dtype)
+    sums = np.zeros(tables.n_matrix * LANES, x.dtype)
+    row, along_row, grad_row = np.empty((3, len(tables.weights)), x.dtype)
+    flat, along_flat = weights.reshape(-1), along_weights.reshape(-1)
+    grad_flat = grad_weights.reshape(-1)
+    for j in range(atoms[0], atoms[1]):
+        total[:] = 0
+        for at in range(edges.starts[j], edges.starts[j + 1]):
+            e = edges.order[at]
+            i = edges.other[e]
+            _edge_matrices(harmonics[e], tables, matrix)
+            _edge_matrices(along_harmonics[e], tables, along_matrix)
+            source, along, target = flat, along_flat, grad_flat
+            begin = e * weights.shape[1]
+            if tables.ragged:
+                _fetch(weights[e], tables.weights, row, 0)
+                _fetch(along_weights[e], tables.weights, along_row, 0)
+                source, along, target, begin = row, along_row, grad_row, 0
+            for p in range(len(tables.paths)):
+                d1, d3, n, in_x, in_w, in_out, in_m = tables.paths[p]
+                at_x, at_w, in_sums = j * n_x + in_x, begin + in_w, in_m * LANES
+                channels.add_second_gradients(
+                    (d1, d3, n),
+                    (
+                        x,
+                        along_x,
+                        source,
+                        along,
+                        above,
+                        matrix,
+                        along_matrix,
+                        total,
+                        target,
+                        sums,
+                    ),
+                    (
+                        at_x,
+                        at_x,
+                        at_w,
+                        at_w,
+                        i * n_out + in_out,
+                        in_m,
+                        in_m,
+                        in_x,
+                        at_w,
+                        in_sums,
+                    ),
+                )
+            if tables.ragged:
+                _give(grad_row, 0, tables.weights, grad_weights[e])
+            _edge_slopes(sums, tables, grad_harmonics[e])
+        _give(total, 0, tables.features, grad_x[j])
+
+
+def sort_edges(
+    ends: NDArray[np.int64], other: NDArray[np.int64], n_atoms: int
+) -> Edges:
+    """Return edges by the atoms `ends`; `other` are those at their other ends."""
+    order, starts = _sort_edges(ends, n_atoms)
+    return Edges(order, starts, other)
+
+
+def messages(
+    tables: Tables, edges: Edges, inputs: Arrays, threads: int
+) -> NDArray[Any]:
+    """Return Σ w x ⊗ Y of each receiver.
+
+    Parameters
+    ----------
+    tables
+        The layer.
+    edges
+        By receiver.
+    inputs
+        x, Y, w in e3nn's order.
+    threads
+        How many to use.
+    """
+    x, harmonics, weights = inputs
+    out = np.empty((len(edges.starts) - 1, tables.n_messages), x.dtype)
+    ours = _fetch_all(x, tables.features)
+    _share(_messages, threads, edges, tables, edges, (ours, harmonics, weights), out)
+    return out
+
+
+def gradients(tables: Tables, edges: Edges, inputs: Arrays, threads: int) -> Arrays:
+    """Return the slopes of Σ g w x ⊗ Y to x, Y and w.
+
+    Parameters
+    ----------
+    tables, threads
+        As of `messages`.
+    edges
+        By sender.
+    inputs
+        x, Y, w, g in e3nn's order.
+    """
+    x, harmonics, weights, above = inputs
+    out = tuple(np.empty_like(a) for a in (x, harmonics, weights))
+    ours = (
+        _fetch_all(x, tables.features),
+        harmonics,
+        weights,
+        _fetch_all(above, tables.messages),
+    )
+    _share(_gradients, threads, edges, tables, edges, ours, out)
+    return out
+
+
+def second_messages(
+    tables: Tables, edges: Edges, inputs: Arrays, threads: int
+) -> NDArray[Any]:
+    """Return the slope of Σ w x ⊗ Y along changes of x, Y and w.
+
+    Parameters
+    ----------
+    tables, edges, threads
+        As of `messages`.
+    inputs
+        x, Y, w and the changes of each.
+    """
+    x, harmonics, weights, along_x, along_harmonics, along_weights = inputs
+    out = np.empty((len(edges.starts) - 1, tables.n_messages), x.dtype)
+    ours = (
+        _fetch_all(x, tables.features),
+        harmonics,
+        weights,
+        _fetch_all(along_x, tables.features),
+        along_harmonics,
+        along_weights,
+    )
+    _share(_second_messages, threads, edges, tables, edges, ours, out)
+    return out
+
+
+def second_gradients(
+    tables: Tables, edges: Edges, inputs: Arrays, threads: int
+) -> Arrays:
+    """Return the slopes to x, Y and w of what `gradients` changes by along changes.
+
+    Parameters
+    ----------
+    tables, edges, threads
+        As of `gradients`.
+    inputs
+        x, Y, w, g and the changes of x, Y and w.
+    """
+    x, harmonics, weights, above, along_x, along_harmonics, along_weights = inputs
+    out = tuple(np.empty_like(a) for a in (x, harmonics, weights))
+    ours = (
+        _fetch_all(x, tables.features),
+        harmonics,
+        weights,
+        _fetch_all(above, tables.messages),
+        _fetch_all(along_x, tables.features),
+        along_harmonics,
+        along_weights,
+    )
+    _share(_second_gradients, threads, edges, tables, edges, ours, out)
+    return out
+
+
+def _share(
+    function: Callable[..., None], threads: int, edges: Edges, *args: Any
+) -> None:
+    """Let each thread compute a range of atoms of about equally many edges."""
+    n_atoms = len(edges.starts) - 1
+    wanted = edges.starts[-1] * np.arange(1, threads) // max(threads, 1)
+    inner = np.searchsorted(edges.starts[:-1], wanted)
+    bounds = [0, *(int(k) for k in inner), n_atoms]
+    ranges = [(a, b) for a, b in itertools.pairwise(bounds) if b > a]
+    if not ranges:
+        return
+    others = [
+        _pool(threads, os.getpid()).submit(function, r, *args) for r in ranges[1:]
+    ]
+    function(ranges[0], *args)
+    for other in others:
+        other.result()
+
+
+@functools.cache
+def _pool(threads: int, process: int) -> ThreadPoolExecutor:  # noqa: ARG001
+    """Return the threads of this process; a child that was forked has none yet."""
+    return ThreadPoolExecutor(threads)
