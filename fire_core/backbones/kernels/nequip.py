@@ -166,7 +166,7 @@ class Interaction(torch.nn.Module):
         messages = self.convolution(
             flatten(self.before(x)),
             edges.harmonics,
-            self.radial(edges.radial).repeat(2, 1),
+            self.radial(edges.radial),
             edges.senders,
             edges.receivers,
             len(x[0]),
