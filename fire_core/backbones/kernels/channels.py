@@ -22,12 +22,17 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 LANES: Final = 16
 """Channels in a block: one register of AVX-512 in single precision, two of AVX2."""
 
 HIGHEST_DEGREE: Final = 3
+
+UNROLLED: Final = 4
+"""Terms that `set_slope` adds at a time."""
+
+_INDEX: Final = ir.IntType(64)
 
 
 class Lanes:
@@ -66,7 +71,7 @@ class Code:
         self.builder, self.pointers, self.n_blocks = builder, pointers, n_blocks
         self.vector = ir.VectorType(element, LANES)
         self.align = 4 if isinstance(element, ir.FloatType) else 8
-        self.block = ir.Constant(ir.IntType(64), 0)
+        self.block = ir.Constant(_INDEX, 0)
 
     @contextlib.contextmanager
     def each_block(self) -> Iterator[None]:
@@ -87,9 +92,29 @@ class Code:
 
     def number(self, array: int, index: int) -> Lanes:
         """Load one number into all lanes."""
-        at = ir.Constant(ir.IntType(64), index)
-        value = self.builder.load(self.builder.gep(self.pointers[array], [at]))
-        return self._splat(value)
+        return self._splat(self._load(array, ir.Constant(_INDEX, index)))
+
+    def number_of_block(self, array: int, rows: int, row: int) -> Lanes:
+        """Load into all lanes one of the numbers, so many a block, of this block."""
+        return self._splat(self._load(array, self._at(rows, row)))
+
+    def row_named(self, array: int, names: int, rows: int, row: int) -> Lanes:
+        """Load the row that begins where another array says, as `number_of_block`."""
+        begin = self._load(names, self._at(rows, row))
+        pointer = self.builder.gep(self.pointers[array], [begin])
+        vector = self.builder.bitcast(pointer, self.vector.as_pointer())
+        return Lanes(self.builder, self.builder.load(vector, align=self.align))
+
+    def store_total(self, array: int, lanes: Lanes) -> None:
+        """Store the sum over the lanes as the first number of an array."""
+        value, half = lanes.value, LANES // 2
+        while half:
+            turned = [(lane + half) % LANES for lane in range(LANES)]
+            mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), turned)
+            other = self.builder.shuffle_vector(value, value, mask)
+            value, half = self.builder.fadd(value, other), half // 2
+        first = self.builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
+        self.builder.store(first, self.pointers[array])
 
     def zeros(self, count: int) -> list[Any]:
         """Return sums that outlive the loop over blocks; `total` and `add` use them."""
@@ -115,15 +140,27 @@ class Code:
         mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), None)
         return Lanes(self.builder, self.builder.shuffle_vector(first, empty, mask))
 
+    def _at(self, size: int, offset: int) -> Any:
+        begin = self.builder.mul(self.block, ir.Constant(_INDEX, size))
+        return self.builder.add(begin, ir.Constant(_INDEX, offset))
+
+    def _load(self, array: int, at: Any) -> Any:
+        return self.builder.load(self.builder.gep(self.pointers[array], [at]))
+
     def _address(self, array: int, rows: int, row: int) -> Any:
-        size = ir.Constant(ir.IntType(64), rows * LANES)
-        begin = self.builder.mul(self.block, size)
-        at = self.builder.add(begin, ir.Constant(ir.IntType(64), row * LANES))
+        at = self._at(rows * LANES, row * LANES)
         pointer = self.builder.gep(self.pointers[array], [at])
         return self.builder.bitcast(pointer, self.vector.as_pointer())
 
 
-def _for_each_pair_of_degrees(emit: Callable[[Code, int, int], None]) -> Any:
+_WIDTHS: Final = range(1, 2 * HIGHEST_DEGREE + 2, 2)
+_PAIRS: Final = [(d1, d3) for d1 in _WIDTHS for d3 in _WIDTHS]
+
+
+def _vector_function(
+    emit: Callable[[Code, int, int], None],
+    cases: Sequence[tuple[int, int]] = _PAIRS,
+) -> Any:
     """Return a function for numba that picks the code of its degrees at run time."""
 
     @intrinsic  # type: ignore[untyped-decorator]
@@ -141,8 +178,7 @@ def _for_each_pair_of_degrees(emit: Callable[[Code, int, int], None]) -> Any:
             key = builder.add(builder.mul(first, ir.Constant(first.type, 16)), third)
             end = builder.append_basic_block("end")
             switch = builder.switch(key, end)
-            odd = range(1, 2 * HIGHEST_DEGREE + 2, 2)
-            for d1, d3 in [(d1, d3) for d1 in odd for d3 in odd]:
+            for d1, d3 in cases:
                 case = builder.append_basic_block(f"case_{d1}_{d3}")
                 switch.add_case(ir.Constant(first.type, 16 * d1 + d3), case)
                 builder.position_at_end(case)
@@ -237,27 +273,60 @@ def _add_second_gradients(code: Code, d1: int, d3: int) -> None:
 
 
 def _store_sums(code: Code, array: int, sums: list[Any]) -> None:
-    code.block = ir.Constant(ir.IntType(64), 0)
+    code.block = ir.Constant(_INDEX, 0)
     for row, address in enumerate(sums):
         code.write(array, len(sums), row, code.total(address))
 
 
-add_messages = _for_each_pair_of_degrees(_add_messages)
+def _set_matrix(code: Code, d2: int, _: int) -> None:
+    harmonics, coefficients, matrix = range(3)
+    with code.each_block():
+        terms = [
+            code.number(harmonics, m) * code.read(coefficients, d2, m)
+            for m in range(d2)
+        ]
+        code.write(matrix, 1, 0, _sum(terms))
+
+
+def _set_slope(code: Code, _: int, __: int) -> None:
+    grad_matrix, places, values, slope = range(4)
+    sums = code.zeros(UNROLLED)
+    with code.each_block():
+        for k, address in enumerate(sums):
+            row = code.row_named(grad_matrix, places, UNROLLED, k)
+            code.add(address, row * code.number_of_block(values, UNROLLED, k))
+    code.store_total(slope, _sum([code.total(address) for address in sums]))
+
+
+set_matrix = _vector_function(_set_matrix, [(d2, 1) for d2 in _WIDTHS])
+"""M_k = Σ_m2 Y_m2 C_m2k; arrays Y, C as [block][m2][lane], M.
+
+`shape` is (2 l2 + 1, 1, blocks of M).
+"""
+
+set_slope = _vector_function(_set_slope, [(1, 1)])
+"""Slope to one of Y: Σ values × the sums over lanes of the slopes to M.
+
+Arrays: slopes to M in lanes, where those begin that count, values, the slope. `shape`
+is (1, 1, terms / `UNROLLED`).
+"""
+
+add_messages = _vector_function(_add_messages)
 """out_m3 += Σ_m1 w x_m1 M_m1m3; arrays x, w, M, out."""
 
-add_gradients = _for_each_pair_of_degrees(_add_gradients)
+add_gradients = _vector_function(_add_gradients)
 """Slopes of Σ g_m3 w x_m1 M_m1m3; arrays x, w, g, M, and to x, w and M.
 
 That to x is added up, the others are set; that to M stays in lanes, [m1][m3][lane].
 """
 
-add_second_messages = _for_each_pair_of_degrees(_add_second_messages)
+add_second_messages = _vector_function(_add_second_messages)
 """out_m3 += Σ_m1 (w a + c x)_m1 M_m1m3 + w x_m1 B_m1m3; arrays x, a, w, c, M, B, out.
 
 a, B, c are the directions along which x, M, w change.
 """
 
-add_second_gradients = _for_each_pair_of_degrees(_add_second_gradients)
+add_second_gradients = _vector_function(_add_second_gradients)
 """Slopes of Σ g_m3 [(w a + c x)_m1 M_m1m3 + w x_m1 B_m1m3] to x, w and M.
 
 Arrays x, a, w, c, g, M, B, and the slopes, kept as by `add_gradients`.

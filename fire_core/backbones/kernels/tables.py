@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fire_core.backbones.kernels.channels import LANES
+from fire_core.backbones.kernels.channels import LANES, UNROLLED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,15 +70,15 @@ class Tables(NamedTuple):
         (n_paths, 7): 2 l1 + 1, 2 l3 + 1, blocks of channels, and where the path begins
         in a row of features, weights, messages, and the matrices of an edge.
     harmonics
-        (n, 5): of each degree of the harmonics 2 l + 1, how many numbers it makes in
-        the matrices of an edge, and where it begins in a row of harmonics, in
+        (n, 5): of each degree of the harmonics 2 l + 1, blocks of numbers in the
+        matrices of an edge, and where it begins in a row of harmonics, in
         `coefficients`, and in the matrices.
     coefficients
-        Clebsch-Gordan coefficients times the paths' factors, [m2][m1 m3 of all paths]
-        for each degree.
+        Clebsch-Gordan coefficients times the paths' factors, for each degree as
+        [block][m2][lane], a block being some of m1 m3 of all paths.
     places, values, starts
         The same as a sparse matrix by rows: to each harmonic those numbers of the
-        matrices that it appears in.
+        matrices that it appears in, times `LANES`; padded with zeros.
     features, weights, messages
         (n,), where in e3nn's row each number of ours is; -1 for padding.
     n_matrix
@@ -123,7 +123,7 @@ def make_tables(
     weights, in_weights = _place(Parts([(mul, 0) for mul in channels]))
     harmonics, blocks, in_matrix = _group_by_harmonic(parts[1], paths)
     matrix = _as_matrix(harmonics, blocks, parts[1].size)
-    rows, places = np.nonzero(matrix)
+    places, values, starts = _as_sparse(matrix)
     table = [
         (
             path.coefficients.shape[0],
@@ -139,10 +139,10 @@ def make_tables(
     return Tables(
         paths=np.array(table, np.int64).reshape(-1, 7),
         harmonics=np.array(harmonics, np.int64).reshape(-1, 5),
-        coefficients=np.concatenate([b.ravel() for b in blocks]).astype(dtype),
-        places=places.astype(np.int64),
-        values=matrix[rows, places].astype(dtype),
-        starts=np.searchsorted(rows, np.arange(len(matrix) + 1)).astype(np.int64),
+        coefficients=np.concatenate([_in_lanes(b) for b in blocks]).astype(dtype),
+        places=places,
+        values=values.astype(dtype),
+        starts=starts,
         features=features,
         weights=weights,
         messages=messages,
@@ -189,7 +189,8 @@ def _group_by_harmonic(
                 part = path.coefficients.transpose(1, 0, 2)
                 parts.append(part.reshape(width, -1))
         block = np.concatenate(parts, axis=1)
-        table.append((width, block.shape[1], source, begin, target))
+        block = np.pad(block, [(0, 0), (0, -block.shape[1] % LANES)])
+        table.append((width, block.shape[1] // LANES, source, begin, target))
         blocks.append(block)
         source, begin = source + width, begin + block.size
         target += block.shape[1]
@@ -203,6 +204,26 @@ def _as_matrix(
 ) -> NDArray[np.float64]:
     """Return the coefficients, (n_harmonics, n_matrix)."""
     matrix = np.zeros((n_harmonics, sum(block.shape[1] for block in blocks)))
-    for (width, count, source, _, target), block in zip(harmonics, blocks, strict=True):
-        matrix[source : source + width, target : target + count] = block
+    for (width, _, source, _, target), block in zip(harmonics, blocks, strict=True):
+        place = slice(source, source + width), slice(target, target + block.shape[1])
+        matrix[place] = block
     return matrix
+
+
+def _in_lanes(block: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return coefficients (2 l2 + 1, n) as [block][m2][lane]."""
+    return block.reshape(len(block), -1, LANES).transpose(1, 0, 2).ravel()
+
+
+def _as_sparse(
+    matrix: NDArray[np.float64],
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+    """Return `Tables.places`, `values` and `starts`."""
+    places, values = [np.empty(0, np.int64)], [np.empty(0)]
+    for row in matrix:
+        (found,) = np.nonzero(row)
+        padding = (0, -len(found) % UNROLLED)
+        places.append(np.pad(found * LANES, padding))
+        values.append(np.pad(row[found], padding))
+    starts = np.cumsum([len(part) for part in places])
+    return np.concatenate(places), np.concatenate(values), starts.astype(np.int64)

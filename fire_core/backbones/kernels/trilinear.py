@@ -85,6 +85,14 @@ def _sort_edges(ends, n_atoms):
 
 
 @jit
+def _empty(size, like):
+    """Return numbers that begin at a line of the cache, of the type of `like`."""
+    numbers = np.empty(size + LANES, like.dtype)
+    ahead = -numbers.ctypes.data % (LANES * 4) // numbers.itemsize
+    return numbers[ahead : ahead + size]
+
+
+@jit
 def _fetch(row, places, out, begin):
     """Copy a row of e3nn's into our order, padded with zeros."""
     for k in range(len(places)):
@@ -101,57 +109,52 @@ def _give(values, begin, places, row):
 
 @jit
 def _fetch_all(rows, places):
-    out = np.empty(len(rows) * len(places), rows.dtype)
+    out = _empty(len(rows) * len(places), rows)
     for k in range(len(rows)):
         _fetch(rows[k], places, out, k * len(places))
     return out
 
 
 @jit
-def _edge_matrices(harmonics, tables, out):
+def _edge_matrices(harmonics, begin, tables, out):
     """Set M_m1m3 = Σ_m2 C_m1m2m3 Y_m2 of all paths."""
     for degree in range(len(tables.harmonics)):
-        width, count, source, begin, target = tables.harmonics[degree]
-        value = harmonics[source]
-        for k in range(count):
-            out[target + k] = value * tables.coefficients[begin + k]
-        for m in range(1, width):
-            value = harmonics[source + m]
-            row = begin + m * count
-            for k in range(count):
-                out[target + k] += value * tables.coefficients[row + k]
+        width, blocks, source, first, target = tables.harmonics[degree]
+        channels.set_matrix(
+            (width, 1, blocks),
+            (harmonics, tables.coefficients, out),
+            (begin + source, first, target),
+        )
 
 
 @jit
-def _edge_slopes(sums, tables, out):
+def _edge_slopes(sums, tables, out, begin):
     """Set the slopes to Y from those to M, which are still in lanes."""
-    totals = np.empty(tables.n_matrix, sums.dtype)
-    for k in range(tables.n_matrix):
-        total = sums[k * LANES]
-        for lane in range(1, LANES):
-            total += sums[k * LANES + lane]
-        totals[k] = total
-    for m in range(len(out)):
-        slope = totals[0] * 0
-        for k in range(tables.starts[m], tables.starts[m + 1]):
-            slope += tables.values[k] * totals[tables.places[k]]
-        out[m] = slope
+    for m in range(len(tables.starts) - 1):
+        first = tables.starts[m]
+        terms = tables.starts[m + 1] - first
+        channels.set_slope(
+            (1, 1, terms // channels.UNROLLED),
+            (sums, tables.places, tables.values, out),
+            (0, first, first, begin + m),
+        )
 
 
 @jit
 def _messages(atoms, tables, edges, inputs, out):
     x, harmonics, weights = inputs
     n_x, n_out = len(tables.features), len(tables.messages)
-    total = np.empty(n_out, x.dtype)
-    matrix = np.empty(tables.n_matrix, x.dtype)
-    row = np.empty(len(tables.weights), x.dtype)
+    flat_harmonics, n_harmonics = harmonics.reshape(-1), harmonics.shape[1]
+    total = _empty(n_out, x)
+    matrix = _empty(tables.n_matrix, x)
+    row = _empty(len(tables.weights), x)
     flat = weights.reshape(-1)
     for i in range(atoms[0], atoms[1]):
         total[:] = 0
         for at in range(edges.starts[i], edges.starts[i + 1]):
             e = edges.order[at]
             j = edges.other[e]
-            _edge_matrices(harmonics[e], tables, matrix)
+            _edge_matrices(flat_harmonics, e * n_harmonics, tables, matrix)
             same = e % len(weights)
             source, begin = flat, same * weights.shape[1]
             if tables.ragged:
@@ -172,17 +175,20 @@ def _gradients(atoms, tables, edges, inputs, outputs):
     x, harmonics, weights, above = inputs
     grad_x, grad_harmonics, grad_weights = outputs
     n_x, n_out = len(tables.features), len(tables.messages)
-    total = np.empty(n_x, x.dtype)
-    matrix = np.empty(tables.n_matrix, x.dtype)
-    sums = np.zeros(tables.n_matrix * LANES, x.dtype)
-    row, grad_row = np.empty((2, len(tables.weights)), x.dtype)
+    flat_harmonics, n_harmonics = harmonics.reshape(-1), harmonics.shape[1]
+    flat_slopes = grad_harmonics.reshape(-1)
+    total = _empty(n_x, x)
+    matrix = _empty(tables.n_matrix, x)
+    sums = _empty(tables.n_matrix * LANES, x)
+    row = _empty(len(tables.weights), x)
+    grad_row = _empty(len(tables.weights), x)
     flat, grad_flat = weights.reshape(-1), grad_weights.reshape(-1)
     for j in range(atoms[0], atoms[1]):
         total[:] = 0
         for at in range(edges.starts[j], edges.starts[j + 1]):
             e = edges.order[at]
             i = edges.other[e]
-            _edge_matrices(harmonics[e], tables, matrix)
+            _edge_matrices(flat_harmonics, e * n_harmonics, tables, matrix)
             same = e % len(weights)
             source, begin = flat, same * weights.shape[1]
             target, put = grad_flat, e * weights.shape[1]
@@ -206,7 +212,7 @@ def _gradients(atoms, tables, edges, inputs, outputs):
                 )
             if tables.ragged:
                 _give(grad_row, 0, tables.weights, grad_weights[e])
-            _edge_slopes(sums, tables, grad_harmonics[e])
+            _edge_slopes(sums, tables, flat_slopes, e * n_harmonics)
         _give(total, 0, tables.features, grad_x[j])
 
 
@@ -214,17 +220,21 @@ def _gradients(atoms, tables, edges, inputs, outputs):
 def _second_messages(atoms, tables, edges, inputs, out):
     x, harmonics, weights, along_x, along_harmonics, along_weights = inputs
     n_x, n_out = len(tables.features), len(tables.messages)
-    total = np.empty(n_out, x.dtype)
-    matrix, along_matrix = np.empty((2, tables.n_matrix), x.dtype)
-    row, along_row = np.empty((2, len(tables.weights)), x.dtype)
+    flat_harmonics, n_harmonics = harmonics.reshape(-1), harmonics.shape[1]
+    flat_along = along_harmonics.reshape(-1)
+    total = _empty(n_out, x)
+    matrix = _empty(tables.n_matrix, x)
+    along_matrix = _empty(tables.n_matrix, x)
+    row = _empty(len(tables.weights), x)
+    along_row = _empty(len(tables.weights), x)
     flat, along_flat = weights.reshape(-1), along_weights.reshape(-1)
     for i in range(atoms[0], atoms[1]):
         total[:] = 0
         for at in range(edges.starts[i], edges.starts[i + 1]):
             e = edges.order[at]
             j = edges.other[e]
-            _edge_matrices(harmonics[e], tables, matrix)
-            _edge_matrices(along_harmonics[e], tables, along_matrix)
+            _edge_matrices(flat_harmonics, e * n_harmonics, tables, matrix)
+            _edge_matrices(flat_along, e * n_harmonics, tables, along_matrix)
             same = e % len(weights)
             source, along, begin = flat, along_flat, same * weights.shape[1]
             if tables.ragged:
@@ -247,10 +257,16 @@ def _second_gradients(atoms, tables, edges, inputs, outputs):
     x, harmonics, weights, above, along_x, along_harmonics, along_weights = inputs
     grad_x, grad_harmonics, grad_weights = outputs
     n_x, n_out = len(tables.features), len(tables.messages)
-    total = np.empty(n_x, x.dtype)
-    matrix, along_matrix = np.empty((2, tables.n_matrix), x.dtype)
-    sums = np.zeros(tables.n_matrix * LANES, x.dtype)
-    row, along_row, grad_row = np.empty((3, len(tables.weights)), x.dtype)
+    flat_harmonics, n_harmonics = harmonics.reshape(-1), harmonics.shape[1]
+    flat_along = along_harmonics.reshape(-1)
+    flat_slopes = grad_harmonics.reshape(-1)
+    total = _empty(n_x, x)
+    matrix = _empty(tables.n_matrix, x)
+    along_matrix = _empty(tables.n_matrix, x)
+    sums = _empty(tables.n_matrix * LANES, x)
+    row = _empty(len(tables.weights), x)
+    along_row = _empty(len(tables.weights), x)
+    grad_row = _empty(len(tables.weights), x)
     flat, along_flat = weights.reshape(-1), along_weights.reshape(-1)
     grad_flat = grad_weights.reshape(-1)
     for j in range(atoms[0], atoms[1]):
@@ -258,8 +274,8 @@ def _second_gradients(atoms, tables, edges, inputs, outputs):
         for at in range(edges.starts[j], edges.starts[j + 1]):
             e = edges.order[at]
             i = edges.other[e]
-            _edge_matrices(harmonics[e], tables, matrix)
-            _edge_matrices(along_harmonics[e], tables, along_matrix)
+            _edge_matrices(flat_harmonics, e * n_harmonics, tables, matrix)
+            _edge_matrices(flat_along, e * n_harmonics, tables, along_matrix)
             same = e % len(weights)
             source, along, target = flat, along_flat, grad_flat
             begin, put = same * weights.shape[1], e * weights.shape[1]
@@ -300,7 +316,7 @@ def _second_gradients(atoms, tables, edges, inputs, outputs):
                 )
             if tables.ragged:
                 _give(grad_row, 0, tables.weights, grad_weights[e])
-            _edge_slopes(sums, tables, grad_harmonics[e])
+            _edge_slopes(sums, tables, flat_slopes, e * n_harmonics)
         _give(total, 0, tables.features, grad_x[j])
 
 
