@@ -51,11 +51,11 @@ def studies(size: dict[str, Any]) -> dict[str, dict[str, Any]]:
         "seeds": size["seeds"],
         "threads": 0,
     }
-    train = {"batch_atoms": 400}
+    train = {"batch_frames": 8}
     fire = {
         "strategy": "replay",
         "epochs": size["fire_epochs"],
-        "batch_atoms": 200,  # few labels: smaller steps, and more of them
+        "batch_frames": 2,  # few labels: smaller steps, and more of them
         "replay": {"source": str(REPLAY), "ratio": 2.0, "weight": 0.25},
     }
     return {

@@ -130,7 +130,7 @@ def settings(case: str, epochs: int, data: Data) -> TrainConfig:
         {
             **CASES[case],
             "epochs": epochs,
-            "batch_atoms": BATCH_FRAMES * len(data.train[0].atoms),
+            "batch_frames": BATCH_FRAMES,
             "learning_rate": 2e-3,
             "replay": {
                 "source": "bundled" if case == "replay_bundled" else "mptrj",

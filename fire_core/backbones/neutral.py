@@ -91,8 +91,8 @@ def read_neutral(path: Path, *, family: str | None = None) -> NeutralModel:
         raise BackboneError(msg) from error
     if header.get("format") != FORMAT:
         msg = (
-            f"{path} holds tensors but does not say of which model: expected the header "
-            f"format {FORMAT}, got {header.get('format')!r}; write it with FIRE"
+            f"{path} holds tensors but does not say of which model: expected a header "
+            f"with format {FORMAT}, got {header.get('format')!r}; write it with FIRE"
         )
         raise BackboneError(msg)
     if int(header["version"]) > VERSION:

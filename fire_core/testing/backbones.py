@@ -361,7 +361,7 @@ class TrainableContract:
         )
         data = TrainingData(train, valid, replay, heldout)
         config = TrainConfig(
-            epochs=8, batch_atoms=2 * len(atoms), learning_rate=self.rate, ema_decay=0.5
+            epochs=8, batch_frames=1, learning_rate=self.rate, ema_decay=0.5
         )
         states: list[bytes] = []
         before = backbone.predict([atoms])[0]
