@@ -67,7 +67,7 @@ def test_counts_and_fractions_stay_what_they_are() -> None:
         ({"soap": {"average": "species_region"}}, r"a file has no regions"),
         (
             {"variants": {"s": {"strategy": "scratch", "epochs": 60}}},
-            r"variants\.s: epochs is 60, train's is 40: .* equal optimiser steps",
+            r"variants\.s: epochs is 60, train's is 7: .* equal optimiser steps",
         ),
         (
             {"variants": {"s": {"batch_frames": 1}}},
