@@ -234,7 +234,7 @@ def main() -> None:
     cases = arguments.case or list(CASES)
     epochs, sizes = arguments.epochs, Sizes(train=arguments.frames)
     if arguments.quick:
-        cases, epochs, sizes = ["naive"], 1, QUICK
+        cases, epochs, sizes = arguments.case or ["naive"], 1, QUICK
     which = "quick" if arguments.quick else f"{arguments.frames or 'own'}"
     name = f"{arguments.system}-{which}-{epochs}-{arguments.seed}"
     work = arguments.work / name
