@@ -6,9 +6,9 @@ Everything goes through `fire study run`, three seeds, so a stopped benchmark go
 Scratch starts from fire-mini's architecture with new weights. FIRE's frames are chosen
 by SOAP, PCA and K-means, and Materials Project trajectories are rehearsed.
 
-All trainings have as many target frames in each optimiser step. On a tenth of the frames
-FIRE and scratch take the same steps; scratch on all of them takes four times as many,
-since labels are what is compared and it is to be trained well.
+All trainings have as many target frames in each optimiser step. On a tenth of the
+frames FIRE and scratch take the same steps; scratch on all of them takes four times as
+many, since labels are what is compared and it is to be trained well.
 """
 
 from __future__ import annotations
