@@ -123,6 +123,7 @@ def test_what_a_case_depends_on_names_its_files() -> None:
     assert naive.key(FULL) == lighter.key(FULL)  # it rehearses nothing
 
 
+@pytest.mark.slow
 @needs_data
 def test_a_case_runs_to_its_row_and_is_not_run_again(tmp_path: Path) -> None:
     settings = with_epochs(CHOSEN["fire-mini"], 2)
