@@ -232,7 +232,7 @@ def main() -> None:
     pairs = [tuple(pair) for pair in given.only or ORDER]
     sizes, work = FULL, given.work
     if given.quick:
-        pairs = [pair for pair in pairs if pair[1] == "lgps"] or pairs[:1]
+        pairs = [pair for pair in pairs if given.only or pair[1] == "lgps"]
         sizes, work, given.epochs = QUICK, work / "quick", given.epochs or 1
     work.mkdir(parents=True, exist_ok=True)
     if given.throughput:
