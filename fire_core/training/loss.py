@@ -158,9 +158,9 @@ def weighted_loss(
 
     n_atoms = targets.n_atoms
     of_atoms = torch.repeat_interleave(targets.atom_weight, n_atoms)[:, None]
-    energy = huber_loss(
+    energy = huber_loss(  # a network may give energies in double precision
         output.energy / n_atoms,
-        targets.energy / n_atoms,
+        targets.energy.to(output.energy.dtype) / n_atoms,
         reduction="none",
         delta=HUBER_DELTA,
     )
