@@ -34,6 +34,7 @@ DOORS = {
     "e3nn": {"backbones"},
     "torch_sim": {"backbones", "exploration", "testing"},
     "chgnet": {"backbones"},
+    "vesin": {"backbones"},
     "dscribe": {"selection"},
     "sklearn": {"selection"},
     "jobflow": {"labelling"},

@@ -29,6 +29,8 @@ BATCH_ATOMS = 512
 OTHER_BACKBONE = (
     "Choose a backbone that covers it, for example backbone.name: medium-mpa-0"
 )
+OTHER_FAMILY = "set backbone.name to fire-mini, chgnet or a MACE model"
+"""Ends the message for a model that cannot do what all of FIRE's own can."""
 
 
 class Backbone(Protocol):
@@ -143,7 +145,7 @@ def need_features(backbone: Backbone, purpose: str) -> HasFeatures:
     if not has_features(backbone):
         msg = (
             f"{purpose} needs features of atoms, which {backbone.name} does not give; "
-            "use fire-mini or a MACE model"
+            f"{OTHER_FAMILY}"
         )
         raise BackboneError(msg)
     return backbone
@@ -158,10 +160,7 @@ def need_dynamics(backbone: Backbone) -> DrivesDynamics:
         It cannot.
     """
     if not drives_dynamics(backbone):
-        msg = (
-            f"{backbone.name} cannot drive batched dynamics; use fire-mini or a MACE "
-            "model"
-        )
+        msg = f"{backbone.name} cannot drive batched dynamics; {OTHER_FAMILY}"
         raise BackboneError(msg)
     return backbone
 

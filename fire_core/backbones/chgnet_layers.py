@@ -35,18 +35,16 @@ class ChgnetOutput:
     ----------
     energies
         Of each atom, (n_atoms,), eV, in the weights' type.
-    features
-        What the readout takes of each atom, (n_atoms, k).
     forces
-        (n_atoms, 3), eV/Å, float64; None where they were not asked for.
+        (n_atoms, 3), eV/Å, float64.
     stress
-        (n_graphs, 3, 3), eV/Å³, positive under tension, float64; None likewise.
+        (n_graphs, 3, 3), eV/Å³, positive under tension, float64; of a graph that does
+        not repeat in all directions it means nothing.
     """
 
     energies: torch.Tensor
-    features: torch.Tensor
-    forces: torch.Tensor | None = None
-    stress: torch.Tensor | None = None
+    forces: torch.Tensor
+    stress: torch.Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,7 +79,7 @@ def compute(model: Any, batch: ChgnetBatch, *, create_graph: bool) -> ChgnetOutp
 
     with torch.enable_grad():
         vectors = batch.vectors.detach().requires_grad_(requires_grad=True)
-        energies, features = read_atoms(model, batch, vectors)
+        energies = _readout(model, read_features(model, batch, vectors))
         (slopes,) = torch.autograd.grad(
             energies.sum(), vectors, create_graph=create_graph
         )
@@ -91,15 +89,13 @@ def compute(model: Any, batch: ChgnetBatch, *, create_graph: bool) -> ChgnetOutp
     virial = vectors.detach()[:, :, None] * slopes[:, None, :]
     stress = virial.new_zeros(len(batch.volumes), 3, 3)
     stress = stress.index_add(0, batch.owner[first], virial)
-    return ChgnetOutput(
-        energies, features, forces, stress / batch.volumes[:, None, None]
-    )
+    return ChgnetOutput(energies, forces, stress / batch.volumes[:, None, None])
 
 
-def read_atoms(
+def read_features(
     model: Any, batch: ChgnetBatch, vectors: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the energy of each atom, eV, and the features that it is read from."""
+) -> torch.Tensor:
+    """Return the features that each atom's energy is read from, (n_atoms, k)."""
     import torch
 
     geometry = _measure(model, batch, vectors)
@@ -127,8 +123,13 @@ def read_atoms(
         if angle_layer is not None and i + 1 < last:
             short = bonds.index_select(0, geometry.short)
             angles = _update_angles(angle_layer, atoms, short, angles, geometry)
-    features = atoms if model.readout_norm is None else model.readout_norm(atoms)
-    return model.mlp(features)[:, 0], features
+    return atoms if model.readout_norm is None else model.readout_norm(atoms)
+
+
+def _readout(model: Any, features: torch.Tensor) -> torch.Tensor:
+    """Return the energy of each atom, (n_atoms,), eV, without its reference."""
+    energies: torch.Tensor = model.mlp(features)[:, 0]
+    return energies
 
 
 def _measure(model: Any, batch: ChgnetBatch, vectors: torch.Tensor) -> _Geometry:
@@ -260,3 +261,20 @@ def _finish(layer: Any, summed: torch.Tensor, before: torch.Tensor, norm: Any) -
     result = layer.mlp_out(summed) if layer.use_mlp_out else summed
     result = result + before if layer.resnet else result
     return result if norm is None else norm(result)
+
+
+def reference_energies(
+    model: Any, numbers: torch.Tensor, owner: torch.Tensor
+) -> torch.Tensor:
+    """Return the sum of each graph's reference energies, (n_graphs,), eV, float64.
+
+    Parameters
+    ----------
+    model
+        A `chgnet.model.CHGNet`.
+    numbers, owner
+        Atomic number of each atom and the graph that it belongs to, (n_atoms,).
+    """
+    table = model.composition_model.fc.weight.detach()[0].double()
+    values = table[numbers - 1]
+    return values.new_zeros(int(owner[-1]) + 1).index_add(0, owner, values)

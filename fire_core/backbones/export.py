@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeGuard
 import numpy as np
 from ase.data import atomic_numbers, covalent_radii
 
-from fire_core.backbones.base import Backbone
+from fire_core.backbones.base import OTHER_FAMILY, Backbone
 from fire_core.backbones.torch_types import dtype_name
 from fire_core.errors import BackboneError
 
@@ -28,6 +28,7 @@ class ExportFormat(StrEnum):
     """Who the written model is for."""
 
     MACE = "mace"
+    CHGNET = "chgnet"
     ASE = "ase"
     TORCH_SIM = "torch-sim"
     LAMMPS = "lammps"
@@ -84,12 +85,16 @@ class ExportCheck:
         How the written file was loaded and run.
     unchecked
         What could not be checked here; empty when nothing is left.
+    dtype
+        Type that the written file computes in, where it is not the original's; decides
+        how well the two agree.
     """
 
     predicted: list[Label]
     expected: list[Label]
     how: str
     unchecked: str = ""
+    dtype: str = ""
 
 
 class Exportable(Backbone, Protocol):
@@ -99,9 +104,12 @@ class Exportable(Backbone, Protocol):
     ----------
     dtype
         torch's floating-point type, which decides how well the written model agrees.
+    formats
+        What it can be written as.
     """
 
     dtype: Any
+    formats: frozenset[ExportFormat]
 
     def write(self, format_: ExportFormat, path: Path, source: Path | None) -> None:
         """Write the model for another program, without checking it.
@@ -120,7 +128,9 @@ class Exportable(Backbone, Protocol):
 
 def is_exportable(backbone: Backbone) -> TypeGuard[Exportable]:
     """Return whether a backbone can be written for other programs."""
-    return all(hasattr(backbone, name) for name in ("write", "check", "usage"))
+    return all(
+        hasattr(backbone, name) for name in ("formats", "write", "check", "usage")
+    )
 
 
 def export_model(
@@ -131,7 +141,7 @@ def export_model(
     frames: Sequence[Atoms] = (),
     source: Path | None = None,
 ) -> ExportResult:
-    """Write a MACE model in the backbone's floating-point type, and check it.
+    """Write a model in the backbone's floating-point type, and check it.
 
     The file is written aside, loaded as its users will load it, compared with the
     original, and only then moved to `path`.
@@ -152,11 +162,20 @@ def export_model(
     Raises
     ------
     BackboneError
-        The model is no MACE model, the path exists, or what was written does not
+        The model cannot be written so, the path exists, or what was written does not
         predict the same.
     """
     if not is_exportable(backbone):
-        msg = f"only MACE models can be exported; {backbone.name} is none"
+        msg = (
+            f"{backbone.name} cannot be written for other programs: its family has no "
+            f"export (backbones.export.Exportable); {OTHER_FAMILY}"
+        )
+        raise BackboneError(msg)
+    if format_ not in backbone.formats:
+        msg = (
+            f"{backbone.name} cannot be written as {format_}: nothing that reads that "
+            f"runs it; give --format {' or '.join(sorted(backbone.formats))}"
+        )
         raise BackboneError(msg)
     if path.exists():
         msg = f"{path} exists; delete it or choose another path"
@@ -171,7 +190,7 @@ def export_model(
             backbone.write(format_, partial, source)
             check = backbone.check(format_, partial, compared)
         energy, force = largest_differences(check.predicted, check.expected)
-        _refuse_difference(backbone, format_, energy, force)
+        _refuse_difference(backbone, format_, check.dtype, energy, force)
         partial.replace(path)
     finally:
         _remove(partial)
@@ -214,9 +233,13 @@ def example_frames(backbone: Backbone) -> list[Atoms]:
 
 
 def _refuse_difference(
-    backbone: Exportable, format_: ExportFormat, energy: float, force: float
+    backbone: Exportable,
+    format_: ExportFormat,
+    dtype: str,
+    energy: float,
+    force: float,
 ) -> None:
-    limits = TOLERANCES[dtype_name(backbone.dtype)]
+    limits = TOLERANCES[dtype or dtype_name(backbone.dtype)]
     if not (energy <= limits[0] and force <= limits[1]):
         msg = (
             f"{backbone.name} written as {format_} does not predict the same: energies "

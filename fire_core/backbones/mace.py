@@ -17,6 +17,7 @@ from fire_core.backbones.base import (
     refuse_unknown_elements,
 )
 from fire_core.backbones.calculator import BackboneCalculator
+from fire_core.backbones.export import ExportFormat
 from fire_core.backbones.mace_graphs import (
     invariant_columns,
     predict_graphs,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
     from numpy.typing import NDArray
 
-    from fire_core.backbones.export import ExportCheck, ExportFormat
+    from fire_core.backbones.export import ExportCheck
     from fire_core.backbones.mace_training import MaceNetwork
     from fire_core.backbones.trainable import Trainable
     from fire_core.config.steps import Kernels
@@ -73,6 +74,8 @@ class MaceBackbone:
     layout
         Whose layers hold the trained weights, unless they are MACE's own.
     """
+
+    formats = frozenset(ExportFormat) - {ExportFormat.CHGNET}
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeGuard
 
-from fire_core.backbones.base import Backbone
+from fire_core.backbones.base import OTHER_FAMILY, Backbone
 from fire_core.errors import BackboneError, TrainingError
 
 if TYPE_CHECKING:
@@ -172,10 +172,7 @@ def need_trainable(backbone: Backbone) -> Trainable:
         It is none.
     """
     if not is_trainable(backbone):
-        msg = (
-            f"{backbone.name} cannot be fine-tuned by FIRE yet; set backbone.name to "
-            "fire-mini or a MACE model"
-        )
+        msg = f"{backbone.name} cannot be fine-tuned by FIRE; {OTHER_FAMILY}"
         raise BackboneError(msg)
     return backbone
 

@@ -21,6 +21,7 @@ from fire_core.backbones.registry import (
     load_backbone,
     package_of,
 )
+from fire_core.backbones.trainable import need_trainable
 from fire_core.errors import BackboneError, StructureError, UnknownElementError
 from fire_core.testing.backbones import (
     BackboneContract,
@@ -68,31 +69,33 @@ class TestFireMini(
         return fire_mini
 
 
-class TestChgnet(BackboneContract, TrainableContract):
-    """It computes in single precision."""
+class TestChgnet(
+    BackboneContract, FeaturesContract, DynamicsContract, TrainableContract
+):
+    """In double precision; `test_chgnet` compares it with its package's single."""
 
-    supported = ("warm_start",)
-    rounding, rate = 1e-3, 1e-4
-
-    energy, force, stress = 6e-4, 6e-3, 3e-4
-    step, slope = 1e-2, 3e-2
+    supported = ("scratch", "freeze", "warm_start")
+    rate = 1e-4
 
     @pytest.fixture
     def backbone(self, chgnet: Backbone) -> Backbone:
         return chgnet
 
 
-def test_what_chgnet_has_not_got_is_said_with_a_remedy(chgnet: Backbone) -> None:
-    assert not has_features(chgnet)
-    assert not drives_dynamics(chgnet)
-    with pytest.raises(BackboneError, match=r"select\.descriptor: mace needs features"):
-        need_features(chgnet, "select.descriptor: mace")
-    with pytest.raises(
-        BackboneError, match="chgnet cannot drive batched dynamics; use"
-    ):
-        need_dynamics(chgnet)
-    with pytest.raises(BackboneError, match=r"or chgnet: and the path.*got 0\.2\.0"):
-        load_backbone("chgnet:0.2.0")
+def test_what_a_model_has_not_got_is_said_with_a_remedy() -> None:
+    class Bare:
+        name = "bare"
+
+    bare = Bare()
+    assert not has_features(bare)
+    assert not drives_dynamics(bare)
+    remedy = "set backbone.name to fire-mini, chgnet or a MACE model"
+    with pytest.raises(BackboneError, match=f"mace needs features.*{remedy}"):
+        need_features(bare, "select.descriptor: mace")
+    with pytest.raises(BackboneError, match=f"cannot drive batched dynamics; {remedy}"):
+        need_dynamics(bare)
+    with pytest.raises(BackboneError, match=f"bare cannot be fine-tuned.*{remedy}"):
+        need_trainable(bare)
 
 
 def test_elements_and_packages_are_known_without_loading(

@@ -1,4 +1,4 @@
-"""Export a campaign's model, or any MACE model, checked on structures that matter."""
+"""Export a campaign's model, or any backbone, checked on structures that matter."""
 
 from __future__ import annotations
 
