@@ -123,7 +123,7 @@ def test_diverse_replay_takes_the_kinds_that_differ(chgnet: ChgnetBackbone) -> N
     others.append(bulk("Si", "diamond", a=5.43))
     replay = labelled(chgnet, [*alike, *others])
     config = ReplayConfig(draw="diverse", pool=4)
-    pool = choose_source(replay, [], config, chgnet)
+    pool = choose_source(chgnet, replay, [], config)
     kinds = {item.atoms.get_chemical_formula() for item in pool}
     assert kinds == {"Cl4Li4", "MgO", "INa", "Si2"}
 
