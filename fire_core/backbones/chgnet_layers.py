@@ -139,7 +139,7 @@ def _measure(model: Any, batch: ChgnetBatch, vectors: torch.Tensor) -> _Geometry
     dtype = model.bond_embedding.weight.dtype
     lengths = torch.linalg.vector_norm(vectors, dim=1)
     encoder = model.bond_basis_expansion
-    reach = float(encoder.rbf_expansion_bg.smooth_cutoff.cutoff)
+    reach = float(model.graph_converter.bond_graph_cutoff)
     short = (lengths.detach() < reach).nonzero()[:, 0]
     near = lengths[short]
     found: Angles = find_angles(batch.pairs[:, short], len(batch.numbers))

@@ -40,17 +40,19 @@ def build_model(arguments: Mapping[str, Any]) -> Any:
     Raises
     ------
     BackboneError
-        Its energy is not a sum over atoms with reference energies.
+        Its energy is not a sum over atoms with reference energies, or it has dropout.
     """
     with _quietly():
         from chgnet.model import CHGNet
 
         model = CHGNet(**arguments)
-    if not model.mlp_first or model.composition_model is None:
+    dropout = float(arguments.get("conv_dropout", 0))
+    if not model.mlp_first or model.composition_model is None or dropout:
         msg = (
             "expected a CHGNet whose energy is a sum over atoms (mlp_first) with "
-            "reference energies (composition_model), as the published ones are, got "
-            f"mlp_first={model.mlp_first}, composition_model={model.composition_model}"
+            "reference energies (composition_model) and without dropout in its "
+            f"convolutions, as the published ones are, got mlp_first={model.mlp_first}, "
+            f"composition_model={model.composition_model}, conv_dropout={dropout:g}"
         )
         raise BackboneError(msg)
     return model

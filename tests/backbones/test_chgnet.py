@@ -325,3 +325,21 @@ def test_what_is_written_is_the_model_in_its_own_package(
     assert result.force_difference < SINGLE_FORCE
     assert "calculator" in result.checked
     assert str(tmp_path / "model") in result.usage
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"mlp_first": False}, "mlp_first=False"), ({"conv_dropout": 0.1}, "dropout=0.1")],
+)
+def test_architectures_that_are_computed_otherwise_are_refused(
+    chgnet: ChgnetBackbone, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    """The package's own file of such a network."""
+    import torch
+    from chgnet.model import CHGNet
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        other = CHGNet(**(chgnet.model.model_args | changes))
+    torch.save({"model": other.as_dict()}, tmp_path / "other")
+    with pytest.raises(BackboneError, match=rf"published ones are, got.*{message}"):
+        load_backbone(f"chgnet:{tmp_path / 'other'}")
