@@ -51,7 +51,8 @@ def build_model(arguments: Mapping[str, Any]) -> Any:
         msg = (
             "expected a CHGNet whose energy is a sum over atoms (mlp_first) with "
             "reference energies (composition_model) and without dropout in its "
-            f"convolutions, as the published ones are, got mlp_first={model.mlp_first}, "
+            "convolutions, as the published ones are, got "
+            f"mlp_first={model.mlp_first}, "
             f"composition_model={model.composition_model}, conv_dropout={dropout:g}"
         )
         raise BackboneError(msg)
