@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from fire_core.backbones.mace_graphs import interaction_energies
 from fire_core.backbones.torch_types import default_dtype
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class BatchedMace:
                 compute_force=True,
                 compute_stress=self.compute_stress,
             )
-        energy = output["interaction_energy"].detach().double() + systems.e0
+        energy = interaction_energies(output).detach().double() + systems.e0
         results = {"energy": energy, "forces": output["forces"].detach()}
         if self.compute_stress:
             results["stress"] = output["stress"].detach()
