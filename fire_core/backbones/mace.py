@@ -287,7 +287,9 @@ def load_mace(
     if len(getattr(model, "heads", ())) > 1:
         from mace.tools.scripts_utils import remove_pt_head
 
-        with default_dtype(next(model.parameters()).dtype):
+        dtype = next(model.parameters()).dtype
+        with default_dtype(dtype), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's notes on how mace-torch copies
             model = remove_pt_head(model)
     sha256 = file_sha256(path)
     return MaceBackbone(

@@ -3,7 +3,7 @@
 mace-torch saves a model as a pickle of its own classes, which another release need not
 load. Here a model is the arguments of its constructor, as JSON, beside its weights and
 buffers (`backbones.neutral`). What the arguments are is read from the model's layers,
-as mace-torch 0.3.16 does it in `extract_config_mace_model`, which knows no plain `MACE`.
+as `extract_config_mace_model` of mace-torch 0.3.16 does, which knows no plain `MACE`.
 """
 
 from __future__ import annotations
@@ -231,7 +231,9 @@ def _radial_layers(interaction: Any) -> list[int]:
     if hasattr(network, "hs"):
         return [int(width) for width in network.hs[1:-1]]
     # mace-torch's RadialMLP: Linear, LayerNorm, SiLU for each hidden layer
-    return [int(network.net[k].normalized_shape[0]) for k in range(1, len(network.net), 3)]
+    return [
+        int(network.net[k].normalized_shape[0]) for k in range(1, len(network.net), 3)
+    ]
 
 
 def _number(value: Any) -> int | float:
