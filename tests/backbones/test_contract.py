@@ -29,6 +29,7 @@ from fire_core.testing.backbones import (
     TrainableContract,
 )
 from tests.models import load_mini
+from tests.training.conftest import make_backbone, rattled
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -68,6 +69,23 @@ class TestFireMini(
         return fire_mini
 
 
+class TestRandomMace(
+    BackboneContract, FeaturesContract, DynamicsContract, TrainableContract
+):
+    """Vector features and random weights, as no published model has them."""
+
+    supported = ("scratch", "multihead_replay", "freeze", "lora", "warm_start")
+
+    @pytest.fixture(scope="class")
+    def backbone(self) -> Backbone:
+        return make_backbone(dtype="float64", hidden="8x0e+8x1o")
+
+    @pytest.fixture
+    def atoms(self) -> Atoms:
+        (crystal,) = rattled("LiF", 1, 2)
+        return crystal
+
+
 class TestChgnet(BackboneContract, TrainableContract):
     """It computes in single precision."""
 
@@ -76,6 +94,7 @@ class TestChgnet(BackboneContract, TrainableContract):
 
     energy, force, stress = 6e-4, 6e-3, 3e-4
     step, slope = 1e-2, 3e-2
+    nudge, gradient = 1e-2, 3e-2
 
     @pytest.fixture
     def backbone(self, chgnet: Backbone) -> Backbone:

@@ -49,13 +49,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-def make_model(  # noqa: PLR0913 - the arguments that differ
+def make_model(
     *,
     kind: str = "ScaleShiftMACE",
     heads: list[str] | None = None,
     block: str = "RealAgnosticResidualInteractionBlock",
     gate: str = "silu",
-    MLP_irreps: str = "8x0e",  # noqa: N803 - mace-torch's
+    MLP_irreps: str = "8x0e",
     **settings: Any,
 ) -> Any:
     """A small random network in double precision."""

@@ -84,3 +84,12 @@ def find_neutral(store: Store, campaign: str, name: str) -> NeutralCopy | None:
     if known is None or row is None or known.model != row.blob_sha:
         return None
     return known
+
+
+def tell_neutral(store: Store, campaign: str, name: str) -> NeutralCopy:
+    """Return a model's neutral copy; without a blob its `problem` says what to do."""
+    known = find_neutral(store, campaign, name)
+    if known is not None:
+        return known
+    made = f"made by `fire model export {campaign} {name} PATH --format neutral`"
+    return NeutralCopy(store.models.need(campaign, name).blob_sha, None, made)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import yaml
 
+from fire_core.backbones.registry import package_of
 from fire_core.campaign.choices import read_choice
 from fire_core.campaign.names import PERTURB, SELECTED, TEST, judged_models
+from fire_core.campaign.steps.outlasting import find_neutral
 from fire_core.campaign.steps.rounds import gather_rounds
 from fire_core.campaign.views.candidate_map import read_map
 from fire_core.campaign.views.results import (
@@ -141,20 +144,34 @@ def _seconds(campaign: CampaignState) -> dict[str, float]:
 def _provenance(campaign: CampaignState, round_: int) -> Provenance:
     config = campaign.config
     theory = campaign.theory_level()
-    models = {}
+    models, neutral = {}, {}
     for kind, name in judged_models(config, round_).items():
         row = None if name is None else campaign.store.models.get(campaign.name, name)
         if row is not None:
             models[kind] = row.blob_sha
             models["zero_shot"] = str(row.parent_sha)
+            copy = find_neutral(campaign.store, campaign.name, row.name)
+            if copy is not None and copy.blob is not None:
+                neutral[kind] = copy.blob
     return Provenance(
         theory=theory.describe(),
         theory_code=config.theory.kind,
         theory_fingerprint=theory.fingerprint,
         models=models,
+        neutral=neutral,
         seeds={"campaign": config.seed},
-        versions={name: version(name) for name in PACKAGES},
+        versions=_versions(config),
     )
+
+
+def _versions(config: CampaignConfig) -> dict[str, str]:
+    """Return the versions of what took part, the model's package among them."""
+    names = dict.fromkeys([*PACKAGES, package_of(config.backbone.name)])
+    found = {}
+    for name in names:
+        with suppress(PackageNotFoundError):  # a model may need no package of its own
+            found[name] = version(name)
+    return found
 
 
 def _verdicts(config: CampaignConfig, judged: Mapping[str, Judgement]) -> list[Verdict]:
