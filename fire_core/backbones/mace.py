@@ -287,8 +287,8 @@ def load_mace(
     if len(getattr(model, "heads", ())) > 1:
         from mace.tools.scripts_utils import remove_pt_head
 
-        dtype = next(model.parameters()).dtype
-        with default_dtype(dtype), warnings.catch_warnings():
+        own = next(model.parameters()).dtype
+        with default_dtype(own), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's notes on how mace-torch copies
             model = remove_pt_head(model)
     sha256 = file_sha256(path)

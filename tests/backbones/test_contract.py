@@ -94,7 +94,7 @@ class TestChgnet(BackboneContract, TrainableContract):
 
     energy, force, stress = 6e-4, 6e-3, 3e-4
     step, slope = 1e-2, 3e-2
-    nudge, gradient = 1e-2, 3e-2
+    nudge, gradient = 3e-4, 3e-2
 
     @pytest.fixture
     def backbone(self, chgnet: Backbone) -> Backbone:

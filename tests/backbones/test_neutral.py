@@ -168,8 +168,10 @@ import torch
 def refuse(*_, **__):
     raise AssertionError("something is unpickled")
 
+from fire_core.backbones.mace import import_mace
 from fire_core.backbones.registry import load_backbone
 from tests.training.conftest import rattled
+import_mace()  # e3nn reads a table of its own
 torch.load = refuse
 pickle.load = pickle.loads = refuse
 pickle.Unpickler = pickle._Unpickler = refuse

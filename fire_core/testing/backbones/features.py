@@ -47,7 +47,7 @@ class FeaturesContract:
     def test_features_of_a_batch_are_those_of_single_frames(
         self, backbone: HasFeatures, atoms: Atoms
     ) -> None:
-        frames = batch(atoms, backbone.cutoff)
+        frames = batch(backbone, atoms)
         together = backbone.atom_features(frames, batch_atoms=10_000)
         assert [len(rows) for rows in together] == [len(frame) for frame in frames]
         limit = self.feature * max(np.abs(rows).max() for rows in together)

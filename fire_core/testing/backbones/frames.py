@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from ase import Atoms
 
+from fire_core.errors import FireError
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from fire_core.backbones.base import Backbone
 
 VOIGT: Final = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
@@ -50,16 +54,18 @@ def small(atoms: Atoms) -> Atoms:
     return Atoms(atoms.symbols[:1], cell=vectors, pbc=True)
 
 
-def batch(atoms: Atoms, cutoff: float) -> list[Atoms]:
-    """Return frames of every kind that have to get along in one batch."""
-    return [
-        atoms,
-        lonely(atoms, cutoff),
-        large(atoms),
-        small(atoms),
-        *rattled(atoms, 1, 6),
-        lonely(atoms, cutoff),
-    ]
+def batch(backbone: Backbone, atoms: Atoms) -> list[Atoms]:
+    """Return frames of every kind that have to get along in one batch.
+
+    A backbone may refuse an atom that sees nobody, if it says so.
+    """
+    alone = [lonely(atoms, backbone.cutoff)]
+    try:
+        backbone.predict(alone)
+    except FireError:
+        alone = []
+    middle = [large(atoms), small(atoms), *rattled(atoms, 1, 6)]
+    return [atoms, *alone, *middle, *alone]
 
 
 def tensor(voigt: NDArray[np.float64]) -> NDArray[np.float64]:

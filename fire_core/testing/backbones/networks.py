@@ -124,7 +124,7 @@ class NetworkContract:
     ) -> None:
         """In one batch of every kind of frame, differentiable or not."""
         network = self.untrained(backbone, atoms)
-        frames = batch(atoms, backbone.cutoff)
+        frames = batch(backbone, atoms)
         graphs = [network.graph(frame) for frame in frames]
         assert [int(graph.num_nodes) for graph in graphs] == [len(f) for f in frames]
         pair = [int(network.graph(f).num_edges) for f in (atoms, atoms * (2, 1, 1))]

@@ -14,6 +14,7 @@ from fire_core.testing.backbones.frames import (
     VOIGT,
     batch,
     in_vacuum,
+    lonely,
     small,
     strained,
     tensor,
@@ -177,7 +178,7 @@ class BackboneContract:
         self, backbone: Backbone, atoms: Atoms
     ) -> None:
         """Of 8 and 200 atoms, one that sees nobody, one that sees only itself."""
-        frames = batch(atoms, backbone.cutoff)
+        frames = batch(backbone, atoms)
         assert max(map(len, frames)) >= 200
         together = backbone.predict(frames, batch_atoms=10_000)
         in_parts = backbone.predict(frames, batch_atoms=20)
@@ -185,8 +186,27 @@ class BackboneContract:
             (alone,) = backbone.predict([frame])
             self.agree(alone, one)
             self.agree(alone, two)
-        assert together[1].energy == pytest.approx(together[-1].energy, abs=self.energy)
-        assert np.allclose(together[1].forces, 0, atol=self.force)
+
+    def test_an_atom_that_sees_nobody_is_right_or_refused(
+        self, backbone: Backbone, atoms: Atoms
+    ) -> None:
+        """Its energy does not depend on the cell, and nothing pulls at it."""
+        near = lonely(atoms, backbone.cutoff)
+        far = near.copy()
+        far.set_cell(2 * near.cell.array)
+        try:
+            one, two = backbone.predict([near, far])
+        except FireError as error:
+            reason = str(error)
+        else:
+            reason = ""
+        if reason:
+            assert "neighbour" in reason  # it says what it wants
+            return
+        assert two.energy == pytest.approx(one.energy, abs=self.energy)
+        assert np.allclose(one.forces, 0, atol=self.force)
+        assert one.stress is not None
+        assert np.allclose(one.stress, 0, atol=self.stress)
 
     def test_nothing_asked_is_nothing_predicted(self, backbone: Backbone) -> None:
         assert backbone.predict([]) == []
