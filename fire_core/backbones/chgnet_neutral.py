@@ -47,7 +47,7 @@ def chgnet_to_neutral(model: Any) -> NeutralModel:
 
 
 def chgnet_from_neutral(neutral: NeutralModel) -> Any:
-    """Return the CHGNet of neutral weights, on the CPU.
+    """Return the CHGNet of neutral weights, on the CPU, in the type of the weights.
 
     Raises
     ------
@@ -64,8 +64,9 @@ def chgnet_from_neutral(neutral: NeutralModel) -> Any:
         arguments: Mapping[str, Any] = neutral.hyperparameters.get("arguments", {})
         try:
             model = CHGNet(**arguments)
+            model = model.to(neutral.tensors["bond_embedding.weight"].dtype)
             model.load_state_dict(dict(neutral.tensors))
-        except (RuntimeError, TypeError, ValueError) as error:
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
             made_by = neutral.notice.get("library", "another release of chgnet")
             msg = (
                 f"chgnet {version('chgnet')} cannot build this model of {made_by} "

@@ -48,7 +48,7 @@ class TrainableContract(NetworkContract):
         )
         data = TrainingData(train, valid, replay, heldout)
         config = TrainConfig(
-            epochs=8, batch_atoms=2 * len(atoms), learning_rate=self.rate, ema_decay=0.5
+            epochs=8, batch_frames=1, learning_rate=self.rate, ema_decay=0.5
         )
         states: list[bytes] = []
 
