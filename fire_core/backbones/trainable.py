@@ -186,8 +186,8 @@ def need_trainable(backbone: Backbone) -> Trainable:
     """
     if not is_trainable(backbone):
         msg = (
-            f"{backbone.name} cannot be fine-tuned by FIRE yet; set backbone.name to "
-            "fire-mini or a MACE model"
+            f"{backbone.name} cannot be fine-tuned by FIRE; set backbone.name to one "
+            "that can, such as fire-mini"
         )
         raise BackboneError(msg)
     return backbone

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +23,7 @@ from fire_core.campaign.views.results import (
 )
 from fire_core.config.environment import results_folder
 from fire_core.errors import StoreError
+from fire_core.extensions import installed_versions
 from fire_core.records import LabelState
 from fire_core.report.campaign_report import write_report
 from fire_core.report.data import (
@@ -160,18 +159,8 @@ def _provenance(campaign: CampaignState, round_: int) -> Provenance:
         models=models,
         neutral=neutral,
         seeds={"campaign": config.seed},
-        versions=_versions(config),
+        versions=installed_versions([*PACKAGES, package_of(config.backbone.name)]),
     )
-
-
-def _versions(config: CampaignConfig) -> dict[str, str]:
-    """Return the versions of what took part, the model's package among them."""
-    names = dict.fromkeys([*PACKAGES, package_of(config.backbone.name)])
-    found = {}
-    for name in names:
-        with suppress(PackageNotFoundError):  # a model may need no package of its own
-            found[name] = version(name)
-    return found
 
 
 def _verdicts(config: CampaignConfig, judged: Mapping[str, Judgement]) -> list[Verdict]:
