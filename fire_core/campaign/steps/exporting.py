@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from fire_core.backbones.assets import BUNDLED, bundled_model
 from fire_core.backbones.export import ExportFormat, export_model
+from fire_core.backbones.neutral import is_neutral
 from fire_core.backbones.registry import load_backbone, same_family
 from fire_core.campaign.names import START, TEST
 from fire_core.campaign.steps.outlasting import find_neutral
@@ -45,8 +46,9 @@ def export_backbone(
     """Write a backbone by its name or file, checked on made-up rock salts."""
     source = bundled_model() if name == BUNDLED else Path(name)
     backbone = load_backbone(name, device="cpu", dtype=dtype)
-    copied = source.is_file() and format_ is not ExportFormat.NEUTRAL
-    return export_model(backbone, format_, path, source=source if copied else None)
+    same = is_neutral(source) == (format_ is ExportFormat.NEUTRAL)
+    copied = source if source.is_file() and same else None
+    return export_model(backbone, format_, path, source=copied)
 
 
 def _compared_keys(campaign: CampaignState) -> list[str]:

@@ -161,7 +161,8 @@ def read_models(store: Store, campaign: str, names: Sequence[str]) -> list[Model
     judged = store.evaluations.list(JUDGEMENT, campaign)
     checked = {row.subject for row in store.evaluations.list(GATE_RECORD, campaign)}
     copies = {
-        row.subject: row.value for row in store.evaluations.list(NEUTRAL_COPY, campaign)
+        (row.subject, row.value.model): row.value
+        for row in store.evaluations.list(NEUTRAL_COPY, campaign)
     }
     state, problem = _open(store, store.campaigns.get(campaign))
     return [
@@ -173,7 +174,7 @@ def read_models(store: Store, campaign: str, names: Sequence[str]) -> list[Model
             gates=Gates(problem=problem)
             if state is None
             else read_gates(state, row.name, is_known=row.name in checked),
-            neutral=copies.get(row.name),
+            neutral=copies.get((row.name, row.blob_sha)),
         )
         for row in rows
     ]
