@@ -22,9 +22,10 @@ from fire_core.backbones.neutral import (
 )
 from fire_core.backbones.repeatable import repeatable
 from fire_core.backbones.torch_types import default_dtype
+from fire_core.config.training import TrainConfig
 from fire_core.errors import BackboneError
 from tests.models import load_mini
-from tests.training.conftest import make_backbone, rattled
+from tests.training.conftest import labelled, make_backbone, rattled
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -159,6 +160,37 @@ def test_the_first_head_that_is_not_of_the_pre_training_is_taken(
     expected = [row[0] for row in predictions(model, 1)]
     found = [label.energy for label in backbone.predict(rattled("LiF", 2, 1))]
     assert found == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"strategy": "naive"},
+        {"strategy": "scratch"},
+        {"strategy": "multihead_replay"},
+        {"strategy": "replay", "lora": {"rank": 2}},
+    ],
+    ids=lambda settings: settings["strategy"],
+)
+def test_what_every_strategy_leaves_has_a_neutral_form(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
+    backbone = make_backbone(dtype="float64", hidden="8x0e+8x1o")
+    config = TrainConfig.model_validate(settings)
+    network = backbone.network(config, labelled(rattled("LiF", 2, 1)), seed=1)
+    weights = [
+        p.detach() + 1e-2 for p in network.module.parameters() if p.requires_grad
+    ]
+    (tmp_path / "own").write_bytes(network.export(weights, {"F": 2.0}))
+    own = backbone.reload(tmp_path / "own")
+    (tmp_path / "neutral").write_bytes(pack_neutral(own.neutral()))
+    again = backbone.reload(tmp_path / "neutral")
+    with repeatable(backbone.device):
+        one, two = (m.predict(rattled("LiF", 2, 3)) for m in (own, again))
+    for a, b in zip(one, two, strict=True):
+        assert a.energy == b.energy
+        assert np.array_equal(a.forces, b.forces)
+        assert np.array_equal(a.stress, b.stress)
 
 
 READER = """
