@@ -29,8 +29,6 @@ BATCH_ATOMS = 512
 OTHER_BACKBONE = (
     "Choose a backbone that covers it, for example backbone.name: medium-mpa-0"
 )
-OTHER_FAMILY = "set backbone.name to fire-mini, chgnet or a MACE model"
-"""Ends the message for a model that cannot do what all of FIRE's own can."""
 
 
 class Backbone(Protocol):
@@ -145,7 +143,7 @@ def need_features(backbone: Backbone, purpose: str) -> HasFeatures:
     if not has_features(backbone):
         msg = (
             f"{purpose} needs features of atoms, which {backbone.name} does not give; "
-            f"{OTHER_FAMILY}"
+            "use a backbone that does, such as fire-mini"
         )
         raise BackboneError(msg)
     return backbone
@@ -160,7 +158,10 @@ def need_dynamics(backbone: Backbone) -> DrivesDynamics:
         It cannot.
     """
     if not drives_dynamics(backbone):
-        msg = f"{backbone.name} cannot drive batched dynamics; {OTHER_FAMILY}"
+        msg = (
+            f"{backbone.name} cannot drive batched dynamics; use a backbone that can, "
+            "such as fire-mini"
+        )
         raise BackboneError(msg)
     return backbone
 

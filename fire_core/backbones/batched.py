@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fire_core.backbones.mace_graphs import interaction_energies
 from fire_core.backbones.torch_types import default_dtype
 from fire_core.backbones.verlet import SKIN, KeptPairs
 
@@ -88,7 +89,7 @@ class BatchedMace:
                 compute_force=True,
                 compute_stress=self.compute_stress,
             )
-        energy = output["interaction_energy"].detach().double() + systems.e0
+        energy = interaction_energies(output).detach().double() + systems.e0
         results = {"energy": energy, "forces": output["forces"].detach()}
         if self.compute_stress:
             results["stress"] = output["stress"].detach()

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from fire_core.backbones.chgnet_training import ChgnetNetwork
     from fire_core.backbones.export import ExportCheck
+    from fire_core.backbones.neutral import NeutralModel
     from fire_core.backbones.trainable import Trainable
     from fire_core.config.training import TrainConfig
     from fire_core.records import Label, LabelledStructure
@@ -161,6 +162,12 @@ class ChgnetBackbone:
         return ChgnetBackbone(
             str(path), device=str(self.device), dtype=dtype_name(self.dtype)
         )
+
+    def neutral(self) -> NeutralModel:
+        """Return the model as tensors and JSON; see `backbones.chgnet_neutral`."""
+        from fire_core.backbones.chgnet_neutral import chgnet_to_neutral
+
+        return chgnet_to_neutral(self.model)
 
     def write(self, format_: ExportFormat, path: Path, source: Path | None) -> None:
         """Write the model for another program, without checking it."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from fire_core.backbones.chgnet_graphs import join
 from fire_core.backbones.chgnet_layers import compute, read_features, reference_energies
+from fire_core.backbones.neutral import is_neutral, read_neutral
 from fire_core.errors import BackboneError
 from fire_core.records import Label
 
@@ -67,6 +68,10 @@ def read_model(path: Path) -> Any:
     BackboneError
         The file is not there, or is none of CHGNet.
     """
+    if is_neutral(path):
+        from fire_core.backbones.chgnet_neutral import FAMILY, chgnet_from_neutral
+
+        return chgnet_from_neutral(read_neutral(path, family=FAMILY))
     import pickle
 
     import torch

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeGuard
 import numpy as np
 from ase.data import atomic_numbers, covalent_radii
 
-from fire_core.backbones.base import OTHER_FAMILY, Backbone
+from fire_core.backbones.base import Backbone
+from fire_core.backbones.neutral import pack_neutral, read_neutral
 from fire_core.backbones.torch_types import dtype_name
+from fire_core.backbones.trainable import need_trainable
 from fire_core.errors import BackboneError
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from ase import Atoms
 
+    from fire_core.backbones.trainable import Trainable
     from fire_core.records import Label
 
 
@@ -33,6 +36,7 @@ class ExportFormat(StrEnum):
     TORCH_SIM = "torch-sim"
     LAMMPS = "lammps"
     LAMMPS_MLIAP = "lammps-mliap"
+    NEUTRAL = "neutral"
 
 
 TOLERANCES: Final = {"float64": (1e-8, 1e-7), "float32": (1e-5, 1e-3)}
@@ -133,6 +137,38 @@ def is_exportable(backbone: Backbone) -> TypeGuard[Exportable]:
     )
 
 
+class NeutralWeights:
+    """Any backbone that is trained, as neutral weights: an `Exportable`."""
+
+    def __init__(self, backbone: Trainable) -> None:
+        self.backbone = backbone
+        self.name, self.dtype = backbone.name, backbone.dtype
+
+    def write(self, _: ExportFormat, path: Path, source: Path | None) -> None:
+        """Write the neutral file, or copy the one that there is."""
+        if source is None:
+            path.write_bytes(pack_neutral(self.backbone.neutral()))
+        else:
+            shutil.copyfile(source, path)
+
+    def check(
+        self, _: ExportFormat, path: Path, frames: Sequence[Atoms]
+    ) -> ExportCheck:
+        """Predict structures with the network that is built from the file alone."""
+        again = self.backbone.reload(path)
+        return ExportCheck(
+            again.predict(frames),
+            self.backbone.predict(frames),
+            "built again from the tensors and the JSON in it, without a pickle",
+        )
+
+    def usage(self, _: ExportFormat, path: Path) -> str:
+        """Return what to set, for a person."""
+        family = read_neutral(path).family
+        name = path if family == "mace" else f"{family}:{path}"
+        return f"backbone.name: {name}; other programs read it with safetensors"
+
+
 def export_model(
     backbone: Backbone,
     format_: ExportFormat,
@@ -157,7 +193,7 @@ def export_model(
     frames
         Periodic structures to compare on; made of the model's elements when empty.
     source
-        The model's own file, which `mace` copies byte for byte.
+        The model's own file in that format, which is copied byte for byte.
 
     Raises
     ------
@@ -165,18 +201,7 @@ def export_model(
         The model cannot be written so, the path exists, or what was written does not
         predict the same.
     """
-    if not is_exportable(backbone):
-        msg = (
-            f"{backbone.name} cannot be written for other programs: its family has no "
-            f"export (backbones.export.Exportable); {OTHER_FAMILY}"
-        )
-        raise BackboneError(msg)
-    if format_ not in backbone.formats:
-        msg = (
-            f"{backbone.name} cannot be written as {format_}: nothing that reads that "
-            f"runs it; give --format {' or '.join(sorted(backbone.formats))}"
-        )
-        raise BackboneError(msg)
+    model = _need_exportable(backbone, format_)
     if path.exists():
         msg = f"{path} exists; delete it or choose another path"
         raise BackboneError(msg)
@@ -187,10 +212,10 @@ def export_model(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # notes of torch and mace on each other
-            backbone.write(format_, partial, source)
-            check = backbone.check(format_, partial, compared)
+            model.write(format_, partial, source)
+            check = model.check(format_, partial, compared)
         energy, force = largest_differences(check.predicted, check.expected)
-        _refuse_difference(backbone, format_, check.dtype, energy, force)
+        _refuse_difference(model, format_, check.dtype, energy, force)
         partial.replace(path)
     finally:
         _remove(partial)
@@ -202,8 +227,24 @@ def export_model(
         force,
         check.how,
         check.unchecked,
-        backbone.usage(format_, path),
+        model.usage(format_, path),
     )
+
+
+def _need_exportable(
+    backbone: Backbone, format_: ExportFormat
+) -> Exportable | NeutralWeights:
+    if format_ is ExportFormat.NEUTRAL:
+        return NeutralWeights(need_trainable(backbone))
+    offered = backbone.formats if is_exportable(backbone) else frozenset()
+    if not is_exportable(backbone) or format_ not in offered:
+        others = sorted({*offered, ExportFormat.NEUTRAL})
+        msg = (
+            f"{backbone.name} cannot be written as {format_}: nothing that reads that "
+            f"runs it; use --format {' or '.join(others)}"
+        )
+        raise BackboneError(msg)
+    return backbone
 
 
 def largest_differences(
@@ -233,7 +274,7 @@ def example_frames(backbone: Backbone) -> list[Atoms]:
 
 
 def _refuse_difference(
-    backbone: Exportable,
+    backbone: Exportable | NeutralWeights,
     format_: ExportFormat,
     dtype: str,
     energy: float,

@@ -135,7 +135,8 @@ def test_nothing_is_overwritten_and_other_models_are_refused(
     assert (tmp_path / "here").read_text() == "precious"
     chgnet = load_backbone("chgnet", device="cpu")
     with pytest.raises(
-        BackboneError, match=r"chgnet cannot be written as lammps:.*--format ase or chg"
+        BackboneError,
+        match=r"chgnet cannot be written as lammps:.*ase or chgnet or neu",
     ):
         export_model(chgnet, ExportFormat.LAMMPS, tmp_path / "there")
     with pytest.raises(BackboneError, match="fire-mini cannot be written as chgnet"):
