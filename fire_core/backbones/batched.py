@@ -61,6 +61,16 @@ class BatchedMace:
         self.pairs = KeptPairs(float(model.r_max), skin=skin)
         self._systems: _Systems | None = None
 
+    def __copy__(self) -> BatchedMace:
+        """Return one of its own systems and pairs, as parts of a batch need it."""
+        return BatchedMace(
+            self.model,
+            device=self.device,
+            dtype=self.dtype,
+            compute_stress=self.compute_stress,
+            skin=self.pairs.skin,
+        )
+
     def __call__(self, state: Any) -> dict[str, torch.Tensor]:
         """Return energies, forces and stresses of the systems of a torch-sim state.
 

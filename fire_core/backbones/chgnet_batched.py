@@ -58,6 +58,16 @@ class BatchedChgnet:
         self.pairs = KeptPairs(cutoff, skin=skin, once=True)
         self._systems: _Systems | None = None
 
+    def __copy__(self) -> BatchedChgnet:
+        """Return one of its own systems and pairs, as parts of a batch need it."""
+        return BatchedChgnet(
+            self.model,
+            device=self.device,
+            dtype=self.dtype,
+            compute_stress=self.compute_stress,
+            skin=self.pairs.skin,
+        )
+
     def __call__(self, state: Any) -> dict[str, torch.Tensor]:
         """Return energies, forces and stresses of the systems of a torch-sim state.
 

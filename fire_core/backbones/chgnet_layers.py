@@ -174,9 +174,9 @@ def _convolve_atoms(
     to_first, of_bonds, from_second = columns
     messages = to_first.index_select(0, places[0])
     messages = messages + from_second.index_select(0, places[1])
-    messages = (messages.view(2, both, -1) + of_bonds).view(2 * both, -1)
+    messages = (messages.unflatten(0, (2, both)) + of_bonds).flatten(0, 1)
     messages = _gate(layer.twoBody_atom, messages)
-    messages = (messages.view(2, both, -1) * weights).view(2 * both, -1)
+    messages = (messages.unflatten(0, (2, both)) * weights).flatten(0, 1)
     summed = atoms.new_zeros(atoms.shape).index_add(0, places[0], messages)
     return _finish(layer, summed, atoms, layer.atom_norm)
 

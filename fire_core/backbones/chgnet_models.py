@@ -54,7 +54,8 @@ def build_model(arguments: Mapping[str, Any]) -> Any:
             "reference energies (composition_model) and without dropout in its "
             "convolutions, as the published ones are, got "
             f"mlp_first={model.mlp_first}, "
-            f"composition_model={model.composition_model}, conv_dropout={dropout:g}"
+            f"composition_model={type(model.composition_model).__name__}, "
+            f"conv_dropout={dropout:g}"
         )
         raise BackboneError(msg)
     return model

@@ -197,7 +197,12 @@ def test_what_has_no_neighbours_or_no_cell_is_computed(chgnet: ChgnetBackbone) -
     alone = Atoms("Li", cell=np.eye(3) * 20, pbc=True)
     pair = Atoms("Li2", positions=[[0, 0, 0], [0, 0, 20]])
     boxed, bare = water(), molecule("H2O")
-    one, two, inside, outside = chgnet.predict([alone, pair, boxed, bare])
+    one, two, inside, outside = (
+        chgnet.predict([a])[0] for a in (alone, pair, boxed, bare)
+    )
+    for a, b in zip(chgnet.predict([alone, boxed]), (one, inside), strict=True):
+        assert a.energy == pytest.approx(b.energy, abs=DOUBLE)
+    assert chgnet.atom_features([pair])[0].shape == (2, 64)
     assert two.energy == pytest.approx(2 * one.energy, abs=DOUBLE)
     assert not one.forces.any()
     assert one.stress == pytest.approx(np.zeros(6), abs=DOUBLE)
