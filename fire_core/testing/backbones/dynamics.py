@@ -30,7 +30,7 @@ class DynamicsContract:
 
     batched: ClassVar[float] = 1e-4
 
-    def same(
+    def as_single(
         self, backbone: DrivesDynamics, model: Any, frames: Sequence[Atoms]
     ) -> None:
         """Assert that replicas are predicted like single frames."""
@@ -59,13 +59,13 @@ class DynamicsContract:
     ) -> None:
         assert drives_dynamics(backbone)
         model = backbone.torch_sim_model(stress=True)
-        self.same(backbone, model, [atoms, large(atoms), atoms * (2, 1, 1)])
+        self.as_single(backbone, model, [atoms, large(atoms), atoms * (2, 1, 1)])
 
     def test_every_image_in_a_small_cell_is_seen(
         self, backbone: DrivesDynamics, atoms: Atoms
     ) -> None:
         model = backbone.torch_sim_model(stress=True)
-        self.same(backbone, model, [small(atoms), atoms, small(atoms) * (2, 1, 1)])
+        self.as_single(backbone, model, [small(atoms), atoms, small(atoms) * (2, 1, 1)])
 
     def test_it_follows_replicas_that_move_strain_and_change(
         self, backbone: DrivesDynamics, atoms: Atoms
@@ -73,20 +73,20 @@ class DynamicsContract:
         """What a model keeps between calls never outlives what it was true of."""
         model = backbone.torch_sim_model(stress=True)
         frames = [atoms, atoms * (1, 2, 1)]
-        self.same(backbone, model, frames)
+        self.as_single(backbone, model, frames)
         moved = [*rattled(frames[0], 1, 3, 0.01), *rattled(frames[1], 1, 4, 0.01)]
-        self.same(backbone, model, moved)
+        self.as_single(backbone, model, moved)
         far = [*rattled(frames[0], 1, 5, 0.4), *rattled(frames[1], 1, 6, 0.4)]
-        self.same(backbone, model, far)
+        self.as_single(backbone, model, far)
         pressed = [frame.copy() for frame in far]
         for frame in pressed:
             frame.set_cell(frame.cell.array * 0.9, scale_atoms=True)
-        self.same(backbone, model, pressed)
-        self.same(backbone, model, pressed[:1])  # a replica was stopped
+        self.as_single(backbone, model, pressed)
+        self.as_single(backbone, model, pressed[:1])  # a replica was stopped
         renumbered = frames[0][::-1]
-        self.same(backbone, model, [renumbered])
+        self.as_single(backbone, model, [renumbered])
 
     def test_without_stress_the_rest_is_the_same(
         self, backbone: DrivesDynamics, atoms: Atoms
     ) -> None:
-        self.same(backbone, backbone.torch_sim_model(), [atoms, atoms * (2, 1, 1)])
+        self.as_single(backbone, backbone.torch_sim_model(), [atoms, atoms * (2, 1, 1)])
