@@ -41,6 +41,9 @@ class ExportFormat(StrEnum):
 
 TOLERANCES: Final = {"float64": (1e-8, 1e-7), "float32": (1e-5, 1e-3)}
 """How far an exported model may be from the original: eV/atom and eV/Å."""
+SHORTEST_EDGE: Final = 3.5
+"""Å, of the rock salts made up for the comparison: hydrogen and helium at their radii
+would have thousands of neighbours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +270,8 @@ def example_frames(backbone: Backbone) -> list[Atoms]:
     frames = []
     for pair in list(zip(symbols, partners, strict=True))[:: len(symbols) // 12 + 1]:
         contact = sum(covalent_radii[atomic_numbers[s]] for s in pair)
-        cell = bulk("".join(pair), "rocksalt", a=2.1 * contact, cubic=True)
+        edge = max(2.1 * contact, SHORTEST_EDGE)
+        cell = bulk("".join(pair), "rocksalt", a=edge, cubic=True)
         cell.positions += rng.normal(0, 0.05, cell.positions.shape)
         frames.append(cell)
     return frames
