@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 FORMAT: Final = "fire-weights"
 VERSION: Final = 1
 SUFFIX: Final = ".safetensors"
+MOST_HEADER: Final = 100_000_000
+"""Bytes; safetensors refuse longer headers."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,7 +64,20 @@ def pack_neutral(model: NeutralModel) -> bytes:
         name: value.detach().cpu().contiguous().clone()
         for name, value in sorted(model.tensors.items())
     }
-    return bytes(save(tensors, metadata=header))
+    return _with_header(bytes(save(tensors)), header)
+
+
+def _with_header(packed: bytes, metadata: Mapping[str, str]) -> bytes:
+    """Return safetensors with metadata, whose entries the library puts in any order.
+
+    A file is the length of the header in eight bytes, the header, which blanks fill up
+    to a multiple of eight, and the data (safetensors' README, "Format").
+    """
+    length = int.from_bytes(packed[:8], "little")
+    places = json.loads(packed[8 : 8 + length])
+    text = json.dumps({"__metadata__": dict(metadata)} | places).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + packed[8 + length :]
 
 
 def read_neutral(path: Path, *, family: str | None = None) -> NeutralModel:
@@ -113,5 +128,17 @@ def read_neutral(path: Path, *, family: str | None = None) -> NeutralModel:
 
 
 def is_neutral(path: Path) -> bool:
-    """Return whether a file's name says that it holds neutral weights."""
-    return path.suffix == SUFFIX
+    """Return whether a file holds safetensors, by its name or its first bytes.
+
+    A blob of the store has no suffix. safetensors begin with the length of a header in
+    eight bytes, and the header is a JSON object; pickles and zip archives do not.
+    """
+    if path.suffix == SUFFIX:
+        return True
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(9)
+    except OSError:
+        return False
+    size = int.from_bytes(start[:8], "little")
+    return start[8:] == b"{" and size < MOST_HEADER

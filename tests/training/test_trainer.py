@@ -293,5 +293,5 @@ def test_unknown_elements_and_untrainable_models_are_refused(
             UnknownElementError, match=r"Au in replay frame.*out of replay.source"
         ):
             fine_tune(backbone, data, SETTINGS, seed=1)
-    with pytest.raises(BackboneError, match="argon cannot be fine-tuned by FIRE yet"):
+    with pytest.raises(BackboneError, match="argon cannot be fine-tuned by FIRE; set"):
         fine_tune(PredictOnly(), make_data(), SETTINGS, seed=1)
