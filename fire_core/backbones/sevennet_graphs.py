@@ -132,7 +132,8 @@ def is_first_way(
     """Return for each pair whether it is the one to keep of (i, j, S), (j, i, −S)."""
     x, y, z = shifts.T
     positive = (x > 0) | ((x == 0) & ((y > 0) | ((y == 0) & (z > 0))))
-    return (first < second) | ((first == second) & positive)
+    kept: NDArray[np.bool_] = (first < second) | ((first == second) & positive)
+    return kept
 
 
 def join(graphs: Sequence[SevennetGraph], device: torch.device) -> SevennetGraph:
