@@ -68,25 +68,6 @@ def test_in_double_precision_they_agree_to_the_last_digits() -> None:
     assert differ(backbone, graphs) < ROUNDING
 
 
-def test_gradients_of_a_force_loss_agree() -> None:
-    """Training differentiates forces, which are derivatives already."""
-    import torch
-
-    backbone = make_backbone(dtype="float64")
-    graphs = [backbone.graph(a) for a in rattled("LiF", 2, 1)]
-    backbone.model.requires_grad_(True)
-    parameters = list(backbone.model.parameters())
-    gradients = []
-    for model in (backbone.model, backbone.fast):
-        result = outputs(model, graphs, training=True)
-        loss = result["forces"].square().sum() + result["stress"].square().sum()
-        found = torch.autograd.grad(loss, parameters, allow_unused=True)
-        gradients.append([g for g in found if g is not None])
-    assert len(gradients[0]) == len(gradients[1]) > 10
-    for ours, theirs in zip(*gradients, strict=True):
-        assert torch.allclose(ours, theirs, rtol=1e-9, atol=1e-11)
-
-
 def test_forces_are_the_slope_of_the_energy(mini: MaceBackbone) -> None:
     atoms = bulk("LiCl", "rocksalt", a=5.1, cubic=True)
     atoms.rattle(0.1, seed=3)
@@ -119,12 +100,32 @@ def test_third_order_invariants_of_s_v_t_are_five(mini: MaceBackbone) -> None:
 
 
 def test_models_with_vector_features_agree_too() -> None:
-    """Hidden vectors: the contraction is replaced, the convolution is MACE's."""
     backbone = make_backbone(dtype="float64", hidden="8x0e+8x1o")
     kinds = [type(i.conv_tp).__name__ for i in backbone.fast.interactions]
-    assert kinds == ["BlockConvolution", "TensorProduct"]
-    graphs = [backbone.graph(a) for a in rattled("LiF", 2, 1)]
+    assert kinds == ["BlockConvolution", "ChannelConvolution"]
+    alone = bulk("Li", "sc", a=9.0)
+    graphs = [backbone.graph(a) for a in (*rattled("LiF", 2, 1), alone)]
     assert differ(backbone, graphs) < ROUNDING
+
+
+@pytest.mark.parametrize("hidden", ["8x0e", "8x0e+8x1o"])
+def test_gradients_of_a_force_loss_agree(hidden: str) -> None:
+    """Training differentiates forces, which are derivatives already."""
+    import torch
+
+    backbone = make_backbone(dtype="float64", hidden=hidden)
+    graphs = [backbone.graph(a) for a in rattled("LiF", 2, 1)]
+    backbone.model.requires_grad_(True)
+    parameters = list(backbone.model.parameters())
+    gradients = []
+    for model in (backbone.model, backbone.fast):
+        result = outputs(model, graphs, training=True)
+        loss = result["forces"].square().sum() + result["stress"].square().sum()
+        found = torch.autograd.grad(loss, parameters, allow_unused=True)
+        gradients.append([g for g in found if g is not None])
+    assert len(gradients[0]) == len(gradients[1]) > 10
+    for ours, theirs in zip(*gradients, strict=True):
+        assert torch.allclose(ours, theirs, rtol=1e-9, atol=1e-11)
 
 
 def test_every_edge_has_a_place_of_its_own_beside_those_of_its_atom() -> None:

@@ -51,3 +51,43 @@ def convolution_of(product: Any) -> TensorProductConvolution:
         [(mul, ir.l) for mul, ir in messages],
         paths,
     )
+
+
+class ChannelConvolution(torch.nn.Module):
+    """Drop-in for the `conv_tp` of a MACE interaction with `conv_fusion` set.
+
+    Parameters
+    ----------
+    product
+        The tensor product to replace; `is_weighted_by_channel`.
+    """
+
+    def __init__(self, product: Any) -> None:
+        super().__init__()
+        self.weight_numel = product.weight_numel
+        self.sums = convolution_of(product)
+
+    def forward(
+        self,
+        node_feats: torch.Tensor,
+        edge_attrs: torch.Tensor,
+        tp_weights: torch.Tensor,
+        edge_index: torch.Tensor,
+    ) -> torch.Tensor:
+        """Return the messages, (n_atoms, irreps_out.dim).
+
+        Parameters
+        ----------
+        node_feats
+            (n_atoms, irreps_in1.dim).
+        edge_attrs
+            (n_edges, irreps_in2.dim), spherical harmonics.
+        tp_weights
+            (n_edges, weight_numel).
+        edge_index
+            (2, n_edges), sender and receiver.
+        """
+        messages: torch.Tensor = self.sums(
+            node_feats, edge_attrs, tp_weights, *edge_index, len(node_feats)
+        )
+        return messages
