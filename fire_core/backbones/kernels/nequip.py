@@ -121,7 +121,7 @@ class Mixing(torch.nn.Module):
 
 
 class RadialNetwork(torch.nn.Module):
-    """From radial functions to the weights of each path and channel, per edge."""
+    """From radial functions to the weights of each path and channel, per pair."""
 
     def __init__(self, widths: Sequence[int]) -> None:
         super().__init__()
@@ -130,7 +130,7 @@ class RadialNetwork(torch.nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return weights, (n_edges, widths[-1]), of functions, (n_edges, widths[0])."""
+        """Return weights, (n_pairs, widths[-1]), of functions, (n_pairs, widths[0])."""
         scale = 1.0
         for i, weight in enumerate(self.weights):
             x = x @ (weight * (scale / math.sqrt(len(weight))))
