@@ -20,9 +20,9 @@ def accelerate(model: Any) -> Any:
     """Return a model that shares every parameter and buffer with the given one.
 
     Layers that can be replaced are (`kernels.convolution`, `kernels.uvu` on the CPU,
-    `kernels.contraction`); the others stay as mace-torch has them. The given model is left as it was, so it can be
-    saved and read without FIRE. Moving either to another device or type ends the
-    sharing.
+    `kernels.contraction`); the others stay as mace-torch has them. The given model is
+    left as it was, so it can be saved and read without FIRE. Moving either to another
+    device or type ends the sharing.
     """
     shared_tensors = [*model.parameters(), *model.buffers()]
     shared = {id(tensor): tensor for tensor in shared_tensors}
