@@ -72,7 +72,7 @@ def train(
     path = folder / f"member-{seed}.model"
     if not path.is_file():
         replay = ReplayConfig(ratio=0.5)
-        config = TrainConfig(epochs=epochs, batch_atoms=256, replay=replay)
+        config = TrainConfig(epochs=epochs, batch_frames=4, replay=replay)
         path.write_bytes(fine_tune(foundation, data, config, seed=seed).model)
         print(f"trained {path.name}", flush=True)
     return load_mace(path, name=path.stem, device="cpu", dtype="float32")

@@ -105,7 +105,7 @@ def study(quick: bool) -> dict[str, Any]:
         "data": [{"path": str(DATA), "every": 20 if quick else 1}],
         "test": {"fraction": 0.2, "gap": 1},
         "backbone": {"name": "fire-mini", "device": "auto"},
-        "train": {"batch_atoms": 200, "learning_rate": 0.004},
+        "train": {"batch_frames": 4, "learning_rate": 0.004},
         "variants": {"naive": {"strategy": "naive", "epochs": 1 if quick else 20}},
         "sizes": [4 if quick else LABELS],
         "selection": list(COMPARED),

@@ -19,9 +19,17 @@ if TYPE_CHECKING:
 SHARED: Final = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
-def read_frames(path: Path, elements: frozenset[str]) -> list[LabelledStructure]:
-    """Return the labelled frames of a file whose elements are all known, in order."""
+def read_frames(
+    path: Path, elements: frozenset[str] | None = None
+) -> list[LabelledStructure]:
+    """Return the labelled frames of a file whose elements are all known, in order.
+
+    Without `elements` every frame is returned. Frames may lack stresses, as those of
+    Li10GeP2S12 do.
+    """
     items = [labelled(frame, path.stem) for frame in iread(path, index=":")]
+    if elements is None:
+        return items
     return [i for i in items if set(i.atoms.get_chemical_symbols()) <= elements]
 
 

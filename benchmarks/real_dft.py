@@ -93,7 +93,11 @@ def run(
         tuned = fine_tune(
             foundation,
             TrainingData(train, valid, replay.train, replay.heldout),
-            TrainConfig(epochs=epochs, batch_atoms=512, replay=ReplayConfig(ratio=8.0)),
+            TrainConfig(
+                epochs=epochs,
+                batch_frames=1,
+                replay=ReplayConfig(ratio=8.0, weight=0.05),
+            ),
             seed=0,
         )
         seconds = time.monotonic() - start

@@ -37,7 +37,7 @@ def describe(quick: bool) -> dict[str, Any]:
     frames, picks, epochs = (200, 12, 1) if quick else (20000, 240, 6)
     replicas = 4 if quick else 40
     steps = 4 * frames // replicas
-    training = {"strategy": "replay", "epochs": epochs, "batch_atoms": 256}
+    training = {"strategy": "replay", "epochs": epochs, "batch_frames": 4}
     return {
         "name": NAME,
         "seed": 11,

@@ -106,15 +106,14 @@ def predict(request: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def measure(request: dict[str, Any]) -> dict[str, Any]:
-    """Return the least seconds of a prediction and of a training step of the frames."""
+    """Return the least seconds of a prediction, of a step of MD, of one of training."""
     import torch
 
-    torch.set_num_threads(request["threads"])
+    torch.set_num_threads(int(request["threads"]))
     model = load(request["model"], "float32")
     batch = batch_of(request, request["frames"])
-    optimiser = torch.optim.Adam(
-        [p for p in model.parameters() if p.requires_grad], lr=1e-9
-    )
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimiser = torch.optim.Adam(trained, lr=1e-9)
 
     def infer() -> None:
         model.eval()
@@ -129,18 +128,43 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
         (loss + out["inferred_stress"].square().mean()).backward()
         optimiser.step()
 
-    seconds: dict[str, Any] = {}
-    for name, call in (("infer", infer), ("train", step)):
-        taken = []
-        for i in range(request["repeats"] + 1):
-            begin = time.perf_counter()
-            call()
-            taken.append(time.perf_counter() - begin)
-            if i == 0 and taken[0] > request["patience"]:
-                break
-        seconds[name] = min(taken[1:] or taken)
+    repeats = int(request["repeats"])
+    seconds = {
+        "infer": least(infer, repeats),
+        "dynamics": seconds_of_dynamics(request),
+        "train": least(step, repeats),
+    }
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return seconds | {"peak_gb": peak / 2**20}
+
+
+def seconds_of_dynamics(request: dict[str, Any]) -> float:
+    """Return seconds of a step of velocity Verlet at 300 K, by its ASE calculator."""
+    from ase import Atoms, units
+    from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
+    from ase.md.verlet import VelocityVerlet
+    from sevenn.calculator import SevenNetCalculator
+
+    atoms = Atoms(**request["frames"][0])
+    atoms.calc = SevenNetCalculator(
+        CHECKPOINTS[request["model"]], modal=MODES.get(request["model"]), device="cpu"
+    )
+    MaxwellBoltzmannDistribution(atoms, temperature_K=300)
+    dynamics = VelocityVerlet(atoms, units.fs)
+    n_steps = int(request["md_steps"])
+    dynamics.run(1)
+    return least(lambda: dynamics.run(n_steps), int(request["repeats"])) / n_steps
+
+
+def least(call: Any, repeats: int) -> float:
+    """Return the least seconds of several calls after a first one."""
+    call()
+    taken = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        call()
+        taken.append(time.perf_counter() - begin)
+    return min(taken)
 
 
 def main() -> None:

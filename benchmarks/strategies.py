@@ -1,12 +1,14 @@
 """Fine-tuning strategies and mace-torch's own trainer on real DFT, same data for all.
 
 ``python -m benchmarks.strategies SYSTEM [--case NAME …] [--work FOLDER] [--quick]``
-with SYSTEM `li6ps5cl` (AIMD at 600 and 1200 K; the last 15 frames of each are the test)
-or `llzo` (192 atoms, energies on another level; the last 60 frames are the test). All
-cases start from fire-mini (scratch: from its architecture), see the same training
-frames for the same number of epochs, and rehearse Materials Project trajectories where
-they rehearse. Each case is a file in FOLDER once it is done and its epochs are
-checkpoints, so a stopped run goes on; the table shows what is there.
+with a SYSTEM of `benchmarks.blocks`, which says what is trained on, validated on and
+judged. All cases start from fire-mini (scratch: from its architecture), see the same
+training frames for the same number of epochs, with as many of them in each optimiser
+step and so in as many steps, and rehearse Materials Project trajectories where they
+rehearse. Each case is a file in FOLDER once it is done and its epochs are checkpoints,
+so a stopped run goes on; the table shows what is there.
+
+Other foundation models are in `benchmarks.real_models`. Force errors are per component.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from benchmarks.data import SHARED, read_frames
+from benchmarks.blocks import FULL, QUICK, SYSTEMS, Sizes, load_blocks, load_pretraining
 from benchmarks.peers import Peer, run_mace
 from fire_core.backbones.assets import bundled_model, load_replay
 from fire_core.backbones.mace import load_mace
@@ -40,7 +42,6 @@ if TYPE_CHECKING:
 
     from fire_core.records import LabelledStructure
 
-N_VALID: Final = 2
 CASES: Final = {
     "scratch": {"strategy": "scratch"},
     "naive": {"strategy": "naive"},
@@ -52,14 +53,10 @@ CASES: Final = {
     "mace_multihead": {"strategy": "multihead_replay"},
 }
 BATCH_FRAMES: Final = 2
-"""Target frames in a step; FIRE packs by atoms, and replay frames take their part."""
-RATIO: Final = {"li6ps5cl": 4.0, "llzo": 2.0}
-"""Replay frames to a target frame; they have some 24 atoms."""
+"""Target frames in an optimiser step of every case."""
+RATIO: Final = 4.0
 REPLAY_WEIGHT: Final = 0.25
-"""Many light frames and not few heavy ones: at ratio 0.5 and weight 1 the target's
-force error was 6 % worse on Li6PS5Cl (one seed; see RESULTS.md)."""
-MACE_BATCH: Final = {"mace_naive": BATCH_FRAMES, "mace_multihead": 2 * BATCH_FRAMES}
-"""mace_run_train packs by count: two interfaces, or four frames of the mixture."""
+"""So that all of the replay weighs as much as the target."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,74 +64,47 @@ class Data:
     """What every case of a system sees.
 
     `replay` (Materials Project trajectories) and `bundled` (fire-mini's own set) share
-    no formula with their held-out parts in `forgotten`; of the former, of which
-    fire-mini knows the elements of 197 frames, that is half.
+    no formula with their held-out parts: `watched` after each epoch, and `forgotten`,
+    which is judged in the end.
     """
 
     train: list[LabelledStructure]
     valid: list[LabelledStructure]
     test: list[LabelledStructure]
-    replay: list[LabelledStructure]
-    bundled: list[LabelledStructure]
+    replay: dict[str, list[LabelledStructure]]
+    watched: dict[str, list[LabelledStructure]]
     forgotten: dict[str, list[LabelledStructure]]
-    ratio: float
     seed: int
 
 
 def load_data(
-    system: str, elements: frozenset[str], stride: int, seed: int = 0
+    system: str, elements: frozenset[str], sizes: Sizes = FULL, seed: int = 0
 ) -> Data:
-    """Read a system split by time, and the replay set split by formula."""
-    if system == "li6ps5cl":
-        runs = [
-            read_frames(SHARED / "li6ps5cl" / f"{t}K.extxyz", elements)
-            for t in (600, 1200)
-        ]
-        earlier = [item for run in runs for item in run[:-15][::stride]]
-        test = [item for run in runs for item in run[-15:]]
-    else:
-        run = read_frames(SHARED / "llzo" / "train.extxyz", elements)
-        earlier, test = run[:-60][::stride], run[-60:][::3]
-    pool = [
-        item
-        for name in ("mptrj_random", "mptrj_high_stress")
-        for item in read_frames(SHARED / "replay" / f"{name}.extxyz", elements)
-    ]
-    held = _every_second_formula(pool)
-    bundled = load_replay()
-    replay = [i for i in pool if i.atoms.get_chemical_formula() not in held]
-    heldout = [i for i in pool if i.atoms.get_chemical_formula() in held]
-    forgotten = {"mptrj": heldout, "bundled": bundled.heldout}
-    valid = earlier[:: max(1, len(earlier) // N_VALID)][:N_VALID]
-    chosen = {item.key for item in valid}
-    train = [item for item in earlier if item.key not in chosen]
+    """Read a system split by time, and the replay sets split by formula."""
+    blocks = load_blocks(system, elements, sizes)
+    mptrj, bundled = load_pretraining(elements, sizes), load_replay()
     return Data(
-        train,
-        valid,
-        test,
-        replay,
-        bundled.train,
-        forgotten,
-        ratio=RATIO[system],
+        blocks.train,
+        blocks.valid,
+        blocks.test,
+        replay={"mptrj": mptrj.replay, "bundled": bundled.train},
+        watched={"mptrj": mptrj.watched, "bundled": bundled.heldout},
+        forgotten={"mptrj": mptrj.judged, "bundled": bundled.heldout},
         seed=seed,
     )
 
 
-def _every_second_formula(pool: Sequence[LabelledStructure]) -> set[str]:
-    return set(sorted({i.atoms.get_chemical_formula() for i in pool})[::2])
-
-
-def settings(case: str, epochs: int, data: Data) -> TrainConfig:
+def settings(case: str, epochs: int) -> TrainConfig:
     """Return the settings of a case."""
     return TrainConfig.model_validate(
         {
             **CASES[case],
             "epochs": epochs,
-            "batch_atoms": BATCH_FRAMES * len(data.train[0].atoms),
+            "batch_frames": BATCH_FRAMES,
             "learning_rate": 2e-3,
             "replay": {
                 "source": "bundled" if case == "replay_bundled" else "mptrj",
-                "ratio": data.ratio,
+                "ratio": RATIO,
                 "weight": REPLAY_WEIGHT,
             },
         }
@@ -146,12 +116,14 @@ def run_case(
 ) -> dict[str, Any]:
     """Train one case and judge it; return its figures."""
     start = time.monotonic()
-    config = settings(case, epochs, data)
+    config = settings(case, epochs)
     if case.startswith("mace_"):
         shift = fit_references(
             data.train, foundation.predict([i.atoms for i in data.train])
         ).shift
-        multihead = case == "mace_multihead"
+        rehearsed: Sequence[LabelledStructure] = ()
+        if case == "mace_multihead":
+            rehearsed = _fixed_subset(foundation, data, config)
         folder = work / f"{case}-run"
         folder.mkdir(exist_ok=True)
         run = run_mace(
@@ -161,8 +133,8 @@ def run_case(
                 to_foundation_scale(data.valid, shift),
             ),
             config,
-            peer=Peer(bundled_model(), MACE_BATCH[case], data.seed),
-            replay=_fixed_subset(foundation, data, config) if multihead else (),
+            peer=Peer(bundled_model(), mace_batch(data, rehearsed), data.seed),
+            replay=rehearsed,
         )
         model, name = run.model, case
     else:
@@ -179,11 +151,20 @@ def run_case(
     }
 
 
+def mace_batch(data: Data, rehearsed: Sequence[LabelledStructure]) -> int:
+    """Return the batch size with which mace_run_train takes FIRE's number of steps.
+
+    It shuffles both sets and counts frames, so that a batch has two target frames on
+    average.
+    """
+    return round(BATCH_FRAMES * (1 + len(rehearsed) / len(data.train)))
+
+
 def _fixed_subset(
     foundation: Trainable, data: Data, config: TrainConfig
 ) -> list[LabelledStructure]:
     """Return as many replay frames as FIRE sees in an epoch; MACE keeps to them."""
-    pool = prepare_replay(foundation, data.replay, data.train, config)
+    pool = prepare_replay(foundation, data.replay["mptrj"], data.train, config)
     n = min(round(config.replay.ratio * len(data.train)), len(pool))
     chosen = np.random.default_rng(data.seed).choice(len(pool), n, replace=False)
     return [pool[int(i)] for i in chosen]
@@ -206,10 +187,9 @@ def _train(
         )
 
     which = config.replay.source
-    replay = data.bundled if which == "bundled" else data.replay
     tuned = fine_tune(
         foundation,
-        TrainingData(data.train, data.valid, replay, data.forgotten[which]),
+        TrainingData(data.train, data.valid, data.replay[which], data.watched[which]),
         config,
         seed=data.seed,
         checkpoint=kept.read_bytes() if kept.is_file() else None,
@@ -243,22 +223,24 @@ def _errors(
 def main() -> None:
     """Run the cases that are missing; print a table and, last, one JSON object."""
     parser = argparse.ArgumentParser(prog="benchmarks.strategies", description=__doc__)
-    parser.add_argument("system", choices=["li6ps5cl", "llzo"])
+    parser.add_argument("system", choices=list(SYSTEMS))
     parser.add_argument("--case", action="append", choices=list(CASES))
     parser.add_argument("--work", type=Path, default=Path("build/strategies"))
     parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--stride", type=int, default=3, help="every n-th frame")
+    parser.add_argument("--frames", type=int, help="of each trajectory to train on")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="a look at the machinery")
     arguments = parser.parse_args()
     cases = arguments.case or list(CASES)
-    epochs, stride = arguments.epochs, arguments.stride
+    epochs, sizes = arguments.epochs, Sizes(train=arguments.frames)
     if arguments.quick:
-        cases, epochs, stride = ["naive"], 1, 40
-    work = arguments.work / f"{arguments.system}-{stride}-{epochs}-{arguments.seed}"
+        cases, epochs, sizes = arguments.case or ["naive"], 1, QUICK
+    which = "quick" if arguments.quick else f"{arguments.frames or 'own'}"
+    name = f"{arguments.system}-{which}-{epochs}-{arguments.seed}"
+    work = arguments.work / name
     work.mkdir(parents=True, exist_ok=True)
     foundation = need_trainable(load_backbone("fire-mini", device="cpu"))
-    data = load_data(arguments.system, foundation.elements, stride, arguments.seed)
+    data = load_data(arguments.system, foundation.elements, sizes, arguments.seed)
     figures = {}
     for case in ("zero_shot", *cases):
         done = work / f"{case}.json"

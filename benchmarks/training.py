@@ -60,7 +60,7 @@ def prepare(size: Size) -> tuple[Any, Any, Any, TrainConfig, str]:
         {
             "strategy": "naive",
             "epochs": size.epochs,
-            "batch_atoms": 512,
+            "batch_frames": 4,
             "learning_rate": 1e-3,
             "references": {"method": "keep"},
         }
@@ -86,14 +86,12 @@ def run_ours(size: Size) -> dict[str, Any]:
 def run_theirs(size: Size) -> dict[str, Any]:
     """Train with mace_run_train; return its epochs."""
     _, train, valid, config, name = prepare(size)
-    atoms = sum(len(item.atoms) for item in train)
-    per_batch = max(1, round(config.batch_atoms / (atoms / len(train))))
     with tempfile.TemporaryDirectory() as folder:
         run = run_mace(
             Path(folder),
             (train, valid),
             config,
-            peer=Peer(bundled_model(), per_batch),
+            peer=Peer(bundled_model(), config.batch_frames),
         )
     return {
         "epochs": [asdict(e) for e in run.epochs],

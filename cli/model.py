@@ -98,9 +98,12 @@ def show(
         promotions = opened.store.models.promotions(campaign)
         history = [row for row in promotions if row.model == name]
         gates = opened.known_gates(name)
+        neutral = opened.neutral_copy(name)
+        copied = opened.store.blobs.path(neutral.blob) if neutral.blob else None
     if as_json:
         facts = asdict(model) | {"config_json": json.loads(model.config_json)}
         facts |= {"path": str(path), "gates": [asdict(g) for g in gates]}
+        facts |= {"neutral": asdict(neutral) | {"path": copied and str(copied)}}
         typer.echo(json.dumps(facts | {"history": [asdict(r) for r in history]}))
         return
     training = json.loads(model.config_json)
@@ -110,6 +113,8 @@ def show(
         f"{campaign} / {name}: {model.state}, trained {_when(model.created_at)}"
     )
     console.print(f"file: {path}", soft_wrap=True)
+    told = f"{copied}" if copied else f"none, {neutral.problem}"
+    console.print(f"neutral weights: {told}", soft_wrap=True)
     console.print(f"fine-tuned from sha256 {model.parent_sha}", soft_wrap=True)
     if settings:
         console.print(

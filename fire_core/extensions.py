@@ -13,17 +13,32 @@ is asked for by its name.
 from __future__ import annotations
 
 import importlib
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import (
+    EntryPoint,
+    PackageNotFoundError,
+    entry_points,
+    version,
+)
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from fire_core.errors import ExtensionError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 T = TypeVar("T")
+
+
+def installed_versions(names: Iterable[str]) -> dict[str, str]:
+    """Return the versions of those distributions that are installed, in order."""
+    found = {}
+    for name in dict.fromkeys(names):
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -240,13 +240,35 @@ class ErrorSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class StepMakeup:
+    """What the optimiser steps of an epoch were made of.
+
+    Attributes
+    ----------
+    n_steps
+        Optimiser steps.
+    target_frames, replay_frames
+        Least and most frames of each kind in one step.
+    target_atoms, replay_atoms
+        Atoms of each kind in all steps together.
+    """
+
+    n_steps: int
+    target_frames: tuple[int, int]
+    replay_frames: tuple[int, int]
+    target_atoms: int
+    replay_atoms: int
+
+
+@dataclass(frozen=True, slots=True)
 class EpochRecord:
     """What one epoch of training did and reached.
 
     Energies in meV/atom, forces in meV/Å (per component), times in s.
     `forgetting_force_mae` is the force MAE on held-out pre-training structures
     (None when no such set was given); `n_parts` the parts that each optimiser step
-    was computed in, more than one where the device's memory was short.
+    was computed in at least, more than one where the device's memory was short;
+    `steps` is None in records of before version 0.3.
     """
 
     epoch: int
@@ -259,6 +281,7 @@ class EpochRecord:
     replay_digest: str
     seconds: float
     n_parts: int = 1
+    steps: StepMakeup | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,11 +29,13 @@ VOCABULARY = {
 }
 # Who may import which vendor (a room of fire_core, or a package).
 DOORS = {
-    "torch": {"backbones", "training", "exploration"},
+    "torch": {"backbones", "training", "exploration", "testing"},
     "mace": {"backbones"},
     "e3nn": {"backbones"},
     "torch_sim": {"backbones", "exploration", "testing"},
     "chgnet": {"backbones"},
+    "matscipy": {"backbones"},
+    "vesin": {"backbones"},
     "dscribe": {"selection"},
     "sklearn": {"selection"},
     "jobflow": {"labelling"},

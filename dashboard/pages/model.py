@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Final
 
-from fastapi import APIRouter, Depends, Form, Request, Response
+from fastapi import APIRouter, Depends, Form, HTTPException, Request, Response
 from fastapi.responses import FileResponse, RedirectResponse
 
 from dashboard.access.guard import need, own_form
@@ -37,6 +37,13 @@ class Stage(StrEnum):
 
     STAGING = STAGING
     PRODUCTION = PRODUCTION
+
+
+class ModelForm(StrEnum):
+    """Which of a model's files."""
+
+    OWN = "own"
+    NEUTRAL = "neutral"
 
 
 @router.get("/models/{campaign}/{name}")
@@ -140,16 +147,22 @@ def download(
     visitor: Annotated[Visitor, Depends(need(Right.DOWNLOAD))],
     campaign: str,
     name: str,
+    form: ModelForm = ModelForm.OWN,
 ) -> Response:
-    """Return the model's file, verified."""
+    """Return the model's file or its neutral weights, verified."""
     store: Store = request.app.state.store()
     facts = need_facts(store, campaign, name)
-    path = store.blobs.path(facts.row.blob_sha)
-    what = (f"{campaign}/{name}", DONE, f"sha256 {facts.row.blob_sha}")
+    sha, file_name = facts.row.blob_sha, facts.file_name
+    if form is ModelForm.NEUTRAL:
+        blob = None if facts.neutral is None else facts.neutral.blob
+        if blob is None:
+            reason = f"{name} of {campaign} has no neutral weights on record"
+            raise HTTPException(404, f"{reason}; make them with `fire model export`")
+        sha, file_name = blob, facts.neutral_name
+    path = store.blobs.path(sha)
+    what = (f"{campaign}/{name}", DONE, f"sha256 {sha}")
     note(request, visitor, Right.DOWNLOAD, what)
-    return FileResponse(
-        path, filename=facts.file_name, media_type="application/octet-stream"
-    )
+    return FileResponse(path, filename=file_name, media_type="application/octet-stream")
 
 
 def try_parity(store: Store, facts: ModelFacts) -> tuple[Parity | None, str]:

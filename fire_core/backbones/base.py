@@ -143,7 +143,7 @@ def need_features(backbone: Backbone, purpose: str) -> HasFeatures:
     if not has_features(backbone):
         msg = (
             f"{purpose} needs features of atoms, which {backbone.name} does not give; "
-            "use fire-mini or a MACE model"
+            "use a backbone that does, such as fire-mini"
         )
         raise BackboneError(msg)
     return backbone
@@ -159,8 +159,8 @@ def need_dynamics(backbone: Backbone) -> DrivesDynamics:
     """
     if not drives_dynamics(backbone):
         msg = (
-            f"{backbone.name} cannot drive batched dynamics; use fire-mini or a MACE "
-            "model"
+            f"{backbone.name} cannot drive batched dynamics; use a backbone that can, "
+            "such as fire-mini"
         )
         raise BackboneError(msg)
     return backbone

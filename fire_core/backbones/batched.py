@@ -1,23 +1,19 @@
 """A MACE model on torch-sim's batched states, with neighbours kept between calls.
 
-torch-sim's own wrapper searches neighbours in each system at each call, on the CPU. In
-dynamics the atoms of one call are those of the last, a little moved: pairs within the
-cutoff and a skin are kept until an atom may have crossed the skin (Verlet, Phys. Rev.
-159 (1967) 98), and each call picks those within the cutoff on the model's device.
+torch-sim's own wrapper searches neighbours in each system at each call, on the CPU.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from fire_core.backbones.mace_graphs import interaction_energies
 from fire_core.backbones.torch_types import default_dtype
+from fire_core.backbones.verlet import SKIN, KeptPairs
 
 if TYPE_CHECKING:
     import torch
-
-SKIN: Final = 0.6
-"""Å beyond the cutoff; changes the time, not the result."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,16 +25,6 @@ class _Systems:
     ptr: torch.Tensor
     node_attrs: torch.Tensor
     e0: torch.Tensor
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Candidates:
-    """Pairs within cutoff and skin, and where the atoms were when they were found."""
-
-    edge_index: torch.Tensor
-    unit_shifts: torch.Tensor
-    positions: torch.Tensor
-    cells: torch.Tensor
 
 
 class BatchedMace:
@@ -72,11 +58,18 @@ class BatchedMace:
         self.device = device
         self.dtype = dtype
         self.compute_stress = compute_stress
-        self.skin = skin
-        self.cutoff = float(model.r_max)
-        self.searches = 0
+        self.pairs = KeptPairs(float(model.r_max), skin=skin)
         self._systems: _Systems | None = None
-        self._candidates: _Candidates | None = None
+
+    def __copy__(self) -> BatchedMace:
+        """Return one of its own systems and pairs, as parts of a batch need it."""
+        return BatchedMace(
+            self.model,
+            device=self.device,
+            dtype=self.dtype,
+            compute_stress=self.compute_stress,
+            skin=self.pairs.skin,
+        )
 
     def __call__(self, state: Any) -> dict[str, torch.Tensor]:
         """Return energies, forces and stresses of the systems of a torch-sim state.
@@ -89,8 +82,7 @@ class BatchedMace:
             `stress`, (n_systems, 3, 3), eV/Å³, positive under tension.
         """
         systems = self._same_systems(state)
-        cells = state.row_vector_cell
-        edge_index, unit_shifts, shifts = self._edges(state, systems)
+        pairs = self.pairs.find(state, systems.ptr)
         with default_dtype(self.dtype):
             output = self.model(
                 {
@@ -98,16 +90,16 @@ class BatchedMace:
                     "node_attrs": systems.node_attrs,
                     "batch": systems.owner,
                     "pbc": state.pbc,
-                    "cell": cells,
+                    "cell": state.row_vector_cell,
                     "positions": state.positions,
-                    "edge_index": edge_index,
-                    "unit_shifts": unit_shifts,
-                    "shifts": shifts,
+                    "edge_index": pairs.index,
+                    "unit_shifts": pairs.unit_shifts,
+                    "shifts": pairs.shifts,
                 },
                 compute_force=True,
                 compute_stress=self.compute_stress,
             )
-        energy = output["interaction_energy"].detach().double() + systems.e0
+        energy = interaction_energies(output).detach().double() + systems.e0
         results = {"energy": energy, "forces": output["forces"].detach()}
         if self.compute_stress:
             results["stress"] = output["stress"].detach()
@@ -137,81 +129,5 @@ class BatchedMace:
             matches.to(self.dtype),
             e0.new_zeros(len(counts)).index_add_(0, state.system_idx, e0),
         )
-        self._candidates = None
+        self.pairs.forget()
         return self._systems
-
-    def _edges(
-        self, state: Any, systems: _Systems
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return pairs within the cutoff, their cell shifts as numbers and in Å."""
-        import torch
-
-        positions, cells = state.positions.detach(), state.row_vector_cell
-        kept = self._candidates
-        if kept is None or not self._still_holds(kept, positions, cells, systems):
-            kept = self._candidates = self._search(positions, cells, state.pbc, systems)
-        sender, receiver = kept.edge_index
-        shifts = torch.einsum(
-            "ei,eij->ej", kept.unit_shifts, cells[systems.owner[sender]]
-        )
-        vectors = positions[receiver] - positions[sender] + shifts
-        near = (vectors.square().sum(dim=1) < self.cutoff**2).nonzero()[:, 0]
-        return (
-            kept.edge_index.index_select(1, near),
-            kept.unit_shifts.index_select(0, near),
-            shifts.index_select(0, near),
-        )
-
-    def _still_holds(
-        self,
-        kept: _Candidates,
-        positions: torch.Tensor,
-        cells: torch.Tensor,
-        systems: _Systems,
-    ) -> bool:
-        """Return whether no pair from beyond the skin can have come within the cutoff.
-
-        With F = h₀⁻¹ h, the deformation of a cell since the search, and d the largest
-        movement of an atom beside it, a pair that was at r₀ is now at least at
-        s r₀ − 2 d, s being the smallest singular value of F.
-        """
-        import torch
-
-        expected, shrunk = kept.positions, 1.0
-        if not torch.equal(kept.cells, cells):
-            deformation = torch.linalg.solve(kept.cells, cells)
-            shrunk = float(torch.linalg.svdvals(deformation).min())
-            expected = torch.einsum("ai,aij->aj", expected, deformation[systems.owner])
-        moved = float((positions - expected).square().sum(dim=1).max().sqrt())
-        return 2 * moved < shrunk * (self.cutoff + self.skin) - self.cutoff
-
-    def _search(
-        self,
-        positions: torch.Tensor,
-        cells: torch.Tensor,
-        pbc: bool,
-        systems: _Systems,
-    ) -> _Candidates:
-        import torch
-        from torch_sim.neighbors import vesin_nl_ts
-
-        self.searches += 1
-        places, boxes = positions.cpu().double(), cells.cpu().double()
-        reach = torch.tensor(self.cutoff + self.skin, dtype=torch.float64)
-        bounds = systems.ptr.tolist()
-        pairs, shifts = [], []
-        for i, first in enumerate(bounds[:-1]):
-            found = vesin_nl_ts(
-                positions=places[first : bounds[i + 1]],
-                cell=boxes[i],
-                pbc=pbc,
-                cutoff=reach,
-            )
-            pairs.append(found[0] + first)
-            shifts.append(found[1])
-        return _Candidates(
-            torch.cat(pairs, dim=1).to(self.device),
-            torch.cat(shifts).to(device=self.device, dtype=self.dtype),
-            positions.clone(),
-            cells.clone(),
-        )

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import io
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,18 +14,30 @@ from fire_core.backbones.base import (
     refuse_unknown_elements,
 )
 from fire_core.backbones.calculator import BackboneCalculator
-from fire_core.backbones.chgnet_graphs import predict_graphs, to_graph
-from fire_core.errors import BackboneError
+from fire_core.backbones.chgnet_graphs import to_graph
+from fire_core.backbones.chgnet_models import (
+    features_of_graphs,
+    pack_model,
+    predict_graphs,
+    published_model,
+    read_model,
+)
+from fire_core.backbones.export import ExportFormat
+from fire_core.backbones.torch_types import dtype_name
 from fire_core.files import file_sha256
 from fire_core.progress import tracked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
+    import numpy as np
     from ase import Atoms
     from ase.calculators.calculator import Calculator
+    from numpy.typing import NDArray
 
     from fire_core.backbones.chgnet_training import ChgnetNetwork
+    from fire_core.backbones.export import ExportCheck
+    from fire_core.backbones.neutral import NeutralModel
     from fire_core.backbones.trainable import Trainable
     from fire_core.config.training import TrainConfig
     from fire_core.records import Label, LabelledStructure
@@ -39,6 +48,9 @@ NAME: Final = "chgnet"
 class ChgnetBackbone:
     """CHGNet 0.3.0 (Deng et al., Nat. Mach. Intell. 5 (2023) 1031), or one from it.
 
+    An atom without any other within the cutoff has the energy that the network gives
+    it, which nobody trained; the package refuses such structures.
+
     Parameters
     ----------
     model
@@ -46,7 +58,7 @@ class ChgnetBackbone:
     device
         `cpu` or `cuda`.
     dtype
-        Not looked at: it computes in single precision.
+        `float32` or `float64`; the published weights are of single precision.
 
     Attributes
     ----------
@@ -61,27 +73,18 @@ class ChgnetBackbone:
 
     elements = frozenset(chemical_symbols[1:95])
     layout = ""
+    formats = frozenset({ExportFormat.CHGNET, ExportFormat.ASE})
 
-    def __init__(
-        self,
-        model: str = "",
-        *,
-        device: str,
-        dtype: str = "float32",  # noqa: ARG002 - what every family is given
-    ) -> None:
+    def __init__(self, model: str = "", *, device: str, dtype: str = "float32") -> None:
         import torch
 
         self.name = model or NAME
-        self.device, self.dtype = torch.device(device), torch.float32
-        with _quietly():
-            from chgnet.model import CHGNet
-
-            if model:
-                self.model = _read(Path(model)).to(self.device)
-            else:
-                self.model = CHGNet.load(use_device=device, verbose=False)
+        self.device, self.dtype = torch.device(device), getattr(torch, dtype)
+        loaded = read_model(Path(model)) if model else published_model()
+        self.sha256 = file_sha256(Path(model)) if model else _digest(loaded)
+        self.model = loaded.to(device=self.device, dtype=self.dtype).eval()
+        self.model.requires_grad_(requires_grad=False)
         self.cutoff = float(self.model.graph_converter.atom_graph_cutoff)
-        self.sha256 = file_sha256(Path(model)) if model else _digest(self.model)
         energies = self.model.composition_model.fc.weight.detach().cpu().double()[0]
         self.atomic_energies = {
             symbol: float(energies[z - 1])
@@ -97,6 +100,8 @@ class ChgnetBackbone:
     ) -> list[Label]:
         """Return energies (eV), forces (eV/Å) and stresses (eV/Å³) in order.
 
+        A structure that does not repeat in all directions has no stress.
+
         Raises
         ------
         UnknownElementError
@@ -106,32 +111,83 @@ class ChgnetBackbone:
         labels: list[Label] = []
         parts = list(pack_by_atoms([len(f) for f in frames], batch_atoms))
         for part in tracked(parts, "Predicting"):
-            graphs = [to_graph(self.model, frames[i]) for i in part]
-            labels += predict_graphs(self.model, graphs)
+            graphs = [to_graph(frames[i], self.cutoff) for i in part]
+            labels += predict_graphs(self.model, graphs, self.device)
         return labels
+
+    def atom_features(
+        self, frames: Sequence[Atoms], *, batch_atoms: int = BATCH_ATOMS
+    ) -> list[NDArray[np.float64]]:
+        """Return what the readout takes of each frame's atoms, (n_atoms, 64).
+
+        Raises
+        ------
+        UnknownElementError
+            A frame holds an element that the model does not know.
+        """
+        refuse_unknown_elements(frames, self.elements, self.name)
+        features: list[NDArray[np.float64]] = []
+        for part in pack_by_atoms([len(f) for f in frames], batch_atoms):
+            graphs = [to_graph(frames[i], self.cutoff) for i in part]
+            features += features_of_graphs(self.model, graphs, self.device)
+        return features
+
+    def torch_sim_model(self, *, stress: bool = False) -> Any:
+        """Return the model for torch-sim's states; see `chgnet_batched`."""
+        from fire_core.backbones.chgnet_batched import BatchedChgnet
+
+        return BatchedChgnet(
+            self.model, device=self.device, dtype=self.dtype, compute_stress=stress
+        )
 
     def network(
         self,
         config: TrainConfig,
         train: Sequence[LabelledStructure],  # noqa: ARG002 - its scale is kept
         *,
-        seed: int,  # noqa: ARG002 - no new weights
+        seed: int,
         start: Trainable | None = None,
     ) -> ChgnetNetwork:
         """Return a network to train; see `backbones.chgnet_training`."""
         from fire_core.backbones.chgnet_training import ChgnetNetwork
 
-        return ChgnetNetwork(self.model, config, name=self.name, start=start)
+        return ChgnetNetwork(self.model, config, name=self.name, seed=seed, start=start)
 
     def save(self, path: Path) -> None:
         """Write the model as `CHGNet.from_file` reads it."""
-        import torch
-
-        torch.save({"model": self.model.as_dict()}, path)
+        path.write_bytes(pack_model(self.model))
 
     def reload(self, path: Path) -> ChgnetBackbone:
-        """Return the model of another file on the same device."""
-        return ChgnetBackbone(str(path), device=str(self.device))
+        """Return the model of another file on the same device, in the same type."""
+        return ChgnetBackbone(
+            str(path), device=str(self.device), dtype=dtype_name(self.dtype)
+        )
+
+    def neutral(self) -> NeutralModel:
+        """Return the model as tensors and JSON; see `backbones.chgnet_neutral`."""
+        from fire_core.backbones.chgnet_neutral import chgnet_to_neutral
+
+        return chgnet_to_neutral(self.model)
+
+    def write(self, format_: ExportFormat, path: Path, source: Path | None) -> None:
+        """Write the model for another program, without checking it."""
+        from fire_core.backbones.chgnet_export import write_format
+
+        write_format(self, format_, path, source)
+
+    def check(
+        self, format_: ExportFormat, path: Path, frames: Sequence[Atoms]
+    ) -> ExportCheck:
+        """Predict structures with what was written and with the model itself."""
+        from fire_core.backbones.chgnet_export import check_export
+
+        return check_export(self, format_, path, frames)
+
+    def usage(self, format_: ExportFormat, path: Path) -> str:
+        """Return how the written model is used, for a person."""
+        from fire_core.backbones.chgnet_export import USAGE
+
+        return USAGE[format_].format(path=path)
 
 
 def _digest(model: Any) -> str:
@@ -141,28 +197,3 @@ def _digest(model: Any) -> str:
         digest.update(key.encode())
         digest.update(value.detach().cpu().numpy().tobytes())
     return digest.hexdigest()
-
-
-def _read(path: Path) -> Any:
-    import pickle
-
-    import torch
-    from chgnet.model import CHGNet
-
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        return CHGNet.from_dict(state["model"])
-    except (OSError, RuntimeError, KeyError, TypeError, pickle.PickleError) as error:
-        msg = (
-            f"expected chgnet, or chgnet: and the path of a model trained from it, got "
-            f"{path}, which cannot be read ({error})"
-        )
-        raise BackboneError(msg) from error
-
-
-@contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-    """Leave out what CHGNet prints when it is made."""
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        yield

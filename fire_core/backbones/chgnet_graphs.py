@@ -1,58 +1,176 @@
-"""Structures as CHGNet's graphs, and what a CHGNet says of them."""
+"""Structures as CHGNet's graphs: bonds within 6 Å, and angles between short ones.
+
+A bond joins two atoms, or an atom and an image, and is kept once; both of its
+directions follow from it. The package's own converter goes by pymatgen and Python
+objects, one for each bond, and stores coordinates in single precision; here a bond is
+a column of numbers and its vector is computed in double precision.
+"""
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from ase.geometry import complete_cell
 
-from fire_core.records import Label
+from fire_core.errors import StructureError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import torch
     from ase import Atoms
-
-GPA: Final = 1.0 / 160.21766208  # eV/Å³ in a GPa
-VOIGT: Final = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChgnetGraph:
-    """A structure as CHGNet takes it, with its numbers of atoms and pairs."""
+    """A structure and its bonds.
 
-    crystal: Any
-    num_nodes: int
-    num_edges: int
+    Attributes
+    ----------
+    numbers
+        Atomic numbers, (n_atoms,).
+    pairs
+        The two atoms of each bond, (2, n_bonds).
+    vectors
+        From the second atom of each bond, an image of it as a rule, to the first,
+        (n_bonds, 3), Å.
+    volume
+        Å³; of a structure without a cell, that of no meaning.
+    periodic
+        Whether it repeats in all directions, so that it has a stress.
+    """
+
+    numbers: NDArray[np.int64]
+    pairs: NDArray[np.int64]
+    vectors: NDArray[np.float64]
+    volume: float
+    periodic: bool
+
+    @property
+    def num_nodes(self) -> int:
+        """Number of atoms."""
+        return len(self.numbers)
+
+    @property
+    def num_edges(self) -> int:
+        """Number of bonds, each in both directions."""
+        return 2 * len(self.vectors)
 
 
-def to_graph(model: Any, atoms: Atoms) -> ChgnetGraph:
-    """Return a structure as a graph of CHGNet's converter."""
-    from pymatgen.io.ase import AseAtomsAdaptor
+@dataclass(frozen=True, slots=True, eq=False)
+class ChgnetBatch:
+    """Graphs side by side, as tensors on one device.
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # notes on isolated atoms
-        crystal = model.graph_converter(AseAtomsAdaptor.get_structure(atoms))
-    return ChgnetGraph(crystal, len(atoms), len(crystal.atom_graph))
+    Attributes
+    ----------
+    numbers, owner
+        Atomic number of each atom and the graph that it belongs to, (n_atoms,).
+    pairs, vectors
+        As in `ChgnetGraph`, atoms counted through all graphs; vectors in float64.
+    volumes
+        Of each graph, (n_graphs,), Å³, float64.
+    """
+
+    numbers: torch.Tensor
+    owner: torch.Tensor
+    pairs: torch.Tensor
+    vectors: torch.Tensor
+    volumes: torch.Tensor
 
 
-def predict_graphs(model: Any, graphs: Sequence[ChgnetGraph]) -> list[Label]:
-    """Return the labels of graphs in one forward pass."""
-    crystals = [graph.crystal for graph in graphs]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        outputs = model.predict_graph(crystals, task="efs", batch_size=len(crystals))
-    outputs = [outputs] if isinstance(outputs, dict) else outputs
-    return [
-        _label(out, graph.num_nodes) for out, graph in zip(outputs, graphs, strict=True)
-    ]
+@dataclass(frozen=True, slots=True, eq=False)
+class Angles:
+    """Ordered pairs of different bonds that start at one atom.
+
+    Attributes
+    ----------
+    center
+        The atom of each angle, (n_angles,).
+    left, right
+        Its two bonds as directed ones, (n_angles,): of n bonds, i is bond i from its
+        first atom, n + i the same from its second.
+    """
+
+    center: torch.Tensor
+    left: torch.Tensor
+    right: torch.Tensor
 
 
-def _label(output: dict[str, Any], n_atoms: int) -> Label:
-    stress = np.asarray(output["s"], np.float64) * GPA
-    voigt = np.array([stress[i, j] for i, j in VOIGT])
-    return Label(
-        float(output["e"]) * n_atoms, np.asarray(output["f"], np.float64), voigt
+def to_graph(atoms: Atoms, cutoff: float) -> ChgnetGraph:
+    """Return a structure with its bonds up to `cutoff` Å.
+
+    Directions that are not periodic have no images; an atom far from all others has
+    no bond.
+
+    Raises
+    ------
+    StructureError
+        A position or the cell is not finite.
+    """
+    from vesin import NeighborList
+
+    if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell).all()):
+        msg = (
+            f"{atoms.get_chemical_formula()} has a position or cell that is not "
+            "finite; leave the structure out, or look where it came from"
+        )
+        raise StructureError(msg)
+    cell = complete_cell(atoms.cell.array)
+    first, second, vectors = NeighborList(cutoff=cutoff, full_list=False).compute(
+        atoms.positions, cell, atoms.pbc.tolist(), "ijD"
     )
+    return ChgnetGraph(
+        atoms.numbers.astype(np.int64),
+        np.stack([first, second]).astype(np.int64),
+        -np.asarray(vectors, np.float64).reshape(-1, 3),
+        float(abs(np.linalg.det(cell))),
+        bool(atoms.pbc.all()),
+    )
+
+
+def join(graphs: Sequence[ChgnetGraph], device: Any) -> ChgnetBatch:
+    """Return graphs side by side."""
+    import torch
+
+    sizes = np.array([graph.num_nodes for graph in graphs])
+    starts = np.cumsum(sizes) - sizes
+    pairs = [graph.pairs + start for graph, start in zip(graphs, starts, strict=True)]
+    parts = (
+        np.concatenate([graph.numbers for graph in graphs]),
+        np.repeat(np.arange(len(graphs)), sizes),
+        np.concatenate(pairs, axis=1),
+        np.concatenate([graph.vectors for graph in graphs]),
+        np.array([graph.volume for graph in graphs]),
+    )
+    return ChgnetBatch(*(torch.from_numpy(part).to(device) for part in parts))
+
+
+def find_angles(pairs: torch.Tensor, n_atoms: int) -> Angles:
+    """Return every ordered pair of bonds that start at one atom.
+
+    Parameters
+    ----------
+    pairs
+        The two atoms of each bond, (2, n_bonds).
+    n_atoms
+        Number of atoms.
+    """
+    import torch
+
+    starts_at = pairs.reshape(-1)
+    order = torch.argsort(starts_at, stable=True)
+    counts = torch.bincount(starts_at, minlength=n_atoms)
+    before = torch.cumsum(counts, 0) - counts
+    atom = starts_at[order]
+    partners = counts[atom]
+    places = torch.arange(len(order), device=pairs.device)
+    left = torch.repeat_interleave(places, partners)
+    first = before[atom] - (torch.cumsum(partners, 0) - partners)
+    right = torch.repeat_interleave(first, partners)
+    right = right + torch.arange(len(left), device=pairs.device)
+    other = (left != right).nonzero()[:, 0]
+    left, right = order[left[other]], order[right[other]]
+    return Angles(starts_at[left], left, right)

@@ -1,22 +1,28 @@
-"""A CHGNet while it is trained: `backbones.trainable.Network` for CHGNet."""
+"""A CHGNet while it is trained: `backbones.trainable.Network` for CHGNet.
+
+Its magnetic moments are read by a layer of their own from the atoms' features. There
+are no moments among the labels, so the layer is frozen; the features under it are
+trained, and moments that a fine-tuned model predicts are not to be relied on.
+"""
 
 from __future__ import annotations
 
 import copy
-import io
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
 
-from fire_core.backbones.chgnet_graphs import (
-    GPA,
-    ChgnetGraph,
+from fire_core.backbones.chgnet_graphs import ChgnetGraph, join, to_graph
+from fire_core.backbones.chgnet_layers import compute, reference_energies
+from fire_core.backbones.chgnet_models import (
+    build_model,
+    pack_model,
     predict_graphs,
-    to_graph,
 )
 from fire_core.backbones.trainable import Prediction, refuse_settings
 from fire_core.errors import TrainingError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import torch
     from ase import Atoms
@@ -24,6 +30,21 @@ if TYPE_CHECKING:
     from fire_core.backbones.trainable import Trainable
     from fire_core.config.training import TrainConfig
     from fire_core.records import Label
+
+PARTS: Final = {
+    "embedding": (
+        *("atom_embedding", "bond_basis_expansion", "bond_embedding"),
+        *("bond_weights_ag", "bond_weights_bg"),
+        *("angle_basis_expansion", "angle_embedding"),
+    ),
+    "interactions": ("atom_conv_layers",),
+    "products": ("bond_conv_layers", "angle_layers"),
+    "readouts": ("readout_norm", "mlp"),
+}
+"""What each part of `TrainConfig.freeze` is here: `interactions` are the messages
+between two atoms, `products` those of three, which see angles."""
+UNUSED: Final = ("composition_model", "site_wise")
+"""Reference energies, which alignment moves, and the readout of magnetic moments."""
 
 
 class ChgnetNetwork:
@@ -34,9 +55,11 @@ class ChgnetNetwork:
     model
         A `chgnet.model.CHGNet`; not changed.
     config
-        Strategy.
+        Strategy and frozen parts.
     name
         Of the model, for messages.
+    seed
+        Source of new weights.
     start
         Fine-tuned model whose weights are gone on from.
     """
@@ -47,36 +70,46 @@ class ChgnetNetwork:
         config: TrainConfig,
         *,
         name: str,
+        seed: int,
         start: Trainable | None = None,
     ) -> None:
-        refuse_settings(name, config, supported={"warm_start"})
-        self.module = copy.deepcopy(model)
+        supported = {"scratch", "freeze", "warm_start"}
+        refuse_settings(name, config, supported=supported)
+        weight = model.bond_embedding.weight
+        self.device, self.dtype = weight.device, weight.dtype
+        self.cutoff = float(model.graph_converter.atom_graph_cutoff)
+        if config.strategy == "scratch":
+            self.module = _with_new_weights(model, seed)
+        else:
+            self.module = copy.deepcopy(model)
         if start is not None:
             self._take_weights(start, name)
-        self.module.requires_grad_(requires_grad=True)
-        self.module.composition_model.requires_grad_(requires_grad=False)
+        fixed = (*UNUSED, *(m for part in config.freeze for m in PARTS[part]))
+        last = f"angle_layers.{len(self.module.angle_layers) - 1}"  # nothing reads it
+        for parameter_name, parameter in self.module.named_parameters():
+            of = parameter_name.split(".")[0] in fixed
+            parameter.requires_grad_(not of and not parameter_name.startswith(last))
 
     def graph(self, atoms: Atoms, *, replay: bool = False) -> ChgnetGraph:  # noqa: ARG002 - one readout
         """Return a structure as CHGNet's graph."""
-        return to_graph(self.module, atoms)
+        return to_graph(atoms, self.cutoff)
 
     def forward(self, graphs: Sequence[ChgnetGraph], *, stress: bool) -> Prediction:
         """Predict graphs so that the weights' gradients can be had."""
-        import torch
-
         self.module.train()
-        device = next(self.module.parameters()).device
-        crystals = [graph.crystal.to(device) for graph in graphs]
-        output = self.module(crystals, task="efs" if stress else "ef")
+        batch = join(graphs, self.device)
+        output = compute(self.module, batch, create_graph=True)
+        energy = reference_energies(self.module, batch.numbers, batch.owner)
+        energy = energy.index_add(0, batch.owner, output.energies.double())
         return Prediction(
-            output["e"] * output["atoms_per_graph"],
-            torch.cat(output["f"]),
-            torch.stack(output["s"]) * GPA if stress else None,
+            energy.to(self.dtype),
+            output.forces.to(self.dtype),
+            output.stress.to(self.dtype) if stress else None,
         )
 
     def predict(self, graphs: Sequence[ChgnetGraph]) -> list[Label]:
-        """Return the labels of graphs in one pass."""
-        return predict_graphs(self.module, graphs)
+        """Return the labels of graphs in one pass; energies in double precision."""
+        return predict_graphs(self.module.eval(), graphs, self.device)
 
     def export(
         self, weights: Sequence[torch.Tensor], shift: Mapping[str, float]
@@ -96,9 +129,7 @@ class ChgnetNetwork:
             references = model.composition_model.fc.weight
             for symbol, value in shift.items():
                 references[0, atomic_numbers[symbol] - 1] += value
-        buffer = io.BytesIO()
-        torch.save({"model": model.as_dict()}, buffer)
-        return buffer.getvalue()
+        return pack_model(model)
 
     def _take_weights(self, start: Trainable, name: str) -> None:
         references = copy.deepcopy(self.module.composition_model.state_dict())
@@ -111,3 +142,22 @@ class ChgnetNetwork:
             )
             raise TrainingError(msg) from error
         self.module.composition_model.load_state_dict(references)
+
+
+def _with_new_weights(model: Any, seed: int) -> Any:
+    """Return a model of the same architecture and reference energies, newly drawn."""
+    with _seeded(seed):
+        new = build_model(model.model_args)
+    new.composition_model.load_state_dict(model.composition_model.state_dict())
+    weight = model.bond_embedding.weight
+    return new.to(device=weight.device, dtype=weight.dtype)
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Draw from a seed in a block, and leave torch's own generator as it was."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield

@@ -12,7 +12,9 @@ import numpy as np
 from ase.data import atomic_numbers, covalent_radii
 
 from fire_core.backbones.base import Backbone
+from fire_core.backbones.neutral import pack_neutral, read_neutral
 from fire_core.backbones.torch_types import dtype_name
+from fire_core.backbones.trainable import need_trainable
 from fire_core.errors import BackboneError
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from ase import Atoms
 
+    from fire_core.backbones.trainable import Trainable
     from fire_core.records import Label
 
 
@@ -28,14 +31,19 @@ class ExportFormat(StrEnum):
     """Who the written model is for."""
 
     MACE = "mace"
+    CHGNET = "chgnet"
     ASE = "ase"
     TORCH_SIM = "torch-sim"
     LAMMPS = "lammps"
     LAMMPS_MLIAP = "lammps-mliap"
+    NEUTRAL = "neutral"
 
 
 TOLERANCES: Final = {"float64": (1e-8, 1e-7), "float32": (1e-5, 1e-3)}
 """How far an exported model may be from the original: eV/atom and eV/Å."""
+SHORTEST_EDGE: Final = 3.5
+"""Å, of the rock salts made up for the comparison: hydrogen and helium at their radii
+would have thousands of neighbours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +92,16 @@ class ExportCheck:
         How the written file was loaded and run.
     unchecked
         What could not be checked here; empty when nothing is left.
+    dtype
+        Type that the written file computes in, where it is not the original's; decides
+        how well the two agree.
     """
 
     predicted: list[Label]
     expected: list[Label]
     how: str
     unchecked: str = ""
+    dtype: str = ""
 
 
 class Exportable(Backbone, Protocol):
@@ -99,9 +111,12 @@ class Exportable(Backbone, Protocol):
     ----------
     dtype
         torch's floating-point type, which decides how well the written model agrees.
+    formats
+        What it can be written as.
     """
 
     dtype: Any
+    formats: frozenset[ExportFormat]
 
     def write(self, format_: ExportFormat, path: Path, source: Path | None) -> None:
         """Write the model for another program, without checking it.
@@ -120,7 +135,41 @@ class Exportable(Backbone, Protocol):
 
 def is_exportable(backbone: Backbone) -> TypeGuard[Exportable]:
     """Return whether a backbone can be written for other programs."""
-    return all(hasattr(backbone, name) for name in ("write", "check", "usage"))
+    return all(
+        hasattr(backbone, name) for name in ("formats", "write", "check", "usage")
+    )
+
+
+class NeutralWeights:
+    """Any backbone that is trained, as neutral weights: an `Exportable`."""
+
+    def __init__(self, backbone: Trainable) -> None:
+        self.backbone = backbone
+        self.name, self.dtype = backbone.name, backbone.dtype
+
+    def write(self, _: ExportFormat, path: Path, source: Path | None) -> None:
+        """Write the neutral file, or copy the one that there is."""
+        if source is None:
+            path.write_bytes(pack_neutral(self.backbone.neutral()))
+        else:
+            shutil.copyfile(source, path)
+
+    def check(
+        self, _: ExportFormat, path: Path, frames: Sequence[Atoms]
+    ) -> ExportCheck:
+        """Predict structures with the network that is built from the file alone."""
+        again = self.backbone.reload(path)
+        return ExportCheck(
+            again.predict(frames),
+            self.backbone.predict(frames),
+            "built again from the tensors and the JSON in it, without a pickle",
+        )
+
+    def usage(self, _: ExportFormat, path: Path) -> str:
+        """Return what to set, for a person."""
+        family = read_neutral(path).family
+        name = path if family == "mace" else f"{family}:{path}"
+        return f"backbone.name: {name}; other programs read it with safetensors"
 
 
 def export_model(
@@ -131,7 +180,7 @@ def export_model(
     frames: Sequence[Atoms] = (),
     source: Path | None = None,
 ) -> ExportResult:
-    """Write a MACE model in the backbone's floating-point type, and check it.
+    """Write a model in the backbone's floating-point type, and check it.
 
     The file is written aside, loaded as its users will load it, compared with the
     original, and only then moved to `path`.
@@ -147,17 +196,15 @@ def export_model(
     frames
         Periodic structures to compare on; made of the model's elements when empty.
     source
-        The model's own file, which `mace` copies byte for byte.
+        The model's own file in that format, which is copied byte for byte.
 
     Raises
     ------
     BackboneError
-        The model is no MACE model, the path exists, or what was written does not
+        The model cannot be written so, the path exists, or what was written does not
         predict the same.
     """
-    if not is_exportable(backbone):
-        msg = f"only MACE models can be exported; {backbone.name} is none"
-        raise BackboneError(msg)
+    model = _need_exportable(backbone, format_)
     if path.exists():
         msg = f"{path} exists; delete it or choose another path"
         raise BackboneError(msg)
@@ -168,10 +215,10 @@ def export_model(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # notes of torch and mace on each other
-            backbone.write(format_, partial, source)
-            check = backbone.check(format_, partial, compared)
+            model.write(format_, partial, source)
+            check = model.check(format_, partial, compared)
         energy, force = largest_differences(check.predicted, check.expected)
-        _refuse_difference(backbone, format_, energy, force)
+        _refuse_difference(model, format_, check.dtype, energy, force)
         partial.replace(path)
     finally:
         _remove(partial)
@@ -183,8 +230,24 @@ def export_model(
         force,
         check.how,
         check.unchecked,
-        backbone.usage(format_, path),
+        model.usage(format_, path),
     )
+
+
+def _need_exportable(
+    backbone: Backbone, format_: ExportFormat
+) -> Exportable | NeutralWeights:
+    if format_ is ExportFormat.NEUTRAL:
+        return NeutralWeights(need_trainable(backbone))
+    offered = backbone.formats if is_exportable(backbone) else frozenset()
+    if not is_exportable(backbone) or format_ not in offered:
+        others = sorted({*offered, ExportFormat.NEUTRAL})
+        msg = (
+            f"{backbone.name} cannot be written as {format_}: nothing that reads that "
+            f"runs it; use --format {' or '.join(others)}"
+        )
+        raise BackboneError(msg)
+    return backbone
 
 
 def largest_differences(
@@ -207,16 +270,21 @@ def example_frames(backbone: Backbone) -> list[Atoms]:
     frames = []
     for pair in list(zip(symbols, partners, strict=True))[:: len(symbols) // 12 + 1]:
         contact = sum(covalent_radii[atomic_numbers[s]] for s in pair)
-        cell = bulk("".join(pair), "rocksalt", a=2.1 * contact, cubic=True)
+        edge = max(2.1 * contact, SHORTEST_EDGE)
+        cell = bulk("".join(pair), "rocksalt", a=edge, cubic=True)
         cell.positions += rng.normal(0, 0.05, cell.positions.shape)
         frames.append(cell)
     return frames
 
 
 def _refuse_difference(
-    backbone: Exportable, format_: ExportFormat, energy: float, force: float
+    backbone: Exportable | NeutralWeights,
+    format_: ExportFormat,
+    dtype: str,
+    energy: float,
+    force: float,
 ) -> None:
-    limits = TOLERANCES[dtype_name(backbone.dtype)]
+    limits = TOLERANCES[dtype or dtype_name(backbone.dtype)]
     if not (energy <= limits[0] and force <= limits[1]):
         msg = (
             f"{backbone.name} written as {format_} does not predict the same: energies "

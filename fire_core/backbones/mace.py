@@ -17,11 +17,13 @@ from fire_core.backbones.base import (
     refuse_unknown_elements,
 )
 from fire_core.backbones.calculator import BackboneCalculator
+from fire_core.backbones.export import ExportFormat
 from fire_core.backbones.mace_graphs import (
     invariant_columns,
     predict_graphs,
     to_graph,
 )
+from fire_core.backbones.neutral import is_neutral, read_neutral
 from fire_core.backbones.torch_types import default_dtype, dtype_name
 from fire_core.errors import BackboneError
 from fire_core.files import file_sha256
@@ -36,8 +38,9 @@ if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
     from numpy.typing import NDArray
 
-    from fire_core.backbones.export import ExportCheck, ExportFormat
+    from fire_core.backbones.export import ExportCheck
     from fire_core.backbones.mace_training import MaceNetwork
+    from fire_core.backbones.neutral import NeutralModel
     from fire_core.backbones.trainable import Trainable
     from fire_core.config.steps import Kernels
     from fire_core.config.training import TrainConfig
@@ -73,6 +76,8 @@ class MaceBackbone:
     layout
         Whose layers hold the trained weights, unless they are MACE's own.
     """
+
+    formats = frozenset(ExportFormat) - {ExportFormat.CHGNET, ExportFormat.NEUTRAL}
 
     def __init__(
         self,
@@ -210,6 +215,12 @@ class MaceBackbone:
             dtype=dtype_name(self.dtype),
         )
 
+    def neutral(self) -> NeutralModel:
+        """Return the model as tensors and JSON; see `backbones.mace_neutral`."""
+        from fire_core.backbones.mace_neutral import mace_to_neutral
+
+        return mace_to_neutral(self.model)
+
     def write(self, format_: ExportFormat, path: Path, source: Path | None) -> None:
         """Write the model for another program, without checking it."""
         from fire_core.backbones.mace_export_files import write_format
@@ -233,7 +244,9 @@ class MaceBackbone:
 
 
 def read_model(path: Path) -> Any:
-    """Unpickle a MACE model; only from a file that is trusted or verified.
+    """Read a MACE model: neutral weights, or mace-torch's pickle.
+
+    Only from a file that is trusted or verified: unpickling runs code.
 
     Raises
     ------
@@ -241,6 +254,10 @@ def read_model(path: Path) -> Any:
         The file is not a MACE model that this mace-torch can read.
     """
     import_mace()
+    if is_neutral(path):
+        from fire_core.backbones.mace_neutral import FAMILY, mace_from_neutral
+
+        return mace_from_neutral(read_neutral(path, family=FAMILY))
     import pickle
 
     import torch
@@ -273,7 +290,9 @@ def load_mace(
     if len(getattr(model, "heads", ())) > 1:
         from mace.tools.scripts_utils import remove_pt_head
 
-        with default_dtype(next(model.parameters()).dtype):
+        own = next(model.parameters()).dtype
+        with default_dtype(own), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's notes on how mace-torch copies
             model = remove_pt_head(model)
     sha256 = file_sha256(path)
     return MaceBackbone(

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from fire_core.backbones.export import ExportFormat
+from fire_core.backbones.mace_neutral import mace_to_neutral
+from fire_core.backbones.neutral import SUFFIX, pack_neutral
 from fire_core.backbones.torch_types import dtype_name
+from fire_core.errors import BackboneError
 
 if TYPE_CHECKING:
     from fire_core.backbones.mace_graphs import LoadedMace
 
 MODEL_FILE: Final = "model.mace"
+NEUTRAL_FILE: Final = f"model{SUFFIX}"
+"""The same weights, for when mace-torch's pickle can no longer be read."""
 ENTRY: Final = {
     ExportFormat.ASE: "calculator.py",
     ExportFormat.TORCH_SIM: "torch_sim_model.py",
@@ -96,6 +102,9 @@ def write_format(
 def _write_folder(backbone: LoadedMace, path: Path, entry: str, text: str) -> None:
     path.mkdir()
     backbone.save(path / MODEL_FILE)
+    with contextlib.suppress(BackboneError):  # the folder is of use without it
+        neutral = mace_to_neutral(backbone.model)
+        (path / NEUTRAL_FILE).write_bytes(pack_neutral(neutral))
     filled = text.format(
         name=Path(backbone.name).name,
         sha=backbone.sha256,

@@ -12,7 +12,7 @@ from fire_core.errors import StructureError
 from fire_core.records import Label
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ase import Atoms
 
@@ -108,7 +108,7 @@ def predict_graphs(model: Any, graphs: Sequence[Any], device: Any) -> list[Label
     per_atom = (batch.node_attrs.cpu().double() * e0).sum(dim=1).numpy()
     forces = output["forces"].detach().cpu().double().numpy()
     stress = output["stress"].detach().cpu().double().numpy()
-    interaction = output["interaction_energy"].detach().cpu().double().numpy()
+    interaction = interaction_energies(output).detach().cpu().double().numpy()
     return [
         Label(
             float(interaction[i] + per_atom[a:b].sum()),
@@ -117,6 +117,17 @@ def predict_graphs(model: Any, graphs: Sequence[Any], device: Any) -> list[Label
         )
         for i, (a, b) in enumerate(pairwise(batch.ptr.cpu().tolist()))
     ]
+
+
+def interaction_energies(output: Mapping[str, Any]) -> Any:
+    """Return what a MACE model predicts beside the reference energies, (n_graphs,), eV.
+
+    A `ScaleShiftMACE` says it; of a plain `MACE` it is the sum of all contributions but
+    the first.
+    """
+    if "interaction_energy" in output:
+        return output["interaction_energy"]
+    return output["contributions"][:, 1:].sum(dim=1)
 
 
 def invariant_columns(model: Any) -> list[int]:

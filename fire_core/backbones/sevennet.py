@@ -140,9 +140,7 @@ class SevennetBackbone:
             batch = join([self.graph(frames[i]) for i in part], self.device)
             scalars: list[torch.Tensor] = []
             with torch.no_grad():
-                self.model(
-                    batch.kinds, batch.vectors, batch.senders, batch.receivers, scalars
-                )
+                self.model(batch.kinds, batch.vectors, batch.pairs, scalars)
             values = torch.cat(scalars, dim=1).cpu().double().numpy()
             bounds = pairwise(accumulate(batch.sizes, initial=0))
             features += [values[a:b] for a, b in bounds]

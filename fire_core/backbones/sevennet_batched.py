@@ -61,7 +61,7 @@ class BatchedSevennet:
         self.device = device
         self.dtype = dtype
         self.compute_stress = compute_stress
-        self.pairs = KeptPairs(model.setting.cutoff, skin=skin)
+        self.pairs = KeptPairs(model.setting.cutoff, skin=skin, once=True)
         numbers = [atomic_numbers[symbol] for symbol in model.setting.elements]
         self._kinds = torch.full((max(numbers) + 1,), -1, device=device)
         self._kinds[numbers] = torch.arange(len(numbers), device=device)
@@ -81,13 +81,11 @@ class BatchedSevennet:
 
         systems = self._same_systems(state)
         pairs = self.pairs.find(state, systems.ptr)
-        receivers, senders = pairs.index
         volumes = torch.linalg.det(state.row_vector_cell.double()).abs()
         graph = SevennetGraph(
             systems.kinds,
             pairs.vectors.to(self.dtype),
-            senders,
-            receivers,
+            pairs.index,
             systems.owner,
             tuple(systems.ptr.diff().tolist()),
             volumes.to(self.dtype),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     import torch
     from ase import Atoms
+    from numpy.typing import NDArray
 
 
 class LoadedSevennet(Protocol):
@@ -44,10 +45,9 @@ class SevennetGraph:
     kinds
         (n_atoms,), index of each atom's element.
     vectors
-        (n_edges, 3), from the receiver to the sender, Å.
-    senders, receivers
-        (n_edges,), the neighbour and the atom that it is a neighbour of; receivers in
-        ascending order.
+        (n_pairs, 3), from the first to the second atom of each pair, Å.
+    pairs
+        (2, n_pairs), atoms within the cutoff of each other; each pair once.
     owner
         (n_atoms,), number of the structure that each atom belongs to.
     sizes
@@ -58,8 +58,7 @@ class SevennetGraph:
 
     kinds: torch.Tensor
     vectors: torch.Tensor
-    senders: torch.Tensor
-    receivers: torch.Tensor
+    pairs: torch.Tensor
     owner: torch.Tensor
     sizes: tuple[int, ...]
     volumes: torch.Tensor
@@ -71,8 +70,8 @@ class SevennetGraph:
 
     @property
     def num_edges(self) -> int:
-        """Number of pairs, each from both sides."""
-        return len(self.senders)
+        """Number of neighbours of all atoms: twice that of pairs."""
+        return 2 * len(self.vectors)
 
 
 def to_graph(
@@ -107,24 +106,34 @@ def to_graph(
             "finite; leave the structure out, or look where it came from"
         )
         raise StructureError(msg)
-    receivers, senders, vectors = neighbour_list(
-        "ijD",
+    first, second, vectors, shifts = neighbour_list(
+        "ijDS",
         cutoff=cutoff,
         positions=atoms.positions,
         cell=complete_cell(atoms.cell.array),
         pbc=atoms.pbc,
     )
+    once = is_first_way(first, second, shifts)
     volume = abs(atoms.cell.volume) if atoms.pbc.all() else np.inf
     kinds = [index[symbol] for symbol in atoms.get_chemical_symbols()]
     return SevennetGraph(
         torch.tensor(kinds),
-        torch.from_numpy(vectors).to(dtype),
-        torch.from_numpy(senders).long(),
-        torch.from_numpy(receivers).long(),
+        torch.from_numpy(vectors[once]).to(dtype),
+        torch.from_numpy(np.stack([first[once], second[once]])).long(),
         torch.zeros(len(atoms), dtype=torch.long),
         (len(atoms),),
         torch.tensor([volume], dtype=dtype),
     )
+
+
+def is_first_way(
+    first: NDArray[np.int_], second: NDArray[np.int_], shifts: NDArray[np.int_]
+) -> NDArray[np.bool_]:
+    """Return for each pair whether it is the one to keep of (i, j, S), (j, i, −S)."""
+    x, y, z = shifts.T
+    positive = (x > 0) | ((x == 0) & ((y > 0) | ((y == 0) & (z > 0))))
+    kept: NDArray[np.bool_] = (first < second) | ((first == second) & positive)
+    return kept
 
 
 def join(graphs: Sequence[SevennetGraph], device: torch.device) -> SevennetGraph:
@@ -134,13 +143,12 @@ def join(graphs: Sequence[SevennetGraph], device: torch.device) -> SevennetGraph
     sizes = [size for graph in graphs for size in graph.sizes]
     atoms_before = list(accumulate((g.num_nodes for g in graphs), initial=0))
     before = list(accumulate((len(g.sizes) for g in graphs), initial=0))
-    pairs = list(zip(graphs, atoms_before, before, strict=False))
+    placed = list(zip(graphs, atoms_before, before, strict=False))
     joined = SevennetGraph(
         torch.cat([g.kinds for g in graphs]),
         torch.cat([g.vectors for g in graphs]),
-        torch.cat([g.senders + a for g, a, _ in pairs]),
-        torch.cat([g.receivers + a for g, a, _ in pairs]),
-        torch.cat([g.owner + n for g, _, n in pairs]),
+        torch.cat([g.pairs + a for g, a, _ in placed], dim=1),
+        torch.cat([g.owner + n for g, _, n in placed]),
         tuple(sizes),
         torch.cat([g.volumes for g in graphs]),
     )
@@ -152,8 +160,7 @@ def move(graph: SevennetGraph, device: torch.device) -> SevennetGraph:
     return SevennetGraph(
         graph.kinds.to(device),
         graph.vectors.to(device),
-        graph.senders.to(device),
-        graph.receivers.to(device),
+        graph.pairs.to(device),
         graph.owner.to(device),
         graph.sizes,
         graph.volumes.to(device),
@@ -165,7 +172,7 @@ def evaluate(
 ) -> Prediction:
     """Return interaction energies, forces and stresses of the structures of a graph.
 
-    Forces are gathered from the slopes of the energy along each edge's vector, and the
+    Forces are gathered from the slopes of the energy along each pair's vector, and the
     stress is the sum of vector times slope over the volume.
 
     Parameters
@@ -187,20 +194,20 @@ def evaluate(
     import torch
 
     vectors = graph.vectors.detach().requires_grad_(requires_grad=True)
-    per_atom = module(graph.kinds, vectors, graph.senders, graph.receivers)
+    per_atom = module(graph.kinds, vectors, graph.pairs)
     energy = per_atom.new_zeros(len(graph.sizes)).index_add(0, graph.owner, per_atom)
     if graph.num_edges:
         (slopes,) = torch.autograd.grad(per_atom.sum(), vectors, create_graph=training)
     else:
         slopes = torch.zeros_like(graph.vectors)
     forces = slopes.new_zeros(graph.num_nodes, 3)
-    forces = forces.index_add(0, graph.receivers, slopes)
-    forces = forces.index_add(0, graph.senders, -slopes)
+    forces = forces.index_add(0, graph.pairs[0], slopes)
+    forces = forces.index_add(0, graph.pairs[1], -slopes)
     virial = None
     if stress:
         products = graph.vectors[:, :, None] * slopes[:, None, :]
         virial = products.new_zeros(len(graph.sizes), 3, 3).index_add(
-            0, graph.owner[graph.receivers], products
+            0, graph.owner[graph.pairs[0]], products
         )
         virial = (virial + virial.transpose(1, 2)) / (2 * graph.volumes[:, None, None])
     if not training:
@@ -223,14 +230,13 @@ def predict_graphs(
     found = evaluate(module, graph, stress=True, training=False)
     energies = (found.energy.double() + reference_energies(module, graph)).tolist()
     forces = found.forces.cpu().double().numpy()
-    assert found.stress is not None
-    stress = found.stress.cpu().double().numpy()
+    stress = None if found.stress is None else found.stress.cpu().double().numpy()
     bounds = pairwise(accumulate(graph.sizes, initial=0))
     return [
         Label(
             energies[i],
             np.array(forces[a:b]),
-            np.array([stress[i][j] for j in VOIGT]),
+            None if stress is None else np.array([stress[i][j] for j in VOIGT]),
         )
         for i, (a, b) in enumerate(bounds)
     ]

@@ -45,7 +45,9 @@ def new_module(setting: Architecture, *, seed: int) -> NequipStack:
 
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return NequipStack(setting, couplings(couplings_of(setting))).double()
+        module = NequipStack(setting, couplings(couplings_of(setting)))
+    module.double()
+    return module
 
 
 def to_neutral(module: NequipStack, notice: Mapping[str, str]) -> NeutralModel:
@@ -75,7 +77,8 @@ def from_neutral(model: NeutralModel) -> NequipStack:
                 symbols[a, b, c] = value.double()
             else:
                 weights[name] = value.double()
-        module = NequipStack(setting, symbols).double()
+        module = NequipStack(setting, symbols)
+        module.double()
         module.load_state_dict(weights)
     except (TypeError, KeyError, ValueError, RuntimeError) as error:
         msg = (

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import torch
     from ase import Atoms
 
+    from fire_core.backbones.neutral import NeutralModel
     from fire_core.config.training import TrainConfig
     from fire_core.records import Label, LabelledStructure
 
@@ -155,7 +156,19 @@ class Trainable(Backbone, Protocol):
         """Write the model to a file that `reload` reads."""
 
     def reload(self, path: Path) -> Trainable:
-        """Return the model of another file on this one's device, in its type."""
+        """Return the model of another file on this one's device, in its type.
+
+        The file is one that `save`, `Network.export` or `neutral.pack_neutral` made.
+        """
+
+    def neutral(self) -> NeutralModel:
+        """Return the model as plain tensors and JSON, which outlive its library.
+
+        Raises
+        ------
+        BackboneError
+            The model has no such form.
+        """
 
 
 def is_trainable(backbone: Backbone) -> TypeGuard[Trainable]:
@@ -173,8 +186,8 @@ def need_trainable(backbone: Backbone) -> Trainable:
     """
     if not is_trainable(backbone):
         msg = (
-            f"{backbone.name} cannot be fine-tuned by FIRE yet; set backbone.name to "
-            "fire-mini or a MACE model"
+            f"{backbone.name} cannot be fine-tuned by FIRE; set backbone.name to one "
+            "that can, such as fire-mini"
         )
         raise BackboneError(msg)
     return backbone

@@ -37,6 +37,7 @@ from fire_core.campaign.steps import (
     gates,
     judging,
     labels,
+    outlasting,
     perturbing,
     reporting,
     rounds,
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from fire_core.backbones.export import ExportFormat, ExportResult
-    from fire_core.campaign.kinds import Judgement
+    from fire_core.campaign.kinds import Judgement, NeutralCopy
     from fire_core.campaign.observer import Observer
     from fire_core.campaign.policy import RoundSummary
     from fire_core.campaign.spending import Terms
@@ -142,6 +143,10 @@ class Campaign(CampaignState):
     def known_gates(self, model: str) -> list[GateResult]:
         """Return the results that hold for a model as it is; none before a check."""
         return gates.known_gates(self, model)
+
+    def neutral_copy(self, model: str) -> NeutralCopy:
+        """Return where a model's neutral weights are, or why there are none."""
+        return outlasting.tell_neutral(self.store, self.name, model)
 
     def promote(
         self, model: str, to: str, results: Sequence[GateResult], signed: Signature

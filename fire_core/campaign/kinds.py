@@ -117,6 +117,25 @@ class Regression:
     test: ErrorSummary
 
 
+@dataclass(frozen=True, slots=True)
+class NeutralCopy:
+    """A trained model's weights as plain tensors, which outlive its library.
+
+    Attributes
+    ----------
+    model
+        sha256 of the model's own file.
+    blob
+        sha256 of the neutral file; None: it could not be made.
+    problem
+        Why it could not; empty where it is there.
+    """
+
+    model: str
+    blob: str | None
+    problem: str = ""
+
+
 JUDGEMENT: Final[EvaluationKind[Judgement]] = dataclass_kind("judgement", Judgement)
 """By round and, as subject, kind of model."""
 GATE_RECORD: Final[EvaluationKind[GateRecord]] = dataclass_kind("gates", GateRecord)
@@ -133,3 +152,7 @@ NEW_LABELS: Final[EvaluationKind[LabelUncertainty]] = dataclass_kind(
 """By round."""
 REGRESSION: Final[EvaluationKind[Regression]] = dataclass_kind("regression", Regression)
 """By model and date: `NAME/YYYY-MM-DD`."""
+NEUTRAL_COPY: Final[EvaluationKind[NeutralCopy]] = dataclass_kind(
+    "neutral_copy", NeutralCopy
+)
+"""By model."""

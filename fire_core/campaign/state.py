@@ -26,6 +26,7 @@ from fire_core.campaign.names import (
 from fire_core.campaign.observer import LogObserver
 from fire_core.campaign.reference import CampaignRef
 from fire_core.config.campaign import CampaignConfig
+from fire_core.config.retired import without_retired
 from fire_core.errors import StoreError
 from fire_core.labelling.isolated import atom_theory
 from fire_core.labelling.theory import Theory, theory_from_config
@@ -343,7 +344,8 @@ def read_config(row: CampaignRow) -> CampaignConfig:
         It was written by another FIRE, whose settings had other names.
     """
     try:
-        return CampaignConfig.model_validate_json(row.config_json)
+        raw = without_retired(json.loads(row.config_json))
+        return CampaignConfig.model_validate(raw)
     except ValidationError as error:
         names = sorted({".".join(map(str, e["loc"])) for e in error.errors()})
         why = error.errors()[0]["msg"]

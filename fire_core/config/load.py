@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from fire_core.config.campaign import CampaignConfig
 from fire_core.config.interfaces import expand_system
 from fire_core.config.presets import expand_theory
+from fire_core.config.retired import PARENTS, RETIRED
 from fire_core.config.study import StudyConfig
 from fire_core.config.variants import VariantOf
 from fire_core.errors import ConfigError
@@ -231,6 +232,8 @@ def _explain(item: ErrorDetails, model: type[BaseModel]) -> str:
 
 def _unknown_key(location: Sequence[int | str], model: type[BaseModel]) -> str:
     *parents, key = [str(part) for part in location]
+    if key in RETIRED and set(parents) & set(PARENTS):
+        return f"{'.'.join([*parents, key])}: no longer a setting; {RETIRED[key]}"
     known = sorted(set(_fields_at(model, parents)))
     close = difflib.get_close_matches(key, known, n=1)
     hint = f"; did you mean `{close[0]}`?" if close else ""

@@ -175,11 +175,12 @@ class SelectConfig(Part):
     another package adds."""
     n: Count = 96
     """Structures to select."""
-    descriptor: Literal["soap", "mace"] = "soap"
-    """What describes a frame: SOAP; or the invariant features that the exploring MACE
-    model gives its atoms, averaged over the same groups."""
+    descriptor: Literal["soap", "backbone", "mace"] = "soap"
+    """What describes a frame: SOAP; or the invariant features that the exploring model
+    gives its atoms, averaged over the same groups. `mace`: the older name of
+    `backbone`."""
     soap: SoapConfig = SoapConfig()
-    """Descriptor; of `mace` its `average` alone counts."""
+    """Descriptor; of `backbone` its `average` alone counts."""
     pca_components: Count = 12
     """Most components kept."""
     pca_variance: Annotated[float, Field(gt=0, le=1)] = 0.999

@@ -86,7 +86,8 @@ class StudyConfig(Part):
     train: TrainConfig = TrainConfig()
     """Settings that all variants share."""
     variants: Annotated[dict[VariantName, TrainConfig], Field(min_length=1)]
-    """What is compared: a name, and the keys of `train` that it changes."""
+    """What is compared: a name, and the keys of `train` that it changes. All take the
+    same optimiser steps: `epochs` and `batch_frames` are said in `train`."""
     sizes: Annotated[tuple[Size, ...], Field(min_length=1)] = (0.1, 0.25, 0.5, 1.0)
     """Labels to train on, validation included: fractions of the pool, or counts."""
     selection: Annotated[tuple[Selection, ...], Field(min_length=1)] = ("kmeans",)
@@ -177,6 +178,21 @@ class StudyConfig(Part):
                 msg = f"{name} chooses by uncertainties, which a study has not"
                 raise ValueError(msg)
         return names
+
+    @model_validator(mode="after")
+    def _equal_steps(self) -> Self:
+        """Refuse variants whose difference would be one of optimiser steps."""
+        for name, variant in self.variants.items():
+            for key in ("epochs", "batch_frames"):
+                mine, shared = getattr(variant, key), getattr(self.train, key)
+                if mine != shared:
+                    msg = (
+                        f"variants.{name}: {key} is {mine}, train's is {shared}: "
+                        "variants are compared at equal optimiser steps; say it in "
+                        "`train`, for all, or run another study"
+                    )
+                    raise ValueError(msg)
+        return self
 
     @model_validator(mode="after")
     def _one_device_each(self) -> Self:

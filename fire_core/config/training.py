@@ -23,17 +23,16 @@ class ReplayConfig(Part):
     fingerprint of a theory level, for all its labels; or `mptrj`, Materials Project
     trajectories, fetched when first used."""
     ratio: NonNegative = 1.0
-    """Replay frames to each target frame in an epoch."""
+    """Replay frames to each target frame; every optimiser step has its share of them,
+    and one at least."""
     draw: Literal["all", "shared_elements", "diverse"] = "all"
     """From the whole set; from frames that share an element with the target; or from
     a diverse pool, chosen by farthest points in the foundation model's features."""
     pool: Count = 1000
     """Frames in the pool of `draw: diverse`."""
-    order: Literal["spread", "alternate", "after"] = "spread"
-    """How replay stands beside the target in an epoch: frame by frame, so that every
-    step sees both; batch by batch in turn; or all of it after the target."""
     weight: Positive = 1.0
-    """Loss weight of a replay frame relative to a target frame."""
+    """Loss weight of a replay frame relative to a target frame: together all of them
+    weigh ratio × weight times what the target weighs, whatever the sizes of frames."""
 
 
 class ReferenceConfig(Part):
@@ -99,10 +98,13 @@ class TrainConfig(Part):
     measured against the foundation model either way."""
     epochs: Count = 40
     """Passes over the target's structures."""
-    batch_atoms: Count = 128
-    """Most atoms in one batch."""
-    batch_edges: Annotated[int, Field(ge=0)] = 0
-    """Most edges (neighbour pairs) in one batch; 0: no limit."""
+    batch_frames: Count = 2
+    """Target frames of one optimiser step, which replay frames join: an epoch has as
+    many steps with replay as without."""
+    part_atoms: Annotated[int, Field(ge=0)] = 0
+    """Most atoms of a step computed at once, for the sake of memory; what is learnt
+    does not change. 0: 512 on a CPU; on a GPU a whole step, halved where memory is
+    short."""
     devices: Annotated[int, Field(ge=0)] = 1
     """Processes that share each step, one for each GPU, or with an equal share of the
     cores where there is none; 0: one for each GPU. The members of a committee stand

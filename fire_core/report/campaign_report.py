@@ -115,6 +115,7 @@ def make_results(data: ReportData) -> JsonDict:
             "theory_code": data.provenance.theory_code,
             "theory_fingerprint": data.provenance.theory_fingerprint,
             "models": dict(data.provenance.models),
+            "neutral": dict(data.provenance.neutral),
             "seeds": dict(data.provenance.seeds),
             "versions": dict(data.provenance.versions),
         },

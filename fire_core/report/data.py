@@ -195,6 +195,8 @@ class Provenance:
         Fingerprint of the theory level.
     models
         sha256 of each model's file.
+    neutral
+        sha256 of each model's neutral weights, where there are any.
     seeds
         Seed of each random part.
     versions
@@ -205,6 +207,7 @@ class Provenance:
     theory_code: str
     theory_fingerprint: str
     models: Mapping[str, str] = field(default_factory=dict)
+    neutral: Mapping[str, str] = field(default_factory=dict)
     seeds: Mapping[str, int] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
 

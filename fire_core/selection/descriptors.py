@@ -144,7 +144,7 @@ def describe_by_atoms(
         Atoms that are averaged together; a group that a frame lacks is zero.
     features
         Gives (n_atoms, k) for each of some frames, such as
-        `MaceBackbone.atom_features`.
+        `HasFeatures.atom_features`.
     """
     source = iter(frames)
     while chunk := list(islice(source, CHUNK)):

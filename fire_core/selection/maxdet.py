@@ -24,8 +24,8 @@ def choose_maxdet(candidates: Candidates, n: int) -> Selected:
     linear model after labels of X is f(x)ᵀ (σ² + Σ_X f fᵀ)⁻¹ f(x) up to a factor; the
     candidate of greatest variance is taken, and the inverse updated for it (greedy
     MaxDet, Holzmüller et al., J. Mach. Learn. Res. 24, 164, 2023; D-optimal design).
-    What is labelled already counts from the start. Use it with `descriptor: mace` for
-    the kernel of the exploring model's own features.
+    What is labelled already counts from the start. Use it with `descriptor: backbone`
+    for the kernel of the exploring model's own features.
 
     A pick's distance is the root of the variance that it was chosen for, where that of
     a direction without labels is the feature's length along it.

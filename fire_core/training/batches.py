@@ -1,13 +1,15 @@
-"""Batches of an epoch: target and replay interleaved, packed by atoms and edges."""
+"""Optimiser steps of an epoch: so many target frames, and replay's even share."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from fire_core.backbones.base import pack
+from fire_core.records import StepMakeup
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,13 +31,13 @@ class Example:
         The frame as the network takes it.
     label
         What is learnt of it.
-    weight
-        Its weight in the loss.
+    replay
+        Whether it is pre-training data that is rehearsed.
     """
 
     graph: Graph
     label: Label
-    weight: float = 1.0
+    replay: bool = False
 
     @property
     def n_atoms(self) -> int:
@@ -57,8 +59,6 @@ class Examples:
         Builds the graphs.
     items
         Structures with the labels to train on.
-    weight
-        Weight of each structure in the loss.
     replay
         Whether they are pre-training data.
     """
@@ -68,12 +68,10 @@ class Examples:
         network: Network,
         items: Sequence[LabelledStructure],
         *,
-        weight: float = 1.0,
         replay: bool = False,
     ) -> None:
         self._network = network
         self._items = list(items)
-        self._weight = weight
         self._replay = replay
         self._built: dict[int, Example] = {}
 
@@ -84,54 +82,81 @@ class Examples:
         if index not in self._built:
             item = self._items[index]
             graph = self._network.graph(item.atoms, replay=self._replay)
-            self._built[index] = Example(graph, item.label, self._weight)
+            self._built[index] = Example(graph, item.label, self._replay)
         return self._built[index]
 
 
-def epoch_batches(
+def count_steps(n_target: int, batch_frames: int) -> int:
+    """Return the optimiser steps of an epoch, which replay does not change."""
+    return math.ceil(n_target / batch_frames)
+
+
+def count_replay(n_target: int, config: TrainConfig) -> int:
+    """Return how many replay frames an epoch draws.
+
+    `replay.ratio` to each target frame, and one for each step where that is less.
+    """
+    if not config.rehearses:
+        return 0
+    steps = count_steps(n_target, config.batch_frames)
+    return max(round(config.replay.ratio * n_target), steps)
+
+
+def epoch_steps(
     target: Examples,
     replay: Examples,
     drawn: Sequence[int],
-    config: TrainConfig,
+    batch_frames: int,
     seed: list[int],
 ) -> list[list[Example]]:
-    """Return the examples of an epoch in batches within the configured limits.
+    """Return the examples of each optimiser step of an epoch.
+
+    The target's frames alone say how many steps there are; the replay frames are dealt
+    out evenly among them. Sizes of frames play no part, so that a step learns from both
+    whatever they are.
 
     Parameters
     ----------
     target, replay
         All target examples are in the epoch, of the replay those drawn.
     drawn
-        Positions in `replay`.
-    config
-        `batch_atoms`, `batch_edges` and the order of `replay`.
+        Positions in `replay`; at least as many as there are steps, or none.
+    batch_frames
+        Most target frames of a step; all steps have that many, or one fewer.
     seed
         Source of both shuffles.
     """
     rng = np.random.default_rng(seed)
-    first = [target[int(i)] for i in rng.permutation(len(target))]
-    second = [replay[int(i)] for i in rng.permutation(np.asarray(drawn, np.int64))]
-    if config.replay.order == "spread":
-        return pack_examples(interleave(first, second), config)
-    packed = pack_examples(first, config), pack_examples(second, config)
-    if config.replay.order == "alternate":
-        return interleave(*packed)
-    return [*packed[0], *packed[1]]
+    first = [int(i) for i in rng.permutation(len(target))]
+    second = [int(i) for i in rng.permutation(np.asarray(drawn, np.int64))]
+    n_steps = count_steps(len(first), batch_frames)
+    return [
+        [*(target[i] for i in mine), *(replay[i] for i in rehearsed)]
+        for mine, rehearsed in zip(
+            deal(first, n_steps), deal(second, n_steps), strict=True
+        )
+    ]
 
 
-def interleave(first: Sequence[T], second: Sequence[T]) -> list[T]:
-    """Return both in their own order, spread evenly among each other."""
-    places = np.concatenate(
-        [(np.arange(len(part)) + 0.5) / max(len(part), 1) for part in (first, second)]
+def deal(items: Sequence[T], n_parts: int) -> list[Sequence[T]]:
+    """Return consecutive parts of equal length, or one more, these spread evenly."""
+    ends = [len(items) * i // n_parts for i in range(n_parts + 1)]
+    return [items[a:b] for a, b in pairwise(ends)]
+
+
+def describe_steps(steps: Sequence[Sequence[Example]]) -> StepMakeup:
+    """Return what the steps of an epoch were made of."""
+    target = [[e for e in step if not e.replay] for step in steps]
+    replay = [[e for e in step if e.replay] for step in steps]
+    return StepMakeup(
+        n_steps=len(steps),
+        target_frames=_range(target),
+        replay_frames=_range(replay),
+        target_atoms=sum(e.n_atoms for step in target for e in step),
+        replay_atoms=sum(e.n_atoms for step in replay for e in step),
     )
-    joined = [*first, *second]
-    return [joined[int(i)] for i in np.argsort(places, kind="stable")]
 
 
-def pack_examples(
-    examples: Sequence[Example], config: TrainConfig
-) -> list[list[Example]]:
-    """Return consecutive examples in batches within the limits of a configuration."""
-    costs = [(example.n_atoms, example.n_edges) for example in examples]
-    limits = (config.batch_atoms, config.batch_edges)
-    return [[examples[i] for i in part] for part in pack(costs, limits)]
+def _range(steps: Sequence[Sequence[Example]]) -> tuple[int, int]:
+    counts = [len(step) for step in steps]
+    return min(counts), max(counts)

@@ -11,12 +11,12 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from fire_core.errors import TrainingError
-from fire_core.records import EpochRecord, ErrorSummary
+from fire_core.records import EpochRecord, ErrorSummary, StepMakeup
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-VERSION: Final = 2
+VERSION: Final = 3
 
 
 def pack_checkpoint(
@@ -80,8 +80,12 @@ def unpack_checkpoint(
         raise TrainingError(msg)
     for name, part in parts.items():
         part.load_state_dict(content["states"][name])
-    records = [
-        EpochRecord(**(record | {"valid": ErrorSummary(**record["valid"])}))
-        for record in content["records"]
-    ]
-    return records, content["best"]
+    return [_record(values) for values in content["records"]], content["best"]
+
+
+def _record(values: dict[str, Any]) -> EpochRecord:
+    typed = {
+        "valid": ErrorSummary(**values["valid"]),
+        "steps": StepMakeup(**values["steps"]),
+    }
+    return EpochRecord(**(values | typed))

@@ -65,7 +65,8 @@ def identify(
     backbone: Trainable, data: TrainingData, config: TrainConfig, seed: int
 ) -> str:
     """Return a hash of all that a training's course depends on, labels included."""
-    settings = config.model_dump_json(exclude={"devices"})  # they change no step
+    how = {"devices", "part_atoms"}  # they change no step
+    settings = config.model_dump_json(exclude=how)
     digest = hashlib.sha256(f"{settings}|{seed}|{backbone.sha256}".encode())
     if backbone.layout:
         digest.update(f"|{backbone.layout}".encode())

@@ -1,8 +1,15 @@
-"""The loss of one optimiser step: MACE's universal loss with exact frame weights.
+"""The loss of one optimiser step: target and replay, each normalised by itself.
 
-`mace.modules.UniversalLoss` multiplies residuals by a frame's weight before its Huber
-function, so that a weight of 0.2 counts 0.04 for small residuals and 0.2 for large
-ones. Here the weight multiplies the loss. For weights of one the two agree.
+Of a step with the target frames T and the replay frames P it is
+
+    L = U(T) + weight · ratio · U(P)
+
+with MACE's universal loss U: the mean over frames of the energy term, over atoms and
+components of the force term, over frames and components of the stress term. Each mean
+is over the step's own frames of its kind, so that what replay weighs beside the target
+depends on `replay.weight` and `replay.ratio`, on no size of a frame, and not on how
+many replay frames happen to fall to the step. Over an epoch in which every step has
+ratio · |T| replay frames this is the sum over frames of docs/method.md, divided by |T|.
 """
 
 from __future__ import annotations
@@ -30,16 +37,43 @@ FROM_VOIGT: Final = ((0, 5, 4), (5, 1, 3), (4, 3, 2))
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
-    """Size of a whole optimiser step, whichever parts it is computed in."""
+class Share:
+    """What one kind of frames of a step counts, whichever parts it is computed in.
 
-    graphs: int
+    Attributes
+    ----------
+    frames, atoms
+        Of this kind in the whole step.
+    weight
+        Of its mean in the loss.
+    """
+
+    frames: int
     atoms: int
+    weight: float
 
 
-def count_totals(examples: Sequence[Example]) -> Totals:
-    """Return what the mean of a step's loss is taken over."""
-    return Totals(len(examples), sum(example.n_atoms for example in examples))
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Both kinds of frames of a step."""
+
+    target: Share
+    replay: Share
+
+    def of(self, example: Example) -> Share:
+        """Return the share that a frame belongs to."""
+        return self.replay if example.replay else self.target
+
+
+def share_step(examples: Sequence[Example], config: TrainConfig) -> Shares:
+    """Return what the means of a step's loss are taken over."""
+    target = [e.n_atoms for e in examples if not e.replay]
+    replay = [e.n_atoms for e in examples if e.replay]
+    weight = config.replay.weight * config.replay.ratio
+    return Shares(
+        Share(len(target), sum(target), 1.0),
+        Share(len(replay), sum(replay), weight),
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,81 +90,90 @@ class Targets:
         (n_atoms, 3), eV/Å.
     stress
         (n_frames, 3, 3), eV/Å³; zero where a label has none.
-    weight, stress_weight
-        Of each frame, (n_frames,); the second is 0 where a label has no stress.
+    frame_weight
+        What a term of each frame counts in a mean over the step's frames, (n_frames,).
+    atom_weight
+        What a term of each of its atoms counts in a mean over the step's atoms,
+        (n_frames,).
+    has_stress
+        1 where a label has a stress, else 0, (n_frames,).
     """
 
     n_atoms: torch.Tensor
     energy: torch.Tensor
     forces: torch.Tensor
     stress: torch.Tensor
-    weight: torch.Tensor
-    stress_weight: torch.Tensor
+    frame_weight: torch.Tensor
+    atom_weight: torch.Tensor
+    has_stress: torch.Tensor
 
 
-def gather_targets(examples: Sequence[Example], *, device: Any, dtype: Any) -> Targets:
-    """Return the labels and weights of examples as tensors."""
+def gather_targets(
+    examples: Sequence[Example], shares: Shares, *, device: Any, dtype: Any
+) -> Targets:
+    """Return the labels and weights of a part's examples as tensors."""
     import torch
 
     def floats(values: Any) -> torch.Tensor:
         return torch.tensor(np.asarray(values), dtype=dtype, device=device)
 
     labels = [example.label for example in examples]
+    counts = [shares.of(example) for example in examples]
     stresses = [np.zeros(6) if i.stress is None else i.stress for i in labels]
     return Targets(
         n_atoms=torch.tensor([example.n_atoms for example in examples], device=device),
         energy=floats([label.energy for label in labels]),
         forces=floats(np.concatenate([label.forces for label in labels])),
         stress=floats([np.asarray(s)[np.array(FROM_VOIGT)] for s in stresses]),
-        weight=floats([example.weight for example in examples]),
-        stress_weight=floats([float(i.stress is not None) for i in labels]),
+        frame_weight=floats([s.weight / s.frames for s in counts]),
+        atom_weight=floats([s.weight / s.atoms for s in counts]),
+        has_stress=floats([float(i.stress is not None) for i in labels]),
     )
 
 
 def weighted_loss(
-    output: Prediction, targets: Targets, config: TrainConfig, totals: Totals
+    output: Prediction, targets: Targets, config: TrainConfig
 ) -> torch.Tensor:
     """Return a part's contribution to the loss of a step.
 
     Energies per atom, forces per component and stresses per component go through a
-    Huber function with delta 0.01; each frame's are multiplied by its weight, and
-    the means are over `totals`. The contributions of a step's parts add up to the
-    loss of the step in one part.
+    Huber function with delta 0.01 (that of forces smaller where forces are large). The
+    contributions of a step's parts add up to the loss of the step in one part.
+
+    `mace.modules.UniversalLoss` multiplies residuals by a frame's weight before its
+    Huber function, so that a weight of 0.2 counts 0.04 for small residuals and 0.2 for
+    large ones. Here the weight multiplies the loss. Without replay the two agree.
 
     Parameters
     ----------
     output
         The network's prediction for the part.
     targets
-        Its labels and weights.
+        Its labels, and what each counts.
     config
         Weights of the three terms.
-    totals
-        Size of the whole step.
     """
     import torch
     from torch.nn.functional import huber_loss
 
     n_atoms = targets.n_atoms
-    of_atoms = torch.repeat_interleave(targets.weight, n_atoms)[:, None]
-    energy = huber_loss(
+    of_atoms = torch.repeat_interleave(targets.atom_weight, n_atoms)[:, None]
+    energy = huber_loss(  # a network may give energies in double precision
         output.energy / n_atoms,
-        targets.energy / n_atoms,
+        targets.energy.to(output.energy.dtype) / n_atoms,
         reduction="none",
         delta=HUBER_DELTA,
     )
     forces = _huber(output.forces - targets.forces, _delta(targets.forces))
-    loss = config.energy_weight * (targets.weight * energy).sum() / totals.graphs
-    loss = loss + config.forces_weight * (of_atoms * forces).sum() / (3 * totals.atoms)
+    loss = config.energy_weight * (targets.frame_weight * energy).sum()
+    loss = loss + config.forces_weight * (of_atoms * forces).sum() / 3
     if output.stress is None:
         return loss
     stress = huber_loss(
         output.stress, targets.stress, reduction="none", delta=HUBER_DELTA
     )
-    of_frames = (targets.weight * targets.stress_weight)[:, None, None]
-    return loss + config.stress_weight * (of_frames * stress).sum() / (
-        9 * totals.graphs
-    )
+    of_frames = (targets.frame_weight * targets.has_stress)[:, None, None]
+    return loss + config.stress_weight * (of_frames * stress).sum() / 9
 
 
 def _delta(forces: torch.Tensor) -> torch.Tensor:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import gc
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from fire_core.backbones.torch_types import default_dtype
 from fire_core.errors import TrainingError
-from fire_core.training.loss import count_totals, gather_targets, weighted_loss
+from fire_core.training.loss import gather_targets, share_step, weighted_loss
 from fire_core.training.parallel import current_group
 
 if TYPE_CHECKING:
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from fire_core.backbones.trainable import Network
     from fire_core.config.training import TrainConfig
     from fire_core.training.batches import Example
-    from fire_core.training.loss import Totals
+    from fire_core.training.loss import Shares
+
+CPU_ATOMS: Final = 512
+"""Most atoms computed at once on a CPU, where parts cost no time and save memory."""
 
 
 class Stepper:
@@ -25,8 +28,9 @@ class Stepper:
     Joined processes (`training.parallel`) share each step: all are given the same
     examples.
 
-    Out of memory, a step is done again in twice as many parts whose gradients add up
-    to the same (`training.loss`), and so are all later ones.
+    A step is computed in parts of at most `part_atoms` atoms, whose gradients add up to
+    those of the whole (`training.loss`). Out of memory, it is done again in twice as
+    many parts, and so are all later ones.
 
     Parameters
     ----------
@@ -40,7 +44,8 @@ class Stepper:
     Attributes
     ----------
     n_parts
-        Parts that a step, or a process's share of it, is computed in.
+        Parts that a step, or a process's share of it, is computed in at least: what
+        memory that ran out has asked for. `part_atoms` may ask for more.
     """
 
     def __init__(
@@ -70,7 +75,8 @@ class Stepper:
 
         while (value := self._attempt(examples)) is None:
             # here its error, whose traceback held the tensors, is gone
-            if self.n_parts * self.group.size >= len(examples):
+            n_parts = len(self._divide(examples))
+            if n_parts >= len(examples):
                 largest = max(example.n_atoms for example in examples)
                 msg = (
                     f"the device's memory does not hold one frame of {largest} "
@@ -78,7 +84,7 @@ class Stepper:
                     "memory or backbone.device: cpu"
                 )
                 raise TrainingError(msg)
-            self.n_parts *= 2
+            self.n_parts = 2 * max(self.n_parts, n_parts // self.group.size)
             gc.collect()
             torch.cuda.empty_cache()
         return value
@@ -105,21 +111,34 @@ class Stepper:
 
     def _add_up(self, examples: Sequence[Example]) -> float:
         """Add this process's gradients to the parameters'; return its loss."""
-        totals, value = count_totals(examples), 0.0
-        parts = split_evenly(examples, self.n_parts * self.group.size)
-        for part in self.group.mine(parts):
-            loss = self._loss(part, totals)
+        shares, value = share_step(examples, self.config), 0.0
+        for part in self.group.mine(self._divide(examples)):
+            loss = self._loss(part, shares)
             loss.backward()
             value += float(loss.detach())
         return value
 
-    def _loss(self, part: Sequence[Example], totals: Totals) -> Any:
+    def _divide(self, examples: Sequence[Example]) -> list[list[Example]]:
+        """Return the parts of a step, those of all processes."""
+        most = self.config.part_atoms or (CPU_ATOMS if self.device.type == "cpu" else 0)
+        n_parts = self.n_parts * self.group.size
+        parts = split_evenly(examples, n_parts)
+        while most and any(_is_large(part, most) for part in parts):
+            n_parts += self.group.size
+            parts = split_evenly(examples, n_parts)
+        return parts
+
+    def _loss(self, part: Sequence[Example], shares: Shares) -> Any:
         wants_stress = self.config.stress_weight > 0 and any(
             example.label.stress is not None for example in part
         )
         output = self.network.forward([e.graph for e in part], stress=wants_stress)
-        targets = gather_targets(part, device=self.device, dtype=self.dtype)
-        return weighted_loss(output, targets, self.config, totals)
+        targets = gather_targets(part, shares, device=self.device, dtype=self.dtype)
+        return weighted_loss(output, targets, self.config)
+
+
+def _is_large(part: Sequence[Example], most: int) -> bool:
+    return len(part) > 1 and sum(example.n_atoms for example in part) > most
 
 
 def split_evenly(examples: Sequence[Example], n_parts: int) -> list[list[Example]]:

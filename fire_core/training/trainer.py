@@ -16,7 +16,12 @@ from fire_core.errors import TrainingError
 from fire_core.evaluation.errors import summarise_errors
 from fire_core.records import EpochRecord
 from fire_core.training.alignment import find_shift, to_foundation_scale
-from fire_core.training.batches import Examples, epoch_batches
+from fire_core.training.batches import (
+    Examples,
+    count_replay,
+    describe_steps,
+    epoch_steps,
+)
 from fire_core.training.checkpoints import pack_checkpoint, unpack_checkpoint
 from fire_core.training.data import (
     TrainingData,
@@ -81,13 +86,15 @@ def fine_tune(
     """Train a backbone on labelled structures, rehearsing its pre-training.
 
     Every epoch sees all of `data.train` and, with a replay strategy, a fresh
-    subsample of `data.replay` (FIRE's replay-augmented scheme). Both live on the
+    subsample of `data.replay` (FIRE's replay-augmented scheme), of which every
+    optimiser step gets its even share (`training.batches`). Both live on the
     foundation's energy scale: the per-element difference of the target's theory is
     fitted before training (`training.alignment`), taken out of the target's
     energies, and added to the atomic energies of the model that is returned, which
     so predicts the target theory's energies. Forces are never shifted.
 
-    The loss is MACE's universal (conditional Huber) loss (`training.loss`); the
+    The loss is MACE's universal (conditional Huber) loss of each kind of frames
+    (`training.loss`); the
     weights kept are an exponential moving average. Sums are made in a fixed order,
     so a training resumed from a checkpoint ends as if it had not stopped. Joined
     processes (`training.parallel`) share each step; all are given the same arguments.
@@ -154,12 +161,10 @@ class _Run:
         self.valid = to_foundation_scale(data.valid, shift) or train
         source = prepare_replay(backbone, data.replay, train, config)
         self.heldout = sample_evenly(data.heldout, FORGETTING_FRAMES)
-        self.n_replay = round(config.replay.ratio * len(train)) if source else 0
+        self.n_replay = count_replay(len(train), config)
         self.network = backbone.network(config, train, seed=seed, start=data.start)
         self.target = Examples(self.network, train)
-        self.replay = Examples(
-            self.network, source, weight=config.replay.weight, replay=True
-        )
+        self.replay = Examples(self.network, source, replay=True)
         self.valid_graphs, self.heldout_graphs = (
             [self.network.graph(item.atoms) for item in items]
             for items in (self.valid, self.heldout)
@@ -208,17 +213,17 @@ class _Run:
         """Train and judge one epoch; keep its weights if they are the best so far."""
         start, number = time.monotonic(), len(self.records)
         draw = draw_replay(len(self.replay), self.n_replay, self.seed, number)
-        batches = epoch_batches(
+        steps = epoch_steps(
             self.target,
             self.replay,
             draw.indices,
-            self.config,
+            self.config.batch_frames,
             [self.seed, number, 1],
         )
         losses = []
-        for i, graphs in enumerate(batches):
-            self._set_rate((number + i / len(batches)) / self.config.epochs)
-            losses.append(self.stepper.step(graphs))
+        for i, examples in enumerate(steps):
+            self._set_rate((number + i / len(steps)) / self.config.epochs)
+            losses.append(self.stepper.step(examples))
             self._refuse_nonfinite("loss", losses[-1], number)
         with self.average.average_parameters():
             valid = self._judge(self.valid, self.valid_graphs)
@@ -238,6 +243,7 @@ class _Run:
                 replay_digest=draw.digest,
                 seconds=time.monotonic() - start,
                 n_parts=self.stepper.n_parts,
+                steps=describe_steps(steps),
             )
         )
         if self.config.stopping is not None and self.kept() == number:

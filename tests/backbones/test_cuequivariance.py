@@ -93,7 +93,7 @@ def reloaded(tuned: FineTuned) -> MaceBackbone:
 @pytest.mark.parametrize("strategy", ["replay", "multihead_replay"])
 def test_what_was_trained_on_them_is_saved_in_maces_own_layers(strategy: str) -> None:
     config = TrainConfig.model_validate(
-        {"strategy": strategy, "epochs": 4, "batch_atoms": 32, "learning_rate": 5e-3}
+        {"strategy": strategy, "epochs": 4, "batch_frames": 2, "learning_rate": 5e-3}
     )
     backbone = with_other_layers(make_backbone(dtype="float64"))
     tuned = train(backbone, config)
@@ -109,7 +109,7 @@ def test_frozen_parts_stay_and_adapters_take_maces_layers() -> None:
     import torch
 
     backbone = with_other_layers(make_backbone(dtype="float64"))
-    settings = {"strategy": "naive", "epochs": 1, "batch_atoms": 32}
+    settings = {"strategy": "naive", "epochs": 1, "batch_frames": 2}
     frozen = TrainConfig.model_validate({**settings, "freeze": ["products"]})
     after = dict(reloaded(train(backbone, frozen)).model.named_parameters())
     for name, before in backbone.model.named_parameters():
@@ -127,7 +127,7 @@ def test_frozen_parts_stay_and_adapters_take_maces_layers() -> None:
 
 def test_a_checkpoint_of_other_layers_is_refused() -> None:
     states: list[bytes] = []
-    config = TrainConfig(strategy="naive", epochs=1, batch_atoms=32)
+    config = TrainConfig(strategy="naive", epochs=1, batch_frames=2)
     plain = make_backbone(dtype="float64")
     fine_tune(
         plain, make_data(), config, seed=1, on_epoch=lambda _, s: states.append(s)

@@ -11,7 +11,6 @@ from ase import Atoms
 from ase.build import bulk
 
 from fire_core.backbones.registry import load_backbone, package_of, same_family
-from fire_core.backbones.sevennet import SevennetBackbone
 from fire_core.backbones.sevennet_training import PARTS
 from fire_core.config.training import TrainConfig
 from fire_core.errors import BackboneError, StructureError, TrainingError
@@ -25,6 +24,8 @@ from tests.models import load_mini, small_sevennet
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from fire_core.backbones.sevennet import SevennetBackbone
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +45,7 @@ class TestSmallSevennet(
     BackboneContract, FeaturesContract, DynamicsContract, TrainableContract
 ):
     supported = ("scratch", "freeze", "warm_start")
+    rate = 5e-4  # its weights are of order one, its error is small to begin with
 
     @pytest.fixture
     def backbone(self, small: SevennetBackbone) -> SevennetBackbone:
@@ -72,7 +74,8 @@ def test_open_boundaries_have_no_images_and_no_stress(
     before = atoms.copy()
     graph = small.graph(atoms)
     pairs = neighbor_list("ij", atoms, small.cutoff)
-    found = sorted(zip(graph.receivers.tolist(), graph.senders.tolist(), strict=True))
+    both = np.concatenate([graph.pairs, graph.pairs.flip(0)], axis=1)
+    found = sorted(zip(*both.tolist(), strict=True))
     assert found == sorted(zip(*(side.tolist() for side in pairs), strict=True))
     label = small.predict([atoms])[0]
     assert atoms == before

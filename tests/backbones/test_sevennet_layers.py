@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-import torch
+import torch  # noqa: TID253 - layers are compared
 
 from fire_core.backbones.kernels.convolution_paths import (
     PathConvolution,

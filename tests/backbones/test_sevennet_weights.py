@@ -9,15 +9,14 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-import torch
+import torch  # noqa: TID253 - a checkpoint is made of its tensors
 from ase import Atoms
 
 from fire_core.backbones.registry import load_backbone
-from fire_core.backbones.sevennet import SevennetBackbone
 from fire_core.backbones.sevennet_checkpoint import (
     checkpoint_to_neutral,
     read_checkpoint,
@@ -33,6 +32,9 @@ from fire_core.backbones.sevennet_weights import couplings, from_neutral
 from fire_core.errors import BackboneError
 from fire_core.files import file_sha256
 from fire_core.testing.backbones import BackboneContract
+
+if TYPE_CHECKING:
+    from fire_core.backbones.sevennet import SevennetBackbone
 
 DATA = Path(__file__).parent / "data"
 FRAMES = "sevennet_frames.json"

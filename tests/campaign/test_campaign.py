@@ -111,6 +111,26 @@ def test_every_candidate_has_its_provenance(
         assert sum(p.cluster_size for p in chosen.picks) == len(frames)
 
 
+def test_with_and_without_replay_it_takes_the_same_steps(
+    whole: tuple[Path, dict[str, str]],
+) -> None:
+    folder, _ = whole
+    with open_store(folder) as store:
+        naive, fire = (
+            [
+                json.loads(row.record_json)["steps"]
+                for row in store.models.epochs("tiny", name)
+            ]
+            for name in (VANILLA, FIRE)
+        )
+        assert len(naive) == len(fire)
+        for without, beside in zip(naive, fire, strict=True):
+            for same in ("n_steps", "target_frames", "target_atoms"):
+                assert without[same] == beside[same]
+            assert without["replay_frames"] == [0, 0]
+            assert beside["replay_frames"][0] >= 1
+
+
 def test_committee_members_differ_in_data_and_weights(
     whole: tuple[Path, dict[str, str]],
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.metadata import EntryPoint
+
 import pytest
 from ase.build import bulk
 
@@ -41,8 +43,13 @@ def test_what_is_known_passes_and_is_left_alone() -> None:
     assert salt == bulk("LiCl", "rocksalt", a=5.1)
 
 
-def test_a_model_that_cannot_explore_is_refused_before_a_label_is_paid() -> None:
-    config = CampaignConfig.model_validate(BASE | {"backbone": {"name": "chgnet"}})
+def test_a_model_that_cannot_explore_is_refused_before_a_label_is_paid(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = "tests.plugin.src.fire_plugin_example.backbone"
+    point = EntryPoint("pair", f"{module}:load_pair", "fire.backbones")
+    monkeypatch.setattr("fire_core.extensions._entry_points", lambda _: (point,))
+    config = CampaignConfig.model_validate(BASE | {"backbone": {"name": "pair"}})
     salt = bulk("LiCl", "rocksalt", a=5.1)
-    with pytest.raises(BackboneError, match="chgnet cannot drive batched dynamics"):
+    with pytest.raises(BackboneError, match="pair cannot drive batched dynamics"):
         refuse_unknown_elements([salt], config)

@@ -152,7 +152,7 @@ def test_picks_with_great_forces_give_way_to_others(calm, tmp_path) -> None:
 
 def test_maces_own_features_describe_as_well(calm, tmp_path) -> None:
     soap = _select(*_campaign(tmp_path / "a", calm))
-    mace = _select(*_campaign(tmp_path / "b", calm, descriptor="mace"))
+    mace = _select(*_campaign(tmp_path / "b", calm, descriptor="backbone"))
     stirred = [json.loads(r.meta_json)["explanation"]["picks"] for r in (soap, mace)]
     for picks in stirred:
         assert any(pick["temperature"] == 900.0 for pick in picks)

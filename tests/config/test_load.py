@@ -34,6 +34,15 @@ def write(tmp_path: Path, **changes: object) -> Path:
     [
         ({"sead": 1}, r"sead: unknown key; did you mean `seed`\?"),
         (
+            {"fine_tune": {"batch_atoms": 64}},
+            r"fine_tune.batch_atoms: no longer a setting; batch_frames says",
+        ),
+        (
+            {"pre_fine_tune": {"replay": {"order": "after"}}},
+            r"replay.order: no longer a setting; every step has its share",
+        ),
+        ({"batch_atoms": 64}, r"batch_atoms: unknown key"),
+        (
             {"explore": {"temperatures": [-300]}},
             r"explore.temperatures.0: .*greater than",
         ),

@@ -65,6 +65,15 @@ def test_counts_and_fractions_stay_what_they_are() -> None:
         ({"variants": {}}, r"variants: expected at least 1 entries"),
         ({"variants": {"My One": {}}}, r"variants\.My One.*expected text that matches"),
         ({"soap": {"average": "species_region"}}, r"a file has no regions"),
+        (
+            {"variants": {"s": {"strategy": "scratch", "epochs": 60}}},
+            r"variants\.s: epochs is 60, train's is 7: .* equal optimiser steps",
+        ),
+        (
+            {"variants": {"s": {"batch_frames": 1}}},
+            r"variants\.s: batch_frames is 1, train's is 2",
+        ),
+        ({"variants": {"s": {"batch_atoms": 1}}}, r"s\.batch_atoms: no longer a sett"),
         ({"train": {"devices": 2}}, r"run on one device each"),
         ({"train": {"epoch": 3}}, r"train\.epoch: unknown key; did you mean `epochs`"),
         (

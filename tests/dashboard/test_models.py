@@ -19,9 +19,11 @@ from dashboard.pages.models import list_names
 from fire_core.campaign.kinds import (
     GATE_RECORD,
     JUDGEMENT,
+    NEUTRAL_COPY,
     EnergyConservation,
     GateRecord,
     Judgement,
+    NeutralCopy,
 )
 from fire_core.campaign.state import CampaignState
 from fire_core.campaign.steps.gates import gates_basis
@@ -221,6 +223,28 @@ def test_a_download_is_the_file_and_is_recorded(lab: Lab) -> None:
     place.write_bytes(b"something else")
     damaged = enter(lab, Role.VIEWER).get(f"{MODEL}/download")
     assert damaged.status_code == httpx.codes.CONFLICT
+
+
+def test_neutral_weights_are_offered_where_there_are_any(lab: Lab) -> None:
+    browser = enter(lab, Role.VIEWER)
+    link = f"{MODEL}/download?form=neutral"
+    assert "form=neutral" not in browser.get(MODEL).text
+    assert browser.get(link).status_code == httpx.codes.NOT_FOUND
+    with lab.store() as store:
+        copy = NeutralCopy(lab.facts["sha"], store.blobs.put_bytes(b"tensors"))
+        store.evaluations.save(NEUTRAL_COPY, "salt", copy, subject="fire")
+    page = browser.get(MODEL).text
+    assert f"sha256 {copy.blob}" in page
+    assert "form=neutral" in page
+    answer = browser.get(link)
+    assert answer.content == b"tensors"
+    name = answer.headers["content-disposition"]
+    assert name == 'attachment; filename="salt-fire.safetensors"'
+    with lab.store() as store:
+        failed = NeutralCopy(lab.facts["sha"], None, "no layers")
+        store.evaluations.save(NEUTRAL_COPY, "salt", failed, subject="fire")
+    assert "none: no layers" in browser.get(MODEL).text
+    assert browser.get(f"{MODEL}/download?form=other").status_code == 422
 
 
 def test_two_models_side_by_side(lab: Lab) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 from ase.build import bulk
@@ -175,4 +177,27 @@ def test_neighbours_kept_between_calls_are_those_found_afresh():
         assert found["stress"].diagonal(dim1=1, dim2=2).numpy() == pytest.approx(
             np.array([x.stress[:3] for x in labels]), abs=1e-10
         )
-    assert 1 < kept.searches < 8
+    assert 1 < kept.pairs.searches < 8
+
+
+@pytest.mark.parametrize("name", ["fire-mini", "chgnet"])
+def test_the_parts_of_a_batch_keep_their_own_neighbours(name):
+    """Each part is a copy of the model; in turns they do not search again."""
+    import torch
+    import torch_sim
+
+    backbone = load_backbone(name, device="cpu", dtype="float64")
+    salt = bulk("LiCl", "rocksalt", a=5.1)
+    whole = backbone.torch_sim_model(stress=True)
+    frames = [salt, salt.repeat((2, 1, 1)), salt.repeat((1, 1, 2))]
+    parts = [copy.copy(whole) for _ in frames]
+    rng = np.random.default_rng(3)
+    for _ in range(3):
+        for frame, part in zip(frames, parts, strict=True):
+            frame.positions += rng.normal(0, 0.01, frame.positions.shape)
+            state = torch_sim.io.atoms_to_state([frame], part.device, torch.float64)
+            label = backbone.predict([frame])[0]
+            found = part(state)
+            assert float(found["energy"][0]) == pytest.approx(label.energy)
+            assert found["forces"].numpy() == pytest.approx(label.forces, abs=1e-9)
+    assert [part.pairs.searches for part in parts] == [1, 1, 1]

@@ -10,8 +10,12 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
+from fire_core.backbones.mace import read_model
+from fire_core.backbones.neutral import is_neutral
+from fire_core.campaign.kinds import NEUTRAL_COPY, NeutralCopy
 from fire_core.config.open_sets import GATES
 from fire_core.errors import GateError, StoreError
+from fire_core.storage.store import Store
 
 if TYPE_CHECKING:
     from click.testing import Result
@@ -75,6 +79,34 @@ def test_export_of_a_campaigns_model_and_of_a_backbone(
     done = fire(ref, "export", str(target), str(folder), "--format", "torch-sim")
     assert "loaded by its own torch_sim_model.py" in done.stdout
     assert fire(ref, "export", "fire-mini").exit_code == 2
+
+
+def test_neutral_weights_are_made_of_a_model_of_before_and_shown_once_kept(
+    ref: CampaignRef, tmp_path: Path
+) -> None:
+    told = json.loads(fire(ref, "show", "salt", "fire", "--json").stdout)["neutral"]
+    assert (told["blob"], told["path"]) == (None, None)
+    assert "fire model export salt fire PATH --format neutral" in told["problem"]
+    path = tmp_path / "fire.safetensors"
+    done = fire(ref, "export", "salt", "fire", str(path), "--format", "neutral")
+    assert "built again from the tensors and the JSON in it" in done.stdout
+    assert f"use: backbone.name: {path}" in done.stdout.replace("\n", " ")
+    kept = path.read_bytes()
+    with Store.open(ref.db, ref.blobs) as store:
+        model = store.models.need("salt", "fire").blob_sha
+        copy = NeutralCopy(model, store.blobs.put_bytes(kept))
+        store.evaluations.save(NEUTRAL_COPY, "salt", copy, subject="fire")
+    told = json.loads(fire(ref, "show", "salt", "fire", "--json").stdout)["neutral"]
+    assert Path(told["path"]).read_bytes() == kept
+    shown = fire(ref, "show", "salt", "fire").stdout.replace("\n", "")
+    assert f"neutral weights: {told['path']}" in shown
+    again = tmp_path / "again.safetensors"
+    fire(ref, "export", "salt", "fire", str(again), "--format", "neutral")
+    assert again.read_bytes() == kept
+    back = tmp_path / "back.model"  # and to mace-torch's own file
+    fire(ref, "export", str(path), str(back))
+    assert not is_neutral(back)
+    assert "MACE" in type(read_model(back)).__name__
 
 
 def test_what_is_not_there_is_said(ref: CampaignRef) -> None:

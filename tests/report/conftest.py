@@ -53,6 +53,7 @@ def report_data() -> ReportData:
             theory_code="xtb",
             theory_fingerprint="0123456789abcdef",
             models={"fire": "cd" * 32},
+            neutral={"fire": "ef" * 32},
             seeds={"campaign": 7},
             versions={"torch": "2.13.0"},
         ),

@@ -23,7 +23,7 @@ TINY = {
     "backbone": {"name": "tiny.model", "device": "cpu"},
     "train": {
         "epochs": 2,
-        "batch_atoms": 32,
+        "batch_frames": 2,
         "learning_rate": 0.01,
         "replay": {"source": "replay.extxyz"},
     },

@@ -1,4 +1,4 @@
-"""What an epoch's batches hold, and in which order."""
+"""What each optimiser step of an epoch is made of, whatever the sizes of frames."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 from fire_core.config.training import ReplayConfig, TrainConfig
-from fire_core.training.batches import Examples, epoch_batches, interleave
+from fire_core.training.batches import (
+    Examples,
+    count_replay,
+    count_steps,
+    deal,
+    describe_steps,
+    epoch_steps,
+)
 from tests.training.conftest import labelled, make_backbone, make_network, rattled
 
 N_TARGET, N_REPLAY = 20, 20
@@ -17,64 +24,68 @@ N_TARGET, N_REPLAY = 20, 20
 def caches() -> tuple[Examples, Examples]:
     network = make_network(make_backbone())
     target = Examples(network, labelled(rattled("LiF", N_TARGET, 1)))
-    replay = Examples(network, labelled(rattled("LiCl", 30, 2)), weight=0.5)
+    replay = Examples(network, labelled(rattled("LiCl", 30, 2)), replay=True)
     return target, replay
 
 
-def kinds(caches: tuple[Examples, Examples], **settings: Any) -> list[tuple[int, int]]:
-    """Return the target and replay graphs of each batch."""
-    config = TrainConfig(**({"batch_atoms": 32} | settings))
-    batches = epoch_batches(*caches, list(range(N_REPLAY)), config, [0])
+def large_and_small() -> tuple[Examples, Examples]:
+    """Eleven target frames of 216 atoms, and replay frames of eight."""
+    network = make_network(make_backbone())
+    large = [atoms.repeat(3) for atoms in rattled("LiF", 11, 1)]
+    target = Examples(network, labelled(large))
+    return target, Examples(network, labelled(rattled("LiCl", 60, 2)), replay=True)
+
+
+def kinds(steps: list[list[Any]]) -> list[tuple[int, int]]:
+    """Return the target and replay frames of each step."""
     return [
-        (sum(e.weight == 1.0 for e in b), sum(e.weight == 0.5 for e in b))
-        for b in batches
+        (sum(not e.replay for e in step), sum(e.replay for e in step)) for step in steps
     ]
 
 
-def ordered(order: str) -> dict[str, Any]:
-    return {"replay": ReplayConfig.model_validate({"order": order})}
+@pytest.mark.parametrize("batch_frames", [1, 2, 3, 4, 7])
+@pytest.mark.parametrize("ratio", [0.1, 0.5, 1.0, 2.5, 4.0])
+def test_every_step_learns_from_both_at_the_ratio(
+    caches: tuple[Examples, Examples], batch_frames: int, ratio: float
+) -> None:
+    config = TrainConfig(batch_frames=batch_frames, replay=ReplayConfig(ratio=ratio))
+    n_replay = count_replay(N_TARGET, config)
+    drawn = [i % 30 for i in range(n_replay)]
+    found = kinds(epoch_steps(*caches, drawn, batch_frames, [0]))
+    assert len(found) == count_steps(N_TARGET, batch_frames)
+    assert min(r for _, r in found) >= 1
+    assert max(t for t, _ in found) - min(t for t, _ in found) <= 1
+    assert max(r for _, r in found) - min(r for _, r in found) <= 1
+    assert [sum(column) for column in zip(*found, strict=True)] == [N_TARGET, n_replay]
 
 
-def test_spread_shows_both_to_every_step(
+def test_large_target_frames_share_their_steps_with_small_replay_frames() -> None:
+    target, replay = large_and_small()
+    steps = epoch_steps(target, replay, list(range(44)), 1, [3])
+    assert kinds(steps) == [(1, 4)] * 11
+    makeup = describe_steps(steps)
+    assert makeup.n_steps == 11
+    assert makeup.target_frames == (1, 1)
+    assert makeup.replay_frames == (4, 4)
+    assert (makeup.target_atoms, makeup.replay_atoms) == (11 * 216, 44 * 8)
+
+
+def test_replay_changes_neither_the_steps_nor_the_order_of_the_target(
     caches: tuple[Examples, Examples],
 ) -> None:
-    found = kinds(caches, **ordered("spread"))
-    assert all(t >= 1 and r >= 1 for t, r in found)
-    assert [sum(column) for column in zip(*found, strict=True)] == [N_TARGET, N_REPLAY]
-
-
-def test_alternate_takes_turns_batch_by_batch(
-    caches: tuple[Examples, Examples],
-) -> None:
-    found = kinds(caches, **ordered("alternate"))
-    assert found == [(4, 0), (0, 4)] * 5
-
-
-def test_after_rehearses_when_the_target_is_done(
-    caches: tuple[Examples, Examples],
-) -> None:
-    assert kinds(caches, **ordered("after")) == [(4, 0)] * 5 + [(0, 4)] * 5
-
-
-def test_atoms_and_edges_each_limit_a_batch(
-    caches: tuple[Examples, Examples],
-) -> None:
-    edges = max(caches[0][i].n_edges for i in range(N_TARGET))
-    config = TrainConfig(batch_atoms=10_000, batch_edges=3 * edges)
-    batches = epoch_batches(*caches, list(range(N_REPLAY)), config, [0])
-    assert len(batches) > 1
-    for batch in batches:
-        assert sum(example.n_edges for example in batch) <= 3 * edges
+    naive = epoch_steps(*caches, [], 3, [5, 2])
+    replay = epoch_steps(*caches, list(range(N_REPLAY)), 3, [5, 2])
+    assert [[id(e) for e in step] for step in naive] == [
+        [id(e) for e in step if not e.replay] for step in replay
+    ]
 
 
 def test_each_epoch_has_its_own_order_and_the_same_seed_repeats_it(
     caches: tuple[Examples, Examples],
 ) -> None:
-    config = TrainConfig(batch_atoms=32)
-
     def order(epoch: int) -> list[int]:
-        batches = epoch_batches(*caches, list(range(N_REPLAY)), config, [7, epoch])
-        return [id(example) for batch in batches for example in batch]
+        steps = epoch_steps(*caches, list(range(N_REPLAY)), 2, [7, epoch])
+        return [id(example) for step in steps for example in step]
 
     assert order(0) == order(0) != order(1)
     assert sorted(order(0)) == sorted(order(1))
@@ -84,9 +95,8 @@ def test_a_graph_is_built_once(caches: tuple[Examples, Examples]) -> None:
     assert caches[0][3] is caches[0][3]
 
 
-def test_interleaving_keeps_both_orders_and_spreads_them() -> None:
-    mixed = interleave(list(range(40)), [-1 - i for i in range(40)])
-    assert [c for c in mixed if c >= 0] == list(range(40))
-    assert [c for c in mixed if c < 0] == [-1 - i for i in range(40)]
-    for start in range(0, 80, 8):
-        assert 3 <= sum(c < 0 for c in mixed[start : start + 8]) <= 5
+def test_dealing_loses_nothing_and_spreads_the_rest() -> None:
+    parts = deal(list(range(11)), 4)
+    assert [len(p) for p in parts] == [2, 3, 3, 3]
+    assert [i for p in parts for i in p] == list(range(11))
+    assert [len(p) for p in deal([1, 2], 5)].count(1) == 2

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from fire_core.backbones.torch_types import default_dtype
-from fire_core.config.training import TrainConfig
+from fire_core.config.training import ReplayConfig, TrainConfig
 from fire_core.training.batches import Example
 from fire_core.training.loss import (
     HUBER_DELTA,
-    Totals,
-    count_totals,
+    Shares,
     gather_targets,
+    share_step,
     weighted_loss,
 )
 from tests.training.conftest import labelled, make_backbone, make_network, rattled
@@ -23,26 +23,55 @@ from tests.training.conftest import labelled, make_backbone, make_network, rattl
 if TYPE_CHECKING:
     from fire_core.backbones.mace_training import MaceNetwork
 
-CONFIG = TrainConfig(energy_weight=2.0, forces_weight=7.0, stress_weight=3.0)
+CONFIG = TrainConfig(
+    energy_weight=2.0,
+    forces_weight=7.0,
+    stress_weight=3.0,
+    replay=ReplayConfig(ratio=2.0, weight=0.25),
+)
 
 
-def examples_of(network: MaceNetwork, weights: list[float]) -> list[Example]:
-    items = labelled(rattled("LiF", len(weights), 3), offset=-2.0)
-    return [
-        Example(network.graph(i.atoms), i.label, w)
-        for i, w in zip(items, weights, strict=True)
-    ]
+def examples_of(
+    network: MaceNetwork, n: int, *, replay: bool = False, repeat: int = 1
+) -> list[Example]:
+    symbols = "LiCl" if replay else "LiF"
+    frames = [atoms.repeat((repeat, 1, 1)) for atoms in rattled(symbols, n, 3)]
+    items = labelled(frames, offset=-2.0)
+    return [Example(network.graph(i.atoms), i.label, replay) for i in items]
 
 
-def loss_of(
-    network: MaceNetwork, examples: list[Example], totals: Totals | None = None
-) -> float:
+def differentiable_loss(
+    network: MaceNetwork,
+    examples: list[Example],
+    shares: Shares | None = None,
+    config: TrainConfig = CONFIG,
+) -> Any:
     import torch
 
     output = network.forward([e.graph for e in examples], stress=True)
-    targets = gather_targets(examples, device="cpu", dtype=torch.float64)
-    totals = totals or count_totals(examples)
-    return float(weighted_loss(output, targets, CONFIG, totals).detach())
+    shares = shares or share_step(examples, config)
+    targets = gather_targets(examples, shares, device="cpu", dtype=torch.float64)
+    return weighted_loss(output, targets, config)
+
+
+def loss_of(network: MaceNetwork, examples: list[Example], **settings: Any) -> float:
+    return float(differentiable_loss(network, examples, **settings).detach())
+
+
+def gradient_of(
+    network: MaceNetwork, examples: list[Example], config: TrainConfig = CONFIG
+) -> Any:
+    import torch
+
+    network.module.zero_grad(set_to_none=True)
+    differentiable_loss(network, examples, config=config).backward()
+    return torch.cat(
+        [
+            p.grad.ravel().clone()
+            for p in network.module.parameters()
+            if p.grad is not None
+        ]
+    ).numpy()
 
 
 @pytest.fixture
@@ -74,7 +103,7 @@ def _maces(example: Example) -> Any:
         property_weights={"stress": 1.0 if has_stress else 0.0},
         cell=atoms.cell.array,
         pbc=(True, True, True),
-        weight=example.weight,
+        weight=1.0,
     )
     table = AtomicNumberTable([3, 9, 17])
     return AtomicData.from_config(config, z_table=table, cutoff=4.0)
@@ -83,7 +112,7 @@ def _maces(example: Example) -> Any:
 def test_with_equal_weights_it_is_maces_universal_loss(network: MaceNetwork) -> None:
     from mace.modules import UniversalLoss
 
-    examples = examples_of(network, [1.0] * 4)
+    examples = examples_of(network, 4)
     labels = [example.label for example in examples]
     # beyond every step of the conditional Huber loss; and one without a stress
     labels[0] = replace(labels[0], forces=400.0 * labels[0].forces)
@@ -97,20 +126,45 @@ def test_with_equal_weights_it_is_maces_universal_loss(network: MaceNetwork) -> 
     )
 
 
-def test_a_weight_multiplies_the_loss_of_its_frame_exactly(
-    network: MaceNetwork,
+@pytest.mark.parametrize("repeat", [1, 3])
+@pytest.mark.parametrize("n_replay", [1, 3])
+def test_a_step_is_its_target_and_weight_times_ratio_of_its_replay(
+    network: MaceNetwork, repeat: int, n_replay: int
 ) -> None:
-    first, second = ([w, 0.0, 0.0] for w in (1.0, 0.2))
-    ratio = loss_of(network, examples_of(network, second)) / loss_of(
-        network, examples_of(network, first)
+    """On the gradients themselves: frames of 24 atoms beside frames of 8 as well."""
+    target = examples_of(network, 2, repeat=repeat)
+    rehearsed = examples_of(network, n_replay, replay=True)
+    for weight, ratio in ((1.0, 1.0), (0.25, 2.0), (0.25, 4.0)):
+        config = CONFIG.model_copy(
+            update={"replay": ReplayConfig(weight=weight, ratio=ratio)}
+        )
+        alone = gradient_of(network, target, config)
+        replay = gradient_of(network, rehearsed, config)
+        both = gradient_of(network, [*target, *rehearsed], config)
+        assert np.abs(replay).max() > 1e-6
+        assert both == pytest.approx(alone + replay, rel=1e-9, abs=1e-13)
+        # the replay's own part is weight × ratio of what it is as a target
+        as_target = [replace(example, replay=False) for example in rehearsed]
+        expected = weight * ratio * gradient_of(network, as_target, config)
+        assert replay == pytest.approx(expected, rel=1e-9, abs=1e-13)
+
+
+def test_many_replay_frames_weigh_what_few_of_them_weigh(network: MaceNetwork) -> None:
+    target = examples_of(network, 1, repeat=3)
+    (rehearsed,) = examples_of(network, 1, replay=True)
+    once = gradient_of(network, [*target, rehearsed])
+    assert gradient_of(network, [*target, *[rehearsed] * 5]) == pytest.approx(
+        once, rel=1e-9, abs=1e-13
     )
-    assert ratio == pytest.approx(0.2, rel=1e-12)
 
 
 def test_parts_add_up_to_the_whole(network: MaceNetwork) -> None:
-    examples = examples_of(network, [1.0, 0.5, 2.0, 1.0, 0.1])
-    totals = count_totals(examples)
+    examples = [
+        *examples_of(network, 2, repeat=2),
+        *examples_of(network, 3, replay=True),
+    ]
+    shares = share_step(examples, CONFIG)
     parts = [examples[:1], examples[1:4], examples[4:]]
-    added = sum(loss_of(network, part, totals) for part in parts)
+    added = sum(loss_of(network, part, shares=shares) for part in parts)
     assert added == pytest.approx(loss_of(network, examples), rel=1e-12)
     assert np.isfinite(added)

@@ -44,7 +44,7 @@ def test_every_strategy_it_has_brings_its_error_down(
     foundation = need_trainable(load_backbone("pair", dtype="float64"))
     data = make_data(offset=-5.0)
     config = TrainConfig.model_validate(
-        {"strategy": strategy, "epochs": 30, "batch_atoms": 32, "ema_decay": 0.5}
+        {"strategy": strategy, "epochs": 30, "batch_frames": 2, "ema_decay": 0.5}
         | {"learning_rate": 2e-2, "replay": {"ratio": 0.5}}
     )
     tuned = fine_tune(foundation, data, config, seed=1)

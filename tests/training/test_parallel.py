@@ -20,12 +20,12 @@ from tests.training.conftest import labelled, make_backbone, rattled
 from tests.training.test_stepping import make_stepper, small_memory, weights
 
 ROOT = Path(__file__).resolve().parents[2]
-SETTINGS = TrainConfig(epochs=3, batch_atoms=40, learning_rate=5e-3, ema_decay=0.5)
+SETTINGS = TrainConfig(epochs=3, batch_frames=2, learning_rate=5e-3, ema_decay=0.5)
 
 
 def make_data() -> TrainingData:
     return TrainingData(
-        train=labelled(rattled("LiF", 7, 1)),
+        train=labelled([a.repeat((2, 1, 1)) for a in rattled("LiF", 7, 1)]),
         valid=labelled(rattled("LiF", 4, 2)),
         replay=labelled(rattled("LiCl", 10, 3), epsilon=0.05),
         heldout=labelled(rattled("LiCl", 4, 4), epsilon=0.05),
@@ -134,8 +134,8 @@ def train_and_resume(folder: Path, rank: int) -> None:
 
 
 def step_short_of_memory(folder: Path, rank: int) -> None:
-    two_frames = small_memory(16)
-    stepper, graphs = make_stepper(two_frames if rank == 0 else None)
+    one_frame = small_memory(32)
+    stepper, graphs = make_stepper(one_frame if rank == 0 else None)
     loss = stepper.step(graphs)
     told = {"loss": loss, "n_parts": stepper.n_parts}
     (folder / f"{rank}.step.json").write_text(

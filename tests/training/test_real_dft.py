@@ -17,7 +17,7 @@ def test_errors_on_an_aimd_trajectory_fall(
     shared_data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = shared_data / "li6ps5cl/1200K.extxyz"
-    figures = run([file], None, n_train=4, n_test=2, epochs=3)
+    figures = run([file], None, n_train=4, n_test=2, epochs=8)
     before, after = figures["before"], figures["after"]
     with capsys.disabled():
         print(f"\nLi6PS5Cl at 1200 K, before {before}, after {after}")

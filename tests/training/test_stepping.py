@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -13,25 +13,37 @@ from fire_core.training.batches import Example
 from fire_core.training.stepping import Stepper, split_evenly
 from tests.training.conftest import labelled, make_backbone, make_network, rattled
 
+if TYPE_CHECKING:
+    from fire_core.backbones.mace_training import MaceNetwork
+
 CONFIG = TrainConfig(learning_rate=1e-3)
 
 
-def make_stepper(model: Any = None) -> tuple[Stepper, list[Example]]:
+def mixed_examples(network: MaceNetwork) -> list[Example]:
+    """Two target frames of 32 atoms and four replay frames of 8."""
+    target = [atoms.repeat((2, 2, 1)) for atoms in rattled("LiF", 2, 1)]
+    items = [(i, False) for i in labelled(target)]
+    items += [(i, True) for i in labelled(rattled("LiCl", 4, 2), epsilon=0.05)]
+    return [Example(network.graph(i.atoms), i.label, r) for i, r in items]
+
+
+def make_stepper(
+    model: Any = None, config: TrainConfig = CONFIG
+) -> tuple[Stepper, list[Example]]:
     import torch
     from torch_ema import ExponentialMovingAverage
 
     backbone = make_backbone(dtype="float64")
     network = make_network(backbone)
     parameters = list(network.module.parameters())
-    items = labelled(rattled("LiF", 6, 1))
-    examples = [Example(network.graph(i.atoms), i.label) for i in items]
+    examples = mixed_examples(network)
     if model is not None:
         network.fast = model(network.fast)
     stepper = Stepper(
         network,
         torch.optim.SGD(parameters, lr=1e-3),
         ExponentialMovingAverage(parameters, decay=0.9),
-        CONFIG,
+        config,
         device=backbone.device,
         dtype=backbone.dtype,
     )
@@ -78,7 +90,7 @@ def test_a_step_in_parts_is_the_same_step(n_parts: int) -> None:
 
 def test_out_of_memory_halves_the_batch_and_changes_nothing_else() -> None:
     whole, examples = make_stepper()
-    short, _ = make_stepper(small_memory(2 * examples[0].n_atoms))
+    short, _ = make_stepper(small_memory(examples[0].n_atoms))
     assert short.step(examples) == pytest.approx(whole.step(examples), rel=1e-12)
     assert short.n_parts == 4
     assert np.allclose(weights(short), weights(whole), rtol=0, atol=1e-14)
@@ -86,8 +98,18 @@ def test_out_of_memory_halves_the_batch_and_changes_nothing_else() -> None:
 
 def test_a_frame_that_no_memory_holds_is_an_error_with_a_remedy() -> None:
     stepper, examples = make_stepper(small_memory(1))
-    with pytest.raises(TrainingError, match=r"one frame of 8 atoms.*backbone.device"):
+    with pytest.raises(TrainingError, match=r"one frame of 32 atoms.*backbone.device"):
         stepper.step(examples)
+
+
+def test_parts_of_so_many_atoms_are_the_same_step() -> None:
+    whole, examples = make_stepper()
+    parted, _ = make_stepper(
+        small_memory(40), CONFIG.model_copy(update={"part_atoms": 40})
+    )
+    assert parted.step(examples) == pytest.approx(whole.step(examples), rel=1e-12)
+    assert parted.n_parts == 1  # no memory ran out
+    assert np.allclose(weights(parted), weights(whole), rtol=0, atol=1e-14)
 
 
 def test_parts_keep_the_order_and_lose_nothing() -> None:

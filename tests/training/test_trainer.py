@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 ROUNDING = 2e-6  # relative, single precision over a few dozen steps
 SETTINGS = TrainConfig(
-    epochs=4, batch_atoms=32, learning_rate=5e-3, ema_decay=0.5, valid_fraction=0.2
+    epochs=4, batch_frames=2, learning_rate=5e-3, ema_decay=0.5, valid_fraction=0.2
 )
 
 
@@ -293,5 +293,5 @@ def test_unknown_elements_and_untrainable_models_are_refused(
             UnknownElementError, match=r"Au in replay frame.*out of replay.source"
         ):
             fine_tune(backbone, data, SETTINGS, seed=1)
-    with pytest.raises(BackboneError, match="argon cannot be fine-tuned by FIRE yet"):
+    with pytest.raises(BackboneError, match="argon cannot be fine-tuned by FIRE; set"):
         fine_tune(PredictOnly(), make_data(), SETTINGS, seed=1)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 CONFIG = TrainConfig(
     strategy="naive",
     epochs=25,
-    batch_atoms=32,
+    batch_frames=2,
     learning_rate=5e-3,
     ema_decay=0.5,
     warm_start=True,

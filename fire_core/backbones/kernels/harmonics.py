@@ -53,6 +53,13 @@ def harmonics(vectors: torch.Tensor, lengths: torch.Tensor, l_max: int) -> torch
     return torch.stack(columns, dim=1)
 
 
+def parity(l_max: int) -> torch.Tensor:
+    """Return what harmonics are multiplied with in the opposite direction."""
+    return torch.cat(
+        [torch.full((2 * degree + 1,), (-1.0) ** degree) for degree in range(l_max + 1)]
+    )
+
+
 def bessel(
     lengths: torch.Tensor, wave_numbers: torch.Tensor, cutoff: float
 ) -> torch.Tensor:

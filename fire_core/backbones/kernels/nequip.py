@@ -9,10 +9,9 @@ for each l.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 from torch.nn.functional import silu
@@ -22,7 +21,16 @@ from fire_core.backbones.kernels.convolution_paths import (
     PathConvolution,
     convolution_paths,
 )
-from fire_core.backbones.kernels.harmonics import bessel, harmonics, polynomial, xplor
+from fire_core.backbones.kernels.harmonics import (
+    bessel,
+    harmonics,
+    parity,
+    polynomial,
+    xplor,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 SILU_NORM: Final = 1.6791767923989418
 """What e3nn multiplies SiLU with, so that of normal numbers its square averages 1.
@@ -90,7 +98,9 @@ class Mixing(torch.nn.Module):
         super().__init__()
         self.n_modes = n_modes
         self.degrees = [
-            degree for degree, (a, b) in enumerate(zip(n_in, n_out)) if a and b
+            degree
+            for degree, (a, b) in enumerate(zip(n_in, n_out, strict=False))
+            if a and b
         ]
         for degree in self.degrees:
             weight = torch.nn.Parameter(torch.randn(n_in[degree], n_out[degree]))
@@ -111,7 +121,7 @@ class Mixing(torch.nn.Module):
 
 
 class RadialNetwork(torch.nn.Module):
-    """From radial functions to the weights of each path and channel, per edge."""
+    """From radial functions to the weights of each path and channel, per pair."""
 
     def __init__(self, widths: Sequence[int]) -> None:
         super().__init__()
@@ -120,7 +130,7 @@ class RadialNetwork(torch.nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return weights, (n_edges, widths[-1]), of functions, (n_edges, widths[0])."""
+        """Return weights, (n_pairs, widths[-1]), of functions, (n_pairs, widths[0])."""
         scale = 1.0
         for i, weight in enumerate(self.weights):
             x = x @ (weight * (scale / math.sqrt(len(weight))))
@@ -177,12 +187,15 @@ class Interaction(torch.nn.Module):
 class Edges:
     """What every layer is told of the pairs of neighbours.
 
+    A pair is two edges: the first half of them leads one way, the second half the same
+    pairs the other way.
+
     Attributes
     ----------
     harmonics
         (n_edges, (l_edge + 1)²).
     radial
-        (n_edges, n_radial), radial functions under the envelope.
+        (n_pairs, n_radial), radial functions under the envelope.
     senders, receivers
         (n_edges,), the neighbour and the atom that it is a neighbour of.
     """
@@ -235,8 +248,7 @@ class NequipStack(torch.nn.Module):
         self,
         kinds: torch.Tensor,
         vectors: torch.Tensor,
-        senders: torch.Tensor,
-        receivers: torch.Tensor,
+        pairs: torch.Tensor,
         scalars: list[torch.Tensor] | None = None,
     ) -> torch.Tensor:
         """Return the interaction energy of each atom, (n_atoms,), eV.
@@ -248,13 +260,13 @@ class NequipStack(torch.nn.Module):
         kinds
             (n_atoms,), index of each atom's element.
         vectors
-            (n_edges, 3), from receiver to sender, Å.
-        senders, receivers
-            (n_edges,), atoms.
+            (n_pairs, 3), from the first to the second atom of each pair, Å.
+        pairs
+            (2, n_pairs), atoms; each pair once.
         scalars
             Filled with the invariant features after each layer, (n_atoms, channels).
         """
-        edges = self.edges(vectors, senders, receivers)
+        edges = self.edges(vectors, pairs)
         rows = self.embedding / math.sqrt(len(self.embedding))
         x = [rows.index_select(0, kinds)[:, None]]
         for layer in self.layers:
@@ -271,9 +283,7 @@ class NequipStack(torch.nn.Module):
             found |= layer.convolution.couplings()
         return found
 
-    def edges(
-        self, vectors: torch.Tensor, senders: torch.Tensor, receivers: torch.Tensor
-    ) -> Edges:
+    def edges(self, vectors: torch.Tensor, pairs: torch.Tensor) -> Edges:
         """Return what the layers are told of pairs; see `forward`."""
         setting = self.setting
         lengths = vectors.square().sum(dim=1).sqrt()
@@ -282,11 +292,12 @@ class NequipStack(torch.nn.Module):
         else:
             envelope = polynomial(lengths, round(setting.envelope_from), setting.cutoff)
         radial = bessel(lengths, self.wave_numbers, setting.cutoff)
+        one_way = harmonics(vectors, lengths, setting.l_edge)
         return Edges(
-            harmonics(vectors, lengths, setting.l_edge),
+            torch.cat([one_way, one_way * parity(setting.l_edge).to(one_way)]),
             radial * envelope[:, None],
-            senders,
-            receivers,
+            pairs.flip(0).flatten(),
+            pairs.flatten(),
         )
 
 

@@ -87,7 +87,8 @@ class TensorProductConvolution(torch.nn.Module):
         edge_harmonics
             (n_edges, harmonics.size).
         weights
-            (n_edges, weight_numel), of each path its channels.
+            (n_edges, weight_numel), of each path its channels; or half as many rows,
+            where the second half of the edges has the same weights as the first.
         senders, receivers
             (n_edges,), rows of `x` and of the messages.
         n_nodes
@@ -113,6 +114,8 @@ class TensorProductConvolution(torch.nn.Module):
         Neighbours are summed first, Σ_e w_e x_m1 Y_m2 by a product of blocks; the
         coefficients follow, once for each atom.
         """
+        if len(weights) < len(senders):
+            weights = weights.repeat(2, 1)
         blocks = Blocks(receivers, n_nodes)
         lengths = [stop - start for start, stop, _ in blocks.ranges]
         features = gather(x, senders).split(self.features.sizes, dim=1)
@@ -242,7 +245,7 @@ class _Gradients(torch.autograd.Function):
         ctx.tables, ctx.graph = tables, graph
         inputs = _arrays(*tensors)
         slopes = trilinear.gradients(tables, graph.by_sender, inputs, _threads())
-        return tuple(torch.from_numpy(slope) for slope in slopes)
+        return _to_tensors(slopes, len(inputs[2]))
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> Any:
@@ -260,7 +263,7 @@ class _SecondGradients(torch.autograd.Function):
         above = trilinear.second_messages(
             tables, graph.by_receiver, (*inputs[:3], *inputs[4:]), threads
         )
-        return tuple(torch.from_numpy(slope) for slope in (*slopes, above))
+        return *_to_tensors(slopes, len(inputs[2])), torch.from_numpy(above)
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> Any:  # noqa: ARG004
@@ -269,6 +272,14 @@ class _SecondGradients(torch.autograd.Function):
             "times; call its `plain` instead"
         )
         raise BackboneError(msg)
+
+
+def _to_tensors(slopes: trilinear.Arrays, n_rows: int) -> tuple[torch.Tensor, ...]:
+    """Return slopes to x, Y and w; those of edges with the same weights added up."""
+    to_x, to_harmonics, to_weights = (torch.from_numpy(slope) for slope in slopes)
+    if n_rows < len(to_weights):
+        to_weights = to_weights[:n_rows].add_(to_weights[n_rows:])
+    return to_x, to_harmonics, to_weights
 
 
 def _threads() -> int:

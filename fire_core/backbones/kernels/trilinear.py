@@ -155,9 +155,10 @@ def _messages(atoms, tables, edges, inputs, out):
             e = edges.order[at]
             j = edges.other[e]
             _edge_matrices(flat_harmonics, e * n_harmonics, tables, matrix)
-            source, begin = flat, e * weights.shape[1]
+            same = e % len(weights)
+            source, begin = flat, same * weights.shape[1]
             if tables.ragged:
-                _fetch(weights[e], tables.weights, row, 0)
+                _fetch(weights[same], tables.weights, row, 0)
                 source, begin = row, 0
             for p in range(len(tables.paths)):
                 d1, d3, n, in_x, in_w, in_out, in_m = tables.paths[p]
@@ -188,10 +189,12 @@ def _gradients(atoms, tables, edges, inputs, outputs):
             e = edges.order[at]
             i = edges.other[e]
             _edge_matrices(flat_harmonics, e * n_harmonics, tables, matrix)
-            source, target, begin = flat, grad_flat, e * weights.shape[1]
+            same = e % len(weights)
+            source, begin = flat, same * weights.shape[1]
+            target, put = grad_flat, e * weights.shape[1]
             if tables.ragged:
-                _fetch(weights[e], tables.weights, row, 0)
-                source, target, begin = row, grad_row, 0
+                _fetch(weights[same], tables.weights, row, 0)
+                source, target, begin, put = row, grad_row, 0, 0
             for p in range(len(tables.paths)):
                 d1, d3, n, in_x, in_w, in_out, in_m = tables.paths[p]
                 channels.add_gradients(
@@ -203,7 +206,7 @@ def _gradients(atoms, tables, edges, inputs, outputs):
                         i * n_out + in_out,
                         in_m,
                         in_x,
-                        begin + in_w,
+                        put + in_w,
                         in_m * LANES,
                     ),
                 )
@@ -232,10 +235,11 @@ def _second_messages(atoms, tables, edges, inputs, out):
             j = edges.other[e]
             _edge_matrices(flat_harmonics, e * n_harmonics, tables, matrix)
             _edge_matrices(flat_along, e * n_harmonics, tables, along_matrix)
-            source, along, begin = flat, along_flat, e * weights.shape[1]
+            same = e % len(weights)
+            source, along, begin = flat, along_flat, same * weights.shape[1]
             if tables.ragged:
-                _fetch(weights[e], tables.weights, row, 0)
-                _fetch(along_weights[e], tables.weights, along_row, 0)
+                _fetch(weights[same], tables.weights, row, 0)
+                _fetch(along_weights[same], tables.weights, along_row, 0)
                 source, along, begin = row, along_row, 0
             for p in range(len(tables.paths)):
                 d1, d3, n, in_x, in_w, in_out, in_m = tables.paths[p]
@@ -272,12 +276,14 @@ def _second_gradients(atoms, tables, edges, inputs, outputs):
             i = edges.other[e]
             _edge_matrices(flat_harmonics, e * n_harmonics, tables, matrix)
             _edge_matrices(flat_along, e * n_harmonics, tables, along_matrix)
+            same = e % len(weights)
             source, along, target = flat, along_flat, grad_flat
-            begin = e * weights.shape[1]
+            begin, put = same * weights.shape[1], e * weights.shape[1]
             if tables.ragged:
-                _fetch(weights[e], tables.weights, row, 0)
-                _fetch(along_weights[e], tables.weights, along_row, 0)
-                source, along, target, begin = row, along_row, grad_row, 0
+                _fetch(weights[same], tables.weights, row, 0)
+                _fetch(along_weights[same], tables.weights, along_row, 0)
+                source, along, target = row, along_row, grad_row
+                begin, put = 0, 0
             for p in range(len(tables.paths)):
                 d1, d3, n, in_x, in_w, in_out, in_m = tables.paths[p]
                 at_x, at_w, in_sums = j * n_x + in_x, begin + in_w, in_m * LANES
@@ -304,7 +310,7 @@ def _second_gradients(atoms, tables, edges, inputs, outputs):
                         in_m,
                         in_m,
                         in_x,
-                        at_w,
+                        put + in_w,
                         in_sums,
                     ),
                 )
@@ -358,7 +364,7 @@ def gradients(tables: Tables, edges: Edges, inputs: Arrays, threads: int) -> Arr
         x, Y, w, g in e3nn's order.
     """
     x, harmonics, weights, above = inputs
-    out = tuple(np.empty_like(a) for a in (x, harmonics, weights))
+    out = _slopes_like(x, harmonics, weights)
     ours = (
         _fetch_all(x, tables.features),
         harmonics,
@@ -367,6 +373,12 @@ def gradients(tables: Tables, edges: Edges, inputs: Arrays, threads: int) -> Arr
     )
     _share(_gradients, threads, edges, tables, edges, ours, out)
     return out
+
+
+def _slopes_like(x: Any, harmonics: Any, weights: Any) -> Arrays:
+    """Return room for slopes to x, Y and w, one row of w for each edge."""
+    rows = np.empty((len(harmonics), weights.shape[1]), weights.dtype)
+    return np.empty_like(x), np.empty_like(harmonics), rows
 
 
 def second_messages(
@@ -408,7 +420,7 @@ def second_gradients(
         x, Y, w, g and the changes of x, Y and w.
     """
     x, harmonics, weights, above, along_x, along_harmonics, along_weights = inputs
-    out = tuple(np.empty_like(a) for a in (x, harmonics, weights))
+    out = _slopes_like(x, harmonics, weights)
     ours = (
         _fetch_all(x, tables.features),
         harmonics,

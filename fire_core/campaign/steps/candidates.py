@@ -135,7 +135,7 @@ def reduce_run(
     else:
         average = settings.soap.average
         grouping = group_atoms(average, screened.species, like, regions)
-        backbone = need_features(model(), "select.descriptor: mace")
+        backbone = need_features(model(), f"select.descriptor: {settings.descriptor}")
 
         def blocks(frames: Iterable[Atoms]) -> Iterator[NDArray[np.float32]]:
             return describe_by_atoms(frames, grouping, backbone.atom_features)

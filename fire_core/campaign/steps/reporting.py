@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import yaml
 
+from fire_core.backbones.registry import package_of
 from fire_core.campaign.choices import read_choice
 from fire_core.campaign.names import PERTURB, SELECTED, TEST, judged_models
+from fire_core.campaign.steps.outlasting import find_neutral
 from fire_core.campaign.steps.rounds import gather_rounds
 from fire_core.campaign.views.candidate_map import read_map
 from fire_core.campaign.views.results import (
@@ -22,6 +23,7 @@ from fire_core.campaign.views.results import (
 )
 from fire_core.config.environment import results_folder
 from fire_core.errors import StoreError
+from fire_core.extensions import installed_versions
 from fire_core.records import LabelState
 from fire_core.report.campaign_report import write_report
 from fire_core.report.data import (
@@ -141,19 +143,23 @@ def _seconds(campaign: CampaignState) -> dict[str, float]:
 def _provenance(campaign: CampaignState, round_: int) -> Provenance:
     config = campaign.config
     theory = campaign.theory_level()
-    models = {}
+    models, neutral = {}, {}
     for kind, name in judged_models(config, round_).items():
         row = None if name is None else campaign.store.models.get(campaign.name, name)
         if row is not None:
             models[kind] = row.blob_sha
             models["zero_shot"] = str(row.parent_sha)
+            copy = find_neutral(campaign.store, campaign.name, row.name)
+            if copy is not None and copy.blob is not None:
+                neutral[kind] = copy.blob
     return Provenance(
         theory=theory.describe(),
         theory_code=config.theory.kind,
         theory_fingerprint=theory.fingerprint,
         models=models,
+        neutral=neutral,
         seeds={"campaign": config.seed},
-        versions={name: version(name) for name in PACKAGES},
+        versions=installed_versions([*PACKAGES, package_of(config.backbone.name)]),
     )
 
 

@@ -17,6 +17,7 @@ from fire_core.campaign.names import (
     model_name,
     training_of,
 )
+from fire_core.campaign.steps.outlasting import keep_neutral
 from fire_core.campaign.steps.references import fill_references
 from fire_core.campaign.steps.replay import read_replay
 from fire_core.campaign.steps.resumable import train_into_store
@@ -32,6 +33,9 @@ from fire_core.training.parallel import current_group
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ase import Atoms
+
+    from fire_core.backbones.base import Backbone
     from fire_core.campaign.state import CampaignState
     from fire_core.config.training import TrainConfig
     from fire_core.records import LabelledStructure
@@ -100,9 +104,11 @@ def train_here(
         sha256 of the model's file.
     """
     trained = campaign.store.models.get(campaign.name, model_name(kind, round_))
-    if trained is not None:
-        return trained.blob_sha
     group = current_group()  # its leading process writes
+    if trained is not None:
+        if group.leads:
+            _keep_neutral(campaign, trained.name)
+        return trained.blob_sha
     if not group.leads:
         return _train(campaign, round_, kind, on_epoch)
     step = "pre_fine_tune" if kind == PRE_FINE_TUNED else f"train_{kind}"
@@ -165,7 +171,26 @@ def _train(
         parent_sha=foundation.sha256,
         config_json=json.dumps(_describe(settings, tuned)),
     )
+    _keep_neutral(campaign, name, foundation)
     return sha
+
+
+def _keep_neutral(
+    campaign: CampaignState, name: str, foundation: Backbone | None = None
+) -> None:
+    """Keep a trained model's neutral copy, where that was not done before."""
+    store = campaign.store
+
+    def load() -> Trainable:
+        return need_trainable(foundation or campaign.load_foundation())
+
+    def frames() -> list[Atoms]:
+        members = store.datasets.get(campaign.name, name)
+        return store.structures.get(sorted(members))
+
+    keep_neutral(
+        store, (campaign.name, name), load, frames, say=campaign.observer.warning
+    )
 
 
 def _start(campaign: CampaignState, round_: int, kind: str) -> Trainable | None:

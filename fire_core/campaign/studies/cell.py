@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from fire_core.backbones.device import describe_device
+from fire_core.campaign.observer import LogObserver
+from fire_core.campaign.steps.outlasting import keep_neutral
 from fire_core.campaign.steps.resumable import train_into_store
 from fire_core.campaign.studies.inputs import share_inputs
 from fire_core.campaign.studies.plan import (
@@ -136,6 +138,13 @@ def _train(
         sha,
         parent_sha=inputs.foundation.sha256,
         config_json=json.dumps(facts),
+    )
+    keep_neutral(
+        store,
+        (config.key, planned.id),
+        lambda: inputs.foundation,
+        lambda: [item.atoms for item in chosen],
+        say=LogObserver().warning,
     )
     return facts
 

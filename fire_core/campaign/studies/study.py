@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import platform
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from fire_core.backbones.registry import package_of
 from fire_core.campaign.observer import LogObserver
 from fire_core.campaign.studies.cell import note_failure, run_cell
 from fire_core.campaign.studies.plan import (
@@ -16,6 +16,7 @@ from fire_core.campaign.studies.plan import (
     read_plan,
 )
 from fire_core.errors import FireError
+from fire_core.extensions import installed_versions
 from fire_core.report.study_report import StudyReport, write_study
 from fire_core.storage.store import Store
 from fire_core.study.results import aggregate
@@ -122,7 +123,7 @@ class Study:
             failures=failures,
             baseline=plan.baseline,
             facts=_facts(config, plan),
-            versions={name: version(name) for name in PACKAGES}
+            versions=installed_versions([*PACKAGES, package_of(config.backbone.name)])
             | {"python": platform.python_version()},
         )
         return write_study(report, folder or Path(config.folder))

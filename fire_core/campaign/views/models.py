@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError
 from typing import TYPE_CHECKING, Any, Final
 
-from fire_core.campaign.kinds import GATE_RECORD, JUDGEMENT
+from fire_core.backbones.neutral import SUFFIX
+from fire_core.campaign.kinds import GATE_RECORD, JUDGEMENT, NEUTRAL_COPY
 from fire_core.campaign.names import ZERO_SHOT, model_name
 from fire_core.campaign.state import CampaignState
 from fire_core.campaign.steps.gates import known_gates
@@ -18,7 +19,7 @@ from fire_core.errors import FireError, StoreError, StoreUnavailableError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fire_core.campaign.kinds import Judgement
+    from fire_core.campaign.kinds import Judgement, NeutralCopy
     from fire_core.records import GateResult, JsonDict
     from fire_core.storage.campaigns import CampaignRow
     from fire_core.storage.evaluations import Evaluated
@@ -96,6 +97,8 @@ class ModelFacts:
         On the independent trajectory; None before.
     gates
         Before a promotion.
+    neutral
+        Its weights as plain tensors; None: it was trained before there were any.
     """
 
     campaign: str
@@ -103,6 +106,7 @@ class ModelFacts:
     training: JsonDict
     judged: Judged | None
     gates: Gates
+    neutral: NeutralCopy | None = None
 
     @property
     def name(self) -> str:
@@ -130,7 +134,16 @@ class ModelFacts:
     @property
     def file_name(self) -> str:
         """Name that a download has; letters that a shell reads are left out."""
-        return f"{UNSAFE.sub('_', f'{self.campaign}-{self.name}')}.model"
+        return f"{self._stem}.model"
+
+    @property
+    def neutral_name(self) -> str:
+        """The same of its neutral weights."""
+        return f"{self._stem}{SUFFIX}"
+
+    @property
+    def _stem(self) -> str:
+        return UNSAFE.sub("_", f"{self.campaign}-{self.name}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +160,10 @@ def read_models(store: Store, campaign: str, names: Sequence[str]) -> list[Model
     rows = [row for row in store.models.list(campaign) if row.name in set(names)]
     judged = store.evaluations.list(JUDGEMENT, campaign)
     checked = {row.subject for row in store.evaluations.list(GATE_RECORD, campaign)}
+    copies = {
+        (row.subject, row.value.model): row.value
+        for row in store.evaluations.list(NEUTRAL_COPY, campaign)
+    }
     state, problem = _open(store, store.campaigns.get(campaign))
     return [
         ModelFacts(
@@ -157,6 +174,7 @@ def read_models(store: Store, campaign: str, names: Sequence[str]) -> list[Model
             gates=Gates(problem=problem)
             if state is None
             else read_gates(state, row.name, is_known=row.name in checked),
+            neutral=copies.get((row.name, row.blob_sha)),
         )
         for row in rows
     ]

@@ -124,7 +124,7 @@ def time_dynamics(
 
     A step is Langevin's integrator, the neighbour search and one force call; guards
     and writing are left out. On a GPU a step ends when its results are on the CPU. A
-    model that cannot drive those dynamics (CHGNet) is timed under ASE's integrator.
+    model that cannot drive those dynamics is timed under ASE's integrator.
 
     Raises
     ------

@@ -17,6 +17,7 @@ from ase.neighborlist import neighbor_list
 
 from fire_core.backbones.base import BATCH_ATOMS, pack_by_atoms, refuse_unknown_elements
 from fire_core.backbones.calculator import BackboneCalculator
+from fire_core.backbones.neutral import NeutralModel, is_neutral, read_neutral
 from fire_core.backbones.trainable import Prediction, refuse_settings
 from fire_core.errors import BackboneError, TrainingError
 from fire_core.records import Label
@@ -181,11 +182,17 @@ class PairBackbone:
     def reload(self, path: Path) -> PairBackbone:
         return read_pair(path, self.dtype)
 
+    def neutral(self) -> NeutralModel:
+        return NeutralModel("pair", {"cutoff": CUTOFF}, self.module.state_dict())
+
 
 def read_pair(path: Path, dtype: torch.dtype) -> PairBackbone:
     """Return the potential of a file."""
     module = PairPotential(dtype)
-    module.load_state_dict(torch.load(path, weights_only=True))
+    if is_neutral(path):
+        module.load_state_dict(read_neutral(path, family="pair").tensors)
+    else:
+        module.load_state_dict(torch.load(path, weights_only=True))
     return PairBackbone(module, dtype)
 
 
