@@ -17,6 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from fire_core.backbones.assets import BUNDLED, bundled_model, manifest
+from fire_core.backbones.environments.describe import describe_elsewhere
+from fire_core.backbones.environments.folders import find_interpreter
+from fire_core.backbones.environments.packages import PACKAGES
 from fire_core.errors import BackboneError
 from fire_core.extensions import Registry
 
@@ -33,7 +36,10 @@ MACE_NAMES: Final = (
 FAMILIES: Final[Registry[Loader]] = Registry(
     "fire.backbones",
     "backbone",
-    {"chgnet": "fire_core.backbones.chgnet:ChgnetBackbone"},
+    {
+        "chgnet": "fire_core.backbones.chgnet:ChgnetBackbone",
+        "sevenn": "fire_core.backbones.packaged.sevenn:SevennBackbone",
+    },
 )
 """Families of models beside MACE."""
 
@@ -74,7 +80,20 @@ def load_backbone(
     family, model = _divide(name)
     if family is None:
         return _load_mace(name, where, dtype, kernels)
+    _refuse_elsewhere(name, family)
     return FAMILIES.load(family)(model, device=where, dtype=dtype)
+
+
+def backbone_interpreter(name: str) -> Path | None:
+    """Return the Python in whose environment a backbone runs; None: in this one's.
+
+    Raises
+    ------
+    BackboneError
+        It needs an environment that was not made yet.
+    """
+    family, _ = _divide(name)
+    return None if family is None else find_interpreter(family)
 
 
 def load_configured(
@@ -116,6 +135,9 @@ def known_elements(name: str) -> frozenset[str]:
     """
     if name == BUNDLED:
         return frozenset(manifest()["elements"])
+    interpreter = backbone_interpreter(name)
+    if interpreter is not None:
+        return describe_elsewhere(name, interpreter).elements
     family, model = _divide(name)
     if family is not None and not model:
         told: Any = getattr(FAMILIES.load(family), "elements", None)
@@ -129,6 +151,8 @@ def package_of(name: str) -> str:
     family, _ = _divide(name)
     if family is None:
         return "mace-torch"
+    if family in PACKAGES:
+        return PACKAGES[family].distribution
     return family if family in FAMILIES.builtin else FAMILIES.package(family)
 
 
@@ -186,6 +210,18 @@ def _divide(name: str) -> tuple[str | None, str]:
         return None, name
     family, _, model = name.partition(":")
     return (family, model) if family in FAMILIES else (None, name)
+
+
+def _refuse_elsewhere(name: str, family: str) -> None:
+    """Raise for a family that this process cannot import, naming who can."""
+    interpreter = find_interpreter(family)
+    if interpreter is not None:
+        msg = (
+            f"{name} runs in an environment of its own: steps of a campaign and "
+            f"commands go there by themselves, a program of yours is run with "
+            f"{interpreter}"
+        )
+        raise BackboneError(msg)
 
 
 def _unknown(name: str) -> BackboneError:

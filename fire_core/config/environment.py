@@ -7,6 +7,7 @@ campaign file has to.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Final
 
 DATABASE: Final = "FIRE_DB"
@@ -20,6 +21,8 @@ DASHBOARD_PEOPLE: Final = "FIRE_DASHBOARD_PEOPLE"
 DASHBOARD_PROXY: Final = "FIRE_DASHBOARD_PROXY"
 DASHBOARD_TRUSTED: Final = "FIRE_DASHBOARD_TRUSTED"
 PSEUDOPOTENTIALS: Final = "FIRE_PSEUDOPOTENTIALS"
+MODELS: Final = "FIRE_MODELS"
+DATA_HOME: Final = "XDG_DATA_HOME"  # of the XDG base directory specification
 CP2K_DATA: Final = "CP2K_DATA_DIR"  # CP2K's own
 
 
@@ -36,6 +39,15 @@ def default_blobs() -> str:
 def results_folder(name: str) -> str:
     """Return the folder of a campaign's report."""
     return os.path.join(os.environ.get(RESULTS) or "results", name)  # noqa: PTH118
+
+
+def default_models_folder() -> Path:
+    """Return the folder of models and environments that were installed."""
+    told = os.environ.get(MODELS)
+    if told:
+        return Path(told).expanduser().resolve()
+    data = os.environ.get(DATA_HOME) or Path("~/.local/share").expanduser()
+    return Path(data) / "fire" / "models"
 
 
 def gpu_count() -> int | None:
