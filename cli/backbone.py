@@ -13,10 +13,8 @@ from rich.table import Table
 
 from cli.elsewhere import continue_elsewhere
 from cli.options import AsJson
-from fire_core.backbones.environments.packages import PACKAGES
 
 if TYPE_CHECKING:
-    from fire_core.backbones.catalogue import Entry
     from fire_core.backbones.check import BackboneCheck
 
 app = typer.Typer(no_args_is_help=True)

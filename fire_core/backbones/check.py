@@ -1,4 +1,4 @@
-"""Try a backbone: does it load, predict, and are its forces the slopes of its energy."""
+"""Try a backbone: it predicts, and its forces are the slopes of its energy."""
 
 from __future__ import annotations
 

@@ -13,13 +13,14 @@ the model is of (`same_family`).
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from fire_core.backbones.assets import BUNDLED, bundled_model, manifest
 from fire_core.backbones.environments.describe import describe_elsewhere
 from fire_core.backbones.environments.folders import find_interpreter
-from fire_core.backbones.environments.packages import PACKAGES
+from fire_core.backbones.environments.packages import PACKAGES, requirements
 from fire_core.errors import BackboneError
 from fire_core.extensions import Registry
 
@@ -39,6 +40,14 @@ FAMILIES: Final[Registry[Loader]] = Registry(
     {
         "chgnet": "fire_core.backbones.chgnet:ChgnetBackbone",
         "sevenn": "fire_core.backbones.packaged.sevenn:SevennBackbone",
+        "mattersim": "fire_core.backbones.packaged.loaders:load_mattersim",
+        "orb": "fire_core.backbones.packaged.loaders:load_orb",
+        "upet": "fire_core.backbones.packaged.loaders:load_upet",
+        "nequix": "fire_core.backbones.packaged.loaders:load_nequix",
+        "deepmd": "fire_core.backbones.packaged.loaders:load_deepmd",
+        "fairchem": "fire_core.backbones.packaged.loaders:load_fairchem",
+        "matgl": "fire_core.backbones.packaged.loaders:load_matgl",
+        "matris": "fire_core.backbones.packaged.loaders:load_matris",
     },
 )
 """Families of models beside MACE."""
@@ -144,6 +153,14 @@ def known_elements(name: str) -> frozenset[str]:
         if isinstance(told, frozenset):
             return told
     return load_backbone(name, device="cpu").elements
+
+
+def release_of(name: str) -> str:
+    """Return which release of its package computes a model, here or elsewhere."""
+    family, _ = _divide(name)
+    if family is not None and backbone_interpreter(name) is not None:
+        return requirements(family)[0].partition("==")[2]
+    return version(package_of(name))
 
 
 def package_of(name: str) -> str:

@@ -57,8 +57,8 @@ def describe_elsewhere(name: str, interpreter: Path) -> Description:
         facts = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError) as error:
         msg = (
-            f"{name} cannot be loaded by {interpreter} (exit status {done.returncode}): "
-            f"{done.stderr.strip()[-1000:]}"
+            f"{name} cannot be loaded by {interpreter} (exit status "
+            f"{done.returncode}): {done.stderr.strip()[-1000:]}"
         )
         raise BackboneError(msg) from error
     if "error" in facts:

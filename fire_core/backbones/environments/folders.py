@@ -100,9 +100,9 @@ def find_interpreter(family: str) -> Path | None:
     mend = f"`fire backbone install {family}`"
     if record is None:
         msg = (
-            f"{family} needs the package {package.distribution}, which is not installed "
-            f"here and has no environment in {folder.parent} ({MODELS} names another "
-            f"folder): make it with {mend}"
+            f"{family} needs the package {package.distribution}, which is not "
+            f"installed here and has no environment in {folder.parent} ({MODELS} names "
+            f"another folder): make it with {mend}"
         )
         raise BackboneError(msg)
     if record.requirements != requirements(family) or record.prefix != home_prefix():

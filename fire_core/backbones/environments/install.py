@@ -88,6 +88,8 @@ def _make(
         wanted.write_text("\n".join(pins), encoding="utf-8")
         pip = ("pip", "install", "--quiet", "--no-deps", "--disable-pip-version-check")
         _run([python, "-P", "-m", *pip, "-r", str(wanted)], package)
+    for name in package.removed:
+        (_own_packages(folder) / name).unlink()
     _run([python, "-P", "-W", "ignore", "-c", f"import {package.module}"], package)
     write_record(folder, record)
 
@@ -100,18 +102,21 @@ def _share_fire(folder: Path) -> None:
     """
     import fire_core
 
-    python = interpreter_in(folder)
-    ask = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    own = subprocess.run(
-        [str(python), "-I", "-c", ask], capture_output=True, text=True, check=True
-    ).stdout.strip()
     root = Path(fire_core.__file__).resolve().parents[1]
     home = dict.fromkeys(
         str(Path(sysconfig.get_path(name)).resolve()) for name in ("purelib", "platlib")
     )
     lines = [str(root), *(f"import site; site.addsitedir({path!r})" for path in home)]
     text = "\n".join(dict.fromkeys(lines)) + "\n"
-    (Path(own) / SHARED).write_text(text, encoding="utf-8")
+    (_own_packages(folder) / SHARED).write_text(text, encoding="utf-8")
+
+
+def _own_packages(folder: Path) -> Path:
+    """Return where the packages of an environment are."""
+    ask = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    command = [str(interpreter_in(folder)), "-I", "-c", ask]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return Path(done.stdout.strip())
 
 
 def _run(command: Sequence[str], package: Package) -> None:
@@ -122,8 +127,9 @@ def _run(command: Sequence[str], package: Package) -> None:
         return
     tail = (done.stdout + done.stderr).strip()[-TAIL:]
     msg = (
-        f"the environment of {package.family} cannot be made: {' '.join(command[:5])} … "
-        f"ended with exit status {done.returncode}: {tail}; see that this machine "
+        f"the environment of {package.family} cannot be made: "
+        f"{' '.join(command[:5])} … ended with exit status {done.returncode}: {tail}; "
+        "see that this machine "
         "reaches a package index (PIP_INDEX_URL), or give a folder of wheels "
         f"(PIP_FIND_LINKS), then `fire backbone install {package.family}` again"
     )

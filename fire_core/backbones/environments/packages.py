@@ -38,6 +38,8 @@ class Package:
         Where the weights come from.
     trained
         Whether FIRE fine-tunes it.
+    removed
+        Files of its wheel that cannot be used with FIRE's torch; it does without them.
     """
 
     family: str
@@ -49,6 +51,7 @@ class Package:
     elements: str
     weights: str
     trained: bool = False
+    removed: tuple[str, ...] = ()
 
 
 _FETCHED = "fetched by the package when they are first used"
@@ -74,7 +77,7 @@ PACKAGES: Final[Mapping[str, Package]] = {
             models="MatterSim v1",
             default="mattersim-v1.0.0-1m",
             licence="MIT",
-            elements="94",
+            elements="89",
             weights=_FETCHED,
         ),
         Package(
@@ -84,7 +87,7 @@ PACKAGES: Final[Mapping[str, Package]] = {
             models="Orb v2, v3",
             default="orb-v3-conservative-inf-omat",
             licence="Apache-2.0",
-            elements="118",
+            elements="89",
             weights=_FETCHED,
         ),
         Package(
@@ -116,6 +119,8 @@ PACKAGES: Final[Mapping[str, Package]] = {
             licence="LGPL-3.0-or-later",
             elements="of the model",
             weights="by path: the authors publish files",
+            # operators that were compiled for torch 2.11; there are Python ones
+            removed=("deepmd/lib/libdeepmd_op_pt.so",),
         ),
         Package(
             family="fairchem",
@@ -124,7 +129,7 @@ PACKAGES: Final[Mapping[str, Package]] = {
             models="eSEN, UMA",
             default="uma-s-1p1",
             licence="MIT",
-            elements="of the model",
+            elements="89",
             weights=f"{_FETCHED}, after a licence is agreed to",
         ),
         Package(

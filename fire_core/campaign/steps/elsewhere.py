@@ -14,12 +14,11 @@ import os
 import pickle
 import shutil
 import signal
-import subprocess
 import sys
 import uuid
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar, cast
 
 from fire_core import errors
 from fire_core.backbones.registry import backbone_interpreter
@@ -29,6 +28,7 @@ from fire_core.campaign.steps.processes import follow, start_process
 from fire_core.children import python_command
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
@@ -103,7 +103,7 @@ def where_backbone_lives(
         found: R = run_elsewhere(job, interpreter, campaign.ref.workdir, relay)
         return found
 
-    return run
+    return cast("Callable[Concatenate[S, P], R]", run)
 
 
 def run_elsewhere(job: Job, interpreter: Path, workdir: Path, relay: Relay) -> Any:
@@ -129,8 +129,8 @@ def run_elsewhere(job: Job, interpreter: Path, workdir: Path, relay: Relay) -> A
     if outcome is None:
         tail = log.read_text(encoding="utf-8", errors="replace")[-TAIL:]
         msg = (
-            f"the step {job.name} in {interpreter} ended with exit status {status}; its "
-            f"log {log}: {tail}"
+            f"the step {job.name} in {interpreter} ended with exit status {status}; "
+            f"its log {log}: {tail}"
         )
         raise errors.FireError(msg)
     shutil.rmtree(folder, ignore_errors=True)
