@@ -229,6 +229,15 @@ def _divide(name: str) -> tuple[str | None, str]:
     return (family, model) if family in FAMILIES else (None, name)
 
 
+def environment_of(name: str) -> str | None:
+    """Return the family whose environment a backbone may need; None: FIRE's is enough.
+
+    Whether it is made on this machine does not matter.
+    """
+    family, _ = _divide(name)
+    return family if family in PACKAGES else None
+
+
 def _refuse_elsewhere(name: str, family: str) -> None:
     """Raise for a family that this process cannot import, naming who can."""
     interpreter = find_interpreter(family)

@@ -153,7 +153,8 @@ class SevennNetwork:
         self.module.train()
         output = run(self.module, graphs)
         full = output["stress"][:, list(FULL)].reshape(-1, 3, 3) if stress else None
-        return Prediction(output["energy"], output["forces"], full)
+        energy = output["energy"].to(output["forces"].dtype)  # as the targets are
+        return Prediction(energy, output["forces"], full)
 
     def predict(self, graphs: Sequence[Any]) -> list[Label]:
         """Return the labels of graphs in one pass."""

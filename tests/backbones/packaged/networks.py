@@ -140,11 +140,16 @@ def write_matgl(folder: Path) -> str:
 
     torch.manual_seed(1)
     network = TensorNet(
-        element_types=("Li", "F", "Cl"), units=8, num_rbf=4, nblocks=1, cutoff=4.0
+        element_types=("Li", "F", "Cl"),
+        units=8,
+        num_rbf=4,
+        nblocks=1,
+        cutoff=4.0,
+        is_intensive=False,
     )
     path = folder / "matgl"
     path.mkdir()
-    Potential(network, data_std=1e4, element_refs=[-1.0, -2.0, -3.0]).save(path)
+    Potential(network, data_std=300.0, element_refs=[-1.0, -2.0, -3.0]).save(path)
     return str(path)
 
 
