@@ -80,17 +80,18 @@ def _make(
     pins = record.requirements
     say(f"making an environment with {pins[0]} and {len(pins) - 1} other packages")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    _run([sys.executable, "-m", "venv", "--without-pip", str(folder)], package)
+    _run("venv", [sys.executable, "-m", "venv", "--without-pip", str(folder)], package)
     python = str(interpreter_in(folder))
     _share_fire(folder)
     with tempfile.TemporaryDirectory() as scratch:
         wanted = Path(scratch) / "requirements.txt"
         wanted.write_text("\n".join(pins), encoding="utf-8")
         pip = ("pip", "install", "--quiet", "--no-deps", "--disable-pip-version-check")
-        _run([python, "-P", "-m", *pip, "-r", str(wanted)], package)
+        _run("pip", [python, "-P", "-m", *pip, "-r", str(wanted)], package)
     for name in package.removed:
         (_own_packages(folder) / name).unlink()
-    _run([python, "-P", "-W", "ignore", "-c", f"import {package.module}"], package)
+    probe = [python, "-P", "-W", "ignore", "-c", f"import {package.module}"]
+    _run(f"import {package.module}", probe, package)
     write_record(folder, record)
 
 
@@ -119,19 +120,18 @@ def _own_packages(folder: Path) -> Path:
     return Path(done.stdout.strip())
 
 
-def _run(command: Sequence[str], package: Package) -> None:
+def _run(what: str, command: Sequence[str], package: Package) -> None:
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
     )
     if done.returncode == 0:
         return
-    tail = (done.stdout + done.stderr).strip()[-TAIL:]
+    tail = " ".join((done.stdout + done.stderr).split())[-TAIL:]
     msg = (
-        f"the environment of {package.family} cannot be made: "
-        f"{' '.join(command[:5])} … ended with exit status {done.returncode}: {tail}; "
-        "see that this machine "
-        "reaches a package index (PIP_INDEX_URL), or give a folder of wheels "
-        f"(PIP_FIND_LINKS), then `fire backbone install {package.family}` again"
+        f"the environment of {package.family} cannot be made: {what} ended with exit "
+        f"status {done.returncode} ({tail}); see that this machine reaches a package "
+        "index (PIP_INDEX_URL), or give a folder of wheels (PIP_FIND_LINKS), then "
+        f"`fire backbone install {package.family}` again"
     )
     raise BackboneError(msg)
 

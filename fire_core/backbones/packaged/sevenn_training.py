@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from fire_core.backbones.trainable import Trainable
     from fire_core.config.training import TrainConfig
 
+CONSTANT: Final = "_tensor_constant"
+"""In the names of buffers that e3nn's compiled code gains when a model is copied."""
 VOIGT: Final = (0, 1, 2, 4, 5, 3)
 """ASE's order, xx yy zz yz xz xy, out of the package's xx yy zz xy yz zx."""
 FULL: Final = (0, 3, 5, 3, 1, 4, 5, 4, 2)
@@ -106,7 +108,11 @@ def write_checkpoint(model: Any, config: dict[str, Any]) -> bytes:
     kept |= {"version": sevenn.__version__}
     kept |= {"shift": last.shift.detach().cpu().tolist()}
     kept |= {"scale": last.scale.detach().cpu().tolist()}
-    state = {key: value.detach().cpu() for key, value in model.state_dict().items()}
+    state = {
+        key: value.detach().cpu()
+        for key, value in model.state_dict().items()
+        if CONSTANT not in key
+    }
     buffer = io.BytesIO()
     torch.save({"config": kept, "model_state_dict": state, "epoch": 0}, buffer)
     return buffer.getvalue()
@@ -183,7 +189,12 @@ class SevennNetwork:
     def _take_weights(self, start: Trainable, name: str) -> None:
         references = copy.deepcopy(self.module.rescale_atomic_energy.state_dict())
         try:
-            self.module.load_state_dict(start.model.state_dict())  # type: ignore[attr-defined]
+            kept = {
+                key: value
+                for key, value in self.module.state_dict().items()
+                if CONSTANT in key
+            }
+            self.module.load_state_dict(start.model.state_dict() | kept)  # type: ignore[attr-defined]
         except (AttributeError, RuntimeError) as error:  # no SevenNet, or another one
             msg = (
                 f"the model of the round before cannot be gone on from: {start.name} "

@@ -41,7 +41,7 @@ R = TypeVar("R")
 S = TypeVar("S", bound="CampaignState")
 
 WORKER: Final = "fire_core.campaign.steps.elsewhere_worker"
-TELLS: Final = "\x1e"
+TELLS: Final = "\x01"
 """Begins a line of the worker's output that is a message, in JSON."""
 SAY: Final = "say"
 """Argument of a step that is called with lines of text."""

@@ -19,7 +19,7 @@ def write_sevenn(folder: Path) -> str:
     config: dict[str, Any] = {
         "cutoff": 4.0,
         "channel": 4,
-        "lmax": 1,
+        "lmax": 2,
         "num_convolution_layer": 2,
         "weight_nn_hidden_neurons": [8],
         "radial_basis": {"radial_basis_name": "bessel", "bessel_basis_num": 4},

@@ -1,7 +1,7 @@
 """Every package's backbone keeps to the contract, on a small network of random weights.
 
-A package lives in an environment of its own: `tests/backbones/test_environments_made.py`
-makes it and runs these tests there. In FIRE's environment they are skipped.
+A package lives in an environment of its own: `test_made_environments` makes it and runs
+these tests there. In FIRE's environment they are skipped.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Packaged(BackboneContract, DynamicsContract):
 
     def test_a_file_that_is_no_model_is_named(
         self,
-        backbone: Backbone,  # noqa: ARG002 - skips where the package is absent
+        backbone: Backbone,
         tmp_path: Path,
     ) -> None:
         broken = tmp_path / "orb-v3-conservative-inf-omat.nqx"
@@ -101,7 +101,7 @@ class Packaged(BackboneContract, DynamicsContract):
 
     def test_weights_that_are_not_there_are_explained(
         self,
-        backbone: Backbone,  # noqa: ARG002 - as above
+        backbone: Backbone,
     ) -> None:
         """No network: every address is one that refuses at once."""
         with pytest.raises(
