@@ -36,7 +36,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
 
 SEVENNET_0 = "7052cb42b7b3be42b40b97fa0d21077a48c54b5548948fc4dcf346629f813c36"
 """sha256 of the checkpoint of July 2024 in the wheel of sevenn 0.13.0."""
-TRAINING = {"epochs": 4, "batch_atoms": 16, "learning_rate": 1e-3}
+TRAINING = {"epochs": 4, "batch_frames": 1, "learning_rate": 1e-3}
 
 
 @pytest.fixture(scope="module")
