@@ -10,8 +10,8 @@ from fire_core.backbones.export import ExportFormat, export_model
 from fire_core.backbones.neutral import is_neutral
 from fire_core.backbones.registry import load_backbone, same_family
 from fire_core.campaign.names import START, TEST
-from fire_core.campaign.steps.outlasting import find_neutral
 from fire_core.campaign.steps.elsewhere import where_backbone_lives
+from fire_core.campaign.steps.outlasting import find_neutral
 
 if TYPE_CHECKING:
     from fire_core.backbones.export import ExportResult
