@@ -149,7 +149,7 @@ def _packaged(family: str) -> Entry:
         trained=package.trained,
         dynamics=True,
         features=package.trained,
-        export="",
+        export="neutral" if package.trained else "",
     )
 
 

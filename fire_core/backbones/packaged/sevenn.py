@@ -20,7 +20,10 @@ from fire_core.backbones.base import (
     refuse_unknown_elements,
 )
 from fire_core.backbones.calculator import BackboneCalculator
+from fire_core.backbones.neutral import NeutralModel, is_neutral
+from fire_core.backbones.packaged.sevenn_neutral import from_neutral, to_neutral
 from fire_core.backbones.packaged.sevenn_training import (
+    CONSTANT,
     SevennNetwork,
     predict_graphs,
     read_references,
@@ -165,6 +168,10 @@ class SevennBackbone:
         """Write the model as a checkpoint of the package."""
         path.write_bytes(write_checkpoint(self.model, self.checkpoint))
 
+    def neutral(self) -> NeutralModel:
+        """Return the model as tensors and JSON."""
+        return to_neutral(self.model, self.checkpoint, CONSTANT)
+
     def reload(self, path: Path) -> SevennBackbone:
         """Return the model of another file on the same device."""
         return SevennBackbone(str(path), device=str(self.device))
@@ -199,9 +206,11 @@ def _read(path: Path, name: str) -> tuple[Any, dict[str, Any]]:
     from sevenn.checkpoint import SevenNetCheckpoint
 
     try:
-        checkpoint = SevenNetCheckpoint(path)
-        model = checkpoint.build_model()
-        config = checkpoint.config
+        if is_neutral(path):
+            model, config = from_neutral(path)
+        else:
+            checkpoint = SevenNetCheckpoint(path)
+            model, config = checkpoint.build_model(), checkpoint.config
     except Exception as error:
         msg = (
             f"{path} cannot be read as a checkpoint of SevenNet ({error}); expected "
