@@ -34,13 +34,15 @@ def list_backbones(as_json: AsJson = False) -> None:
         typer.echo(json.dumps([asdict(entry) for entry in entries]))
         return
     table = Table("backbone.name", "runs in", "ready", "licence", "elements", "can")
-    table.columns[0].no_wrap = True
+    for number in (0, 1, 2, 5):
+        table.columns[number].no_wrap = True
+    table.columns[3].overflow = "fold"
     for entry in entries:
         table.add_row(
             entry.name,
             HERE if entry.environment is None else "its own",
             "yes" if entry.ready else "no",
-            entry.licence,
+            entry.licence.partition(";")[0],
             entry.elements,
             ", ".join(_abilities(entry)),
         )
@@ -53,9 +55,9 @@ def list_backbones(as_json: AsJson = False) -> None:
 
 def _abilities(entry: Entry) -> list[str]:
     able = {
-        "be trained": entry.trained,
-        "drive dynamics": entry.dynamics,
-        "give features": entry.features,
+        "train": entry.trained,
+        "MD": entry.dynamics,
+        "features": entry.features,
     }
     return [what for what, is_ in able.items() if is_]
 

@@ -97,7 +97,7 @@ PACKAGES: Final[Mapping[str, Package]] = {
             models="PET-MAD, PET-OMat, PET-OAM",
             default="pet-mad-s",
             licence="BSD-3-Clause",
-            elements="of the model",
+            elements="varies",
             weights=_FETCHED,
         ),
         Package(
@@ -107,7 +107,7 @@ PACKAGES: Final[Mapping[str, Package]] = {
             models="Nequix MP, OMat, OAM",
             default="nequix-mp-1",
             licence="MIT",
-            elements="of the model",
+            elements="varies",
             weights=_FETCHED,
         ),
         Package(
@@ -117,7 +117,7 @@ PACKAGES: Final[Mapping[str, Package]] = {
             models="DPA-2, DPA-3",
             default="",
             licence="LGPL-3.0-or-later",
-            elements="of the model",
+            elements="varies",
             weights="by path: the authors publish files",
             # operators that were compiled for torch 2.11; there are Python ones
             removed=("deepmd/lib/libdeepmd_op_pt.so",),
