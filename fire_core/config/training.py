@@ -22,15 +22,16 @@ class ReplayConfig(Part):
     """`bundled`; the path of an extxyz file with energies and forces; `store:` and the
     fingerprint of a theory level, for all its labels; or `mptrj`, Materials Project
     trajectories, fetched when first used."""
-    ratio: NonNegative = 1.0
+    ratio: NonNegative = 4.0
     """Replay frames to each target frame; every optimiser step has its share of them,
-    and one at least."""
+    and one at least. Many frames that count little disturb the target less than few
+    that count much."""
     draw: Literal["all", "shared_elements", "diverse"] = "all"
     """From the whole set; from frames that share an element with the target; or from
     a diverse pool, chosen by farthest points in the foundation model's features."""
     pool: Count = 1000
     """Frames in the pool of `draw: diverse`."""
-    weight: Positive = 1.0
+    weight: Positive = 0.025
     """Loss weight of a replay frame relative to a target frame: together all of them
     weigh ratio × weight times what the target weighs, whatever the sizes of frames."""
 
