@@ -1,12 +1,11 @@
-"""The contracts of backbones fail what is wrong, by the check that is meant for it.
+"""Contracts fail wrong predictions, features and dynamics, by the check meant for it.
 
-Each backbone here is a sound one with a single fault, of a kind that was made before.
+Each backbone here is a sound one with a single fault, of a kind that was made before;
+those with faults in training are in `test_contract_catches_training`.
 """
 
 from __future__ import annotations
 
-import copy
-import inspect
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,23 +14,17 @@ import pytest
 
 from fire_core.backbones.batched import BatchedMace
 from fire_core.backbones.mace import MaceBackbone
-from fire_core.errors import FireError
 from fire_core.testing.backbones import (
     BackboneContract,
     DynamicsContract,
     FeaturesContract,
-    TrainableContract,
 )
-from tests.plugin.src.fire_plugin_example.backbone import (
-    PairBackbone,
-    PairNetwork,
-    PairPotential,
-    read_pair,
-)
-from tests.training.conftest import make_backbone, rattled
+from tests.backbones.faults import failed, pair
+from tests.plugin.src.fire_plugin_example.backbone import PairBackbone
+from tests.training.conftest import make_backbone
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from ase import Atoms
@@ -43,60 +36,12 @@ class Predicts(BackboneContract):
     """What the pair potential keeps to."""
 
 
-class Trains(TrainableContract):
-    supported = ("warm_start",)
-    rate = 1e-2
-
-
 class Features(FeaturesContract):
     """What features keep to."""
 
 
 class Dynamics(DynamicsContract):
     """What dynamics keep to."""
-
-
-def cases(contract: object) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the checks of a contract, one for each set of its parameters."""
-    for name, method in inspect.getmembers(contract, inspect.ismethod):
-        if not name.startswith("test_"):
-            continue
-        marks = [
-            m for m in getattr(method, "pytestmark", []) if m.name == "parametrize"
-        ]
-        if marks:
-            argument, values = marks[0].args
-            yield from ((name, {argument: value}) for value in values)
-        else:
-            yield name, {}
-
-
-def failed(contract: object, backbone: Any, folder: Path) -> set[str]:
-    """Return the checks that a backbone does not pass."""
-    found = set()
-    for number, (name, arguments) in enumerate(cases(contract)):
-        check = getattr(contract, name)
-        place = folder / str(number)
-        place.mkdir(parents=True)
-        with pytest.MonkeyPatch.context() as patch:
-            have = {
-                "backbone": backbone,
-                "atoms": rattled("LiF", 1, 2)[0],
-                "tmp_path": place,
-                "monkeypatch": patch,
-            }
-            wanted = inspect.signature(check).parameters.keys() & have.keys()
-            try:
-                check(**{k: have[k] for k in wanted}, **arguments)
-            except (AssertionError, FireError, RuntimeError, pytest.fail.Exception):
-                found.add(name.removeprefix("test_"))
-    return found
-
-
-def pair(kind: type[PairBackbone] = PairBackbone) -> PairBackbone:
-    import torch
-
-    return kind(PairPotential(torch.float64), torch.float64)
 
 
 class Changed(PairBackbone):
@@ -199,8 +144,7 @@ PREDICTING = {
 
 
 def test_a_sound_backbone_passes_everything(tmp_path: Path) -> None:
-    assert failed(Predicts(), pair(), tmp_path / "predicts") == set()
-    assert failed(Trains(), pair(), tmp_path / "trains") == set()
+    assert failed(Predicts(), pair(), tmp_path) == set()
 
 
 @pytest.mark.parametrize(
@@ -210,175 +154,6 @@ def test_wrong_predictions_are_caught(
     kind: type[PairBackbone], expected: set[str], tmp_path: Path
 ) -> None:
     assert expected <= failed(Predicts(), pair(kind), tmp_path)
-
-
-class Trained(PairBackbone):
-    """A pair potential with another network."""
-
-    kind: type[PairNetwork] = PairNetwork
-
-    def network(self, *given: Any, **how: Any) -> PairNetwork:
-        sound = super().network(*given, **how)
-        return self.kind(sound.module, sound.dtype)
-
-    def reload(self, path: Path) -> PairBackbone:
-        return type(self)(read_pair(path, self.dtype).module, self.dtype)
-
-
-class ForgetsShift(Trained):
-    class kind(PairNetwork):  # noqa: N801
-        def export(self, weights: Sequence[Any], shift: Any) -> bytes:
-            return super().export(weights, {})
-
-
-class ShiftsOneElement(Trained):
-    """It takes the first element's shift for every atom."""
-
-    class kind(PairNetwork):  # noqa: N801
-        def export(self, weights: Sequence[Any], shift: Any) -> bytes:
-            first = next(iter(shift.values()), 0.0)
-            return super().export(weights, dict.fromkeys(("Li", "F"), first))
-
-
-class ForgetsWeights(Trained):
-    class kind(PairNetwork):  # noqa: N801
-        def export(self, weights: Sequence[Any], shift: Any) -> bytes:
-            kept = [p.detach() for p in self.module.parameters()]
-            return super().export(kept, shift)
-
-
-class ReloadsItself(Trained):
-    def reload(self, path: Path) -> PairBackbone:
-        return type(self)(self.module, self.dtype)
-
-
-class SwapsWeights(Trained):
-    """The neutral file names two tensors wrongly."""
-
-    def neutral(self) -> Any:
-        told = super().neutral()
-        tensors = dict(told.tensors)
-        tensors["depth"] = 0.5 * tensors["depth"]
-        return replace(told, tensors=tensors)
-
-
-class DetachedForces(Trained):
-    """Forces do not depend on the weights, as torch sees it."""
-
-    class kind(PairNetwork):  # noqa: N801
-        def forward(self, graphs: Sequence[Any], *, stress: bool) -> Any:
-            told = super().forward(graphs, stress=stress)
-            return replace(told, forces=told.forces.detach())
-
-
-class HalfDetached(Trained):
-    """One of two parameters is left out of the second derivative of stresses."""
-
-    class kind(PairNetwork):  # noqa: N801
-        def forward(self, graphs: Sequence[Any], *, stress: bool) -> Any:
-            told = super().forward(graphs, stress=stress)
-            if told.stress is None:
-                return told
-            fixed = copy.copy(self)
-            fixed.module = copy.deepcopy(self.module)
-            fixed.module.depth.data = self.module.depth.data
-            fixed.module.depth.requires_grad_(requires_grad=False)
-            fixed.module.radius = self.module.radius
-            return replace(
-                told, stress=PairNetwork.forward(fixed, graphs, stress=True).stress
-            )
-
-
-class LeakingNetwork(Trained):
-    """In a batch of training the last frame gets the energy of the one before."""
-
-    class kind(PairNetwork):  # noqa: N801
-        def forward(self, graphs: Sequence[Any], *, stress: bool) -> Any:
-            told = super().forward(graphs, stress=stress)
-            if len(graphs) < 2:
-                return told
-            energy = told.energy + 1e-2 * told.energy.roll(1)
-            return replace(told, energy=energy)
-
-
-class MovesReferences(Trained):
-    """Reference energies drift while it is trained."""
-
-    class kind(PairNetwork):  # noqa: N801
-        def forward(self, graphs: Sequence[Any], *, stress: bool) -> Any:
-            self.module.references += 1e-6
-            return super().forward(graphs, stress=stress)
-
-
-class Remembers(Trained):
-    """What it predicts depends on a count that no checkpoint holds."""
-
-    class kind(PairNetwork):  # noqa: N801
-        calls = 0
-
-        def forward(self, graphs: Sequence[Any], *, stress: bool) -> Any:
-            self.calls += 1
-            told = super().forward(graphs, stress=stress)
-            return replace(told, forces=told.forces * (1 + 1e-3 * self.calls))
-
-
-class Climbs(Trained):
-    """Its forces have the wrong sign in training, so that each step is uphill."""
-
-    class kind(PairNetwork):  # noqa: N801
-        def forward(self, graphs: Sequence[Any], *, stress: bool) -> Any:
-            told = super().forward(graphs, stress=stress)
-            fixed = told.forces.detach()
-            energy, unmoved = told.energy, told.energy.detach()
-            return replace(
-                told, forces=2 * fixed - told.forces, energy=2 * unmoved - energy
-            )
-
-
-class ForgetsType(Trained):
-    """The network is in single precision, whatever was asked for."""
-
-    def network(self, *given: Any, **how: Any) -> PairNetwork:
-        import torch
-
-        sound = super().network(*given, **how)
-        sound.module.depth.data = sound.module.depth.data.float()
-        sound.module.radius.data = sound.module.radius.data.float()
-        return PairNetwork(sound.module, torch.float32)
-
-
-class TrainsInPlace(Trained):
-    """The network shares its weights with the foundation model."""
-
-    def network(self, *given: Any, **how: Any) -> PairNetwork:
-        super().network(*given, **how)  # refuses what it cannot do
-        return PairNetwork(self.module, self.dtype)
-
-
-TRAINING = {
-    ForgetsShift: "a_reference_shift_moves_energies_by_that_and_forces_not_at_all",
-    ShiftsOneElement: "a_reference_shift_moves_energies_by_that_and_forces_not_at_all",
-    ForgetsWeights: "exported_saved_or_neutral_it_keeps_the_weights_that_it_has",
-    ReloadsItself: "exported_saved_or_neutral_it_keeps_the_weights_that_it_has",
-    SwapsWeights: "exported_saved_or_neutral_it_keeps_the_weights_that_it_has",
-    DetachedForces: "gradients_by_the_weights_are_finite_differences",
-    HalfDetached: "gradients_by_the_weights_are_finite_differences",
-    LeakingNetwork: "before_training_the_network_is_the_model",
-    MovesReferences: "what_is_not_trained_stays_to_the_last_bit",
-    Remembers: "fine_tuned_its_error_falls_and_it_resumes_bit_for_bit",
-    Climbs: "one_step_lowers_the_loss",
-    ForgetsType: "network_and_predictions_follow_device_and_type_and_leave_torch_alone",
-    TrainsInPlace: "fine_tuned_its_error_falls_and_it_resumes_bit_for_bit",
-}
-
-
-@pytest.mark.parametrize(
-    ("kind", "expected"), TRAINING.items(), ids=[k.__name__ for k in TRAINING]
-)
-def test_wrong_training_is_caught(
-    kind: type[PairBackbone], expected: str, tmp_path: Path
-) -> None:
-    assert expected in failed(Trains(), pair(kind), tmp_path)
 
 
 class PositionsAsFeatures(MaceBackbone):
