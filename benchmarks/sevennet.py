@@ -38,7 +38,7 @@ TASKS: Final = ("infer", "dynamics", "train")
 MD_STEPS: Final = 5
 
 Seconds = tuple[float, float]
-"""Of the wall, and of the processor, which other programs on the machine do not slow."""
+"""Of the wall, and of the processor: other programs hardly change the latter."""
 
 
 def frame(*, quick: bool) -> tuple[Atoms, str]:
