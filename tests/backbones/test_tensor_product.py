@@ -258,6 +258,39 @@ def test_an_edge_to_an_atom_that_is_not_there_is_refused() -> None:
             case._replace(**ends).fast(*inputs)
 
 
+@pytest.mark.parametrize("name", ["few channels", "SevenNet-0, last"])
+def test_edges_both_ways_may_share_their_weights(name: str) -> None:
+    case = make_case(LAYERS[name], [9, 0, 1, 5, 3])
+    one_way, other = case.senders, case.receivers
+    case = case._replace(
+        senders=torch.cat([one_way, other]), receivers=torch.cat([other, one_way])
+    )
+    x, harmonics, weights = case.inputs(torch.float64)
+    half = weights[: len(one_way)].detach().requires_grad_()
+
+    def reference(*inputs: torch.Tensor) -> torch.Tensor:
+        return case.reference(*inputs[:2], inputs[2].repeat(2, 1))
+
+    theirs = all_slopes(reference, [x, harmonics, half])
+    for function in (case.fast, case.plain):
+        ours = all_slopes(function, [x, harmonics, half])
+        assert differ(ours, theirs) < ROUNDING[torch.float64]
+
+
+def test_rows_that_do_not_fit_are_refused_before_they_are_read() -> None:
+    case = make_case(SMALL, [4, 3])
+    x, harmonics, weights = case.inputs(torch.float64)
+    for wrong in (
+        (x[:, 1:], harmonics, weights),
+        (x, harmonics[1:], weights),
+        (x, harmonics, weights[1:]),
+        (x, harmonics, weights[:, 1:]),
+        (x, harmonics.float(), weights),
+    ):
+        with pytest.raises(BackboneError, match="features, harmonics and weights"):
+            case.fast(*wrong)
+
+
 def test_paths_that_do_not_fit_their_parts_are_refused() -> None:
     path = Path(0, 0, 0, np.ones((1, 3, 3)))
     assert TensorProductConvolution([(4, 0)], [1], [(4, 1)], [path]).weight_numel == 4

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 import torch
 
-from fire_core.backbones.kernels import trilinear
+from fire_core.backbones.kernels import neighbour_sums
 from fire_core.backbones.kernels.blocks import Blocks, gather, spread, to_atoms
 from fire_core.backbones.kernels.channels import HIGHEST_DEGREE
 from fire_core.backbones.kernels.tables import Parts, Path, Tables, make_tables
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+    from fire_core.backbones.kernels.trilinear import Edges
 
 TYPES: Final = {torch.float32: np.float32, torch.float64: np.float64}
 
@@ -94,6 +96,7 @@ class TensorProductConvolution(torch.nn.Module):
         n_nodes
             Number of receivers.
         """
+        self._check_rows(x, edge_harmonics, weights, len(senders))
         if self.compiled and x.device.type == "cpu" and x.dtype in TYPES:
             graph = _sort(senders, receivers, len(x), n_nodes)
             tables = self._tables(x.dtype)
@@ -160,6 +163,33 @@ class TensorProductConvolution(torch.nn.Module):
             self.copies[key] = torch.as_tensor(self.paths[path].coefficients).to(like)
         return self.copies[key]
 
+    def _check_rows(
+        self,
+        x: torch.Tensor,
+        harmonics: torch.Tensor,
+        weights: torch.Tensor,
+        n_edges: int,
+    ) -> None:
+        """Refuse what would be read beyond its end."""
+        widths = self.features.size, self.harmonics.size, self.weight_numel
+        found = x.shape[1], harmonics.shape[1], weights.shape[1]
+        half = n_edges == 2 * len(weights)
+        if (
+            found != widths
+            or len(harmonics) != n_edges
+            or not (half or len(weights) == n_edges)
+            or not x.dtype == harmonics.dtype == weights.dtype
+        ):
+            tensors = ", ".join(
+                f"{tuple(t.shape)} of {t.dtype}" for t in (x, harmonics, weights)
+            )
+            msg = (
+                f"features, harmonics and weights of {n_edges} edges are {tensors}; "
+                f"expected rows of {widths} of one type, as many as there are edges "
+                "(weights: or half as many)"
+            )
+            raise BackboneError(msg)
+
     def _check(self) -> None:
         for path in self.paths:
             channels, width = self.features[path.feature]
@@ -181,8 +211,8 @@ class TensorProductConvolution(torch.nn.Module):
 
 
 class _Graph(NamedTuple):
-    by_receiver: trilinear.Edges
-    by_sender: trilinear.Edges
+    by_receiver: Edges
+    by_sender: Edges
 
 
 def _sort(
@@ -205,8 +235,8 @@ def _sort(
             )
             raise BackboneError(msg)
     return _Graph(
-        trilinear.sort_edges(second, first, n_receivers),
-        trilinear.sort_edges(first, second, n_senders),
+        neighbour_sums.sort_edges(second, first, n_receivers),
+        neighbour_sums.sort_edges(first, second, n_senders),
     )
 
 
@@ -226,7 +256,7 @@ class _Messages(torch.autograd.Function):
     ) -> torch.Tensor:
         ctx.save_for_backward(x, harmonics, weights)
         ctx.tables, ctx.graph = tables, graph
-        out = trilinear.messages(
+        out = neighbour_sums.messages(
             tables, graph.by_receiver, _arrays(x, harmonics, weights), _threads()
         )
         return torch.from_numpy(out)
@@ -244,7 +274,7 @@ class _Gradients(torch.autograd.Function):
         ctx.save_for_backward(*tensors)
         ctx.tables, ctx.graph = tables, graph
         inputs = _arrays(*tensors)
-        slopes = trilinear.gradients(tables, graph.by_sender, inputs, _threads())
+        slopes = neighbour_sums.gradients(tables, graph.by_sender, inputs, _threads())
         return _to_tensors(slopes, len(inputs[2]))
 
     @staticmethod
@@ -259,8 +289,10 @@ class _SecondGradients(torch.autograd.Function):
     def forward(ctx: Any, *args: Any) -> tuple[torch.Tensor, ...]:  # noqa: ARG004
         *tensors, tables, graph = args
         inputs, threads = _arrays(*tensors), _threads()
-        slopes = trilinear.second_gradients(tables, graph.by_sender, inputs, threads)
-        above = trilinear.second_messages(
+        slopes = neighbour_sums.second_gradients(
+            tables, graph.by_sender, inputs, threads
+        )
+        above = neighbour_sums.second_messages(
             tables, graph.by_receiver, (*inputs[:3], *inputs[4:]), threads
         )
         return *_to_tensors(slopes, len(inputs[2])), torch.from_numpy(above)
@@ -274,7 +306,7 @@ class _SecondGradients(torch.autograd.Function):
         raise BackboneError(msg)
 
 
-def _to_tensors(slopes: trilinear.Arrays, n_rows: int) -> tuple[torch.Tensor, ...]:
+def _to_tensors(slopes: neighbour_sums.Arrays, n_rows: int) -> tuple[torch.Tensor, ...]:
     """Return slopes to x, Y and w; those of edges with the same weights added up."""
     to_x, to_harmonics, to_weights = (torch.from_numpy(slope) for slope in slopes)
     if n_rows < len(to_weights):

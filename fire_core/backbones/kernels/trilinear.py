@@ -11,24 +11,16 @@ the number of threads.
 
 from __future__ import annotations
 
-import functools
-import itertools
-import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
 from fire_core.backbones.kernels import channels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from numpy.typing import NDArray
 
-    from fire_core.backbones.kernels.tables import Tables
-
-Arrays = tuple[NDArray[Any], ...]
 F = TypeVar("F")
 LANES = channels.LANES
 
@@ -69,7 +61,7 @@ def jit(function: F) -> F:
 
 
 @jit
-def _sort_edges(ends, n_atoms):
+def order_edges(ends, n_atoms):
     """Return the order of edges by their atoms, and where each atom's begin."""
     starts = np.zeros(n_atoms + 1, np.int64)
     for atom in ends:
@@ -108,7 +100,8 @@ def _give(values, begin, places, row):
 
 
 @jit
-def _fetch_all(rows, places):
+def fetch_all(rows, places):
+    """Return rows of e3nn's in our order, one after the other."""
     out = _empty(len(rows) * len(places), rows)
     for k in range(len(rows)):
         _fetch(rows[k], places, out, k * len(places))
@@ -141,7 +134,8 @@ def _edge_slopes(sums, tables, out, begin):
 
 
 @jit
-def _messages(atoms, tables, edges, inputs, out):
+def sum_messages(atoms, tables, edges, inputs, out):
+    """Set the messages of a range of receivers; see `neighbour_sums.messages`."""
     x, harmonics, weights = inputs
     n_x, n_out = len(tables.features), len(tables.messages)
     flat_harmonics, n_harmonics = harmonics.reshape(-1), harmonics.shape[1]
@@ -171,7 +165,8 @@ def _messages(atoms, tables, edges, inputs, out):
 
 
 @jit
-def _gradients(atoms, tables, edges, inputs, outputs):
+def sum_gradients(atoms, tables, edges, inputs, outputs):
+    """Set slopes to a range of senders, and to Y and w of their edges."""
     x, harmonics, weights, above = inputs
     grad_x, grad_harmonics, grad_weights = outputs
     n_x, n_out = len(tables.features), len(tables.messages)
@@ -217,7 +212,8 @@ def _gradients(atoms, tables, edges, inputs, outputs):
 
 
 @jit
-def _second_messages(atoms, tables, edges, inputs, out):
+def sum_second_messages(atoms, tables, edges, inputs, out):
+    """Set the slopes of messages of a range of receivers along a, b, c."""
     x, harmonics, weights, along_x, along_harmonics, along_weights = inputs
     n_x, n_out = len(tables.features), len(tables.messages)
     flat_harmonics, n_harmonics = harmonics.reshape(-1), harmonics.shape[1]
@@ -253,7 +249,8 @@ def _second_messages(atoms, tables, edges, inputs, out):
 
 
 @jit
-def _second_gradients(atoms, tables, edges, inputs, outputs):
+def sum_second_gradients(atoms, tables, edges, inputs, outputs):
+    """Set what `sum_gradients` sets, of the slopes along a, b, c."""
     x, harmonics, weights, above, along_x, along_harmonics, along_weights = inputs
     grad_x, grad_harmonics, grad_weights = outputs
     n_x, n_out = len(tables.features), len(tables.messages)
@@ -318,142 +315,3 @@ def _second_gradients(atoms, tables, edges, inputs, outputs):
                 _give(grad_row, 0, tables.weights, grad_weights[e])
             _edge_slopes(sums, tables, flat_slopes, e * n_harmonics)
         _give(total, 0, tables.features, grad_x[j])
-
-
-def sort_edges(
-    ends: NDArray[np.int64], other: NDArray[np.int64], n_atoms: int
-) -> Edges:
-    """Return edges by the atoms `ends`; `other` are those at their other ends."""
-    order, starts = _sort_edges(ends, n_atoms)
-    return Edges(order, starts, other)
-
-
-def messages(
-    tables: Tables, edges: Edges, inputs: Arrays, threads: int
-) -> NDArray[Any]:
-    """Return Σ w x ⊗ Y of each receiver.
-
-    Parameters
-    ----------
-    tables
-        The layer.
-    edges
-        By receiver.
-    inputs
-        x, Y, w in e3nn's order.
-    threads
-        How many to use.
-    """
-    x, harmonics, weights = inputs
-    out = np.empty((len(edges.starts) - 1, tables.n_messages), x.dtype)
-    ours = _fetch_all(x, tables.features)
-    _share(_messages, threads, edges, tables, edges, (ours, harmonics, weights), out)
-    return out
-
-
-def gradients(tables: Tables, edges: Edges, inputs: Arrays, threads: int) -> Arrays:
-    """Return the slopes of Σ g w x ⊗ Y to x, Y and w.
-
-    Parameters
-    ----------
-    tables, threads
-        As of `messages`.
-    edges
-        By sender.
-    inputs
-        x, Y, w, g in e3nn's order.
-    """
-    x, harmonics, weights, above = inputs
-    out = _slopes_like(x, harmonics, weights)
-    ours = (
-        _fetch_all(x, tables.features),
-        harmonics,
-        weights,
-        _fetch_all(above, tables.messages),
-    )
-    _share(_gradients, threads, edges, tables, edges, ours, out)
-    return out
-
-
-def _slopes_like(x: Any, harmonics: Any, weights: Any) -> Arrays:
-    """Return room for slopes to x, Y and w, one row of w for each edge."""
-    rows = np.empty((len(harmonics), weights.shape[1]), weights.dtype)
-    return np.empty_like(x), np.empty_like(harmonics), rows
-
-
-def second_messages(
-    tables: Tables, edges: Edges, inputs: Arrays, threads: int
-) -> NDArray[Any]:
-    """Return the slope of Σ w x ⊗ Y along changes of x, Y and w.
-
-    Parameters
-    ----------
-    tables, edges, threads
-        As of `messages`.
-    inputs
-        x, Y, w and the changes of each.
-    """
-    x, harmonics, weights, along_x, along_harmonics, along_weights = inputs
-    out = np.empty((len(edges.starts) - 1, tables.n_messages), x.dtype)
-    ours = (
-        _fetch_all(x, tables.features),
-        harmonics,
-        weights,
-        _fetch_all(along_x, tables.features),
-        along_harmonics,
-        along_weights,
-    )
-    _share(_second_messages, threads, edges, tables, edges, ours, out)
-    return out
-
-
-def second_gradients(
-    tables: Tables, edges: Edges, inputs: Arrays, threads: int
-) -> Arrays:
-    """Return the slopes to x, Y and w of what `gradients` changes by along changes.
-
-    Parameters
-    ----------
-    tables, edges, threads
-        As of `gradients`.
-    inputs
-        x, Y, w, g and the changes of x, Y and w.
-    """
-    x, harmonics, weights, above, along_x, along_harmonics, along_weights = inputs
-    out = _slopes_like(x, harmonics, weights)
-    ours = (
-        _fetch_all(x, tables.features),
-        harmonics,
-        weights,
-        _fetch_all(above, tables.messages),
-        _fetch_all(along_x, tables.features),
-        along_harmonics,
-        along_weights,
-    )
-    _share(_second_gradients, threads, edges, tables, edges, ours, out)
-    return out
-
-
-def _share(
-    function: Callable[..., None], threads: int, edges: Edges, *args: Any
-) -> None:
-    """Let each thread compute a range of atoms of about equally many edges."""
-    n_atoms = len(edges.starts) - 1
-    wanted = edges.starts[-1] * np.arange(1, threads) // max(threads, 1)
-    inner = np.searchsorted(edges.starts[:-1], wanted)
-    bounds = [0, *(int(k) for k in inner), n_atoms]
-    ranges = [(a, b) for a, b in itertools.pairwise(bounds) if b > a]
-    if not ranges:
-        return
-    others = [
-        _pool(threads, os.getpid()).submit(function, r, *args) for r in ranges[1:]
-    ]
-    function(ranges[0], *args)
-    for other in others:
-        other.result()
-
-
-@functools.cache
-def _pool(threads: int, process: int) -> ThreadPoolExecutor:  # noqa: ARG001
-    """Return the threads of this process; a child that was forked has none yet."""
-    return ThreadPoolExecutor(threads)
