@@ -38,6 +38,7 @@ def run(file: Annotated[Path, typer.Argument(help="Campaign file, YAML.")]) -> N
     config = load_campaign(file)
     if not config.owner:
         config = config.model_copy(update={"owner": getpass.getuser()})
+    _need_backbone(config.backbone.name)
     set_prefect_defaults()
     with Work(f"campaign {config.name}"):
         from flows.campaign import campaign_flow
@@ -94,6 +95,13 @@ def list_campaigns(
             f"{line.core_s / 3600:.3g}",
         )
     Console().print(table if lines else f"no campaign in {db}")
+
+
+def _need_backbone(name: str) -> None:
+    """Raise where a backbone's environment is missing, before anything is started."""
+    from fire_core.backbones.registry import backbone_interpreter
+
+    backbone_interpreter(name)
 
 
 def _results_table(results: dict[str, dict[str, dict[str, float]]]) -> Table:

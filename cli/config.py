@@ -25,11 +25,12 @@ def check(
     The starting structures are built or read too, so that a missing file or
     overlapping atoms show before anything is started.
     """
-    from fire_core.backbones.registry import is_published
+    from fire_core.backbones.registry import backbone_interpreter, is_published
     from fire_core.structures.interfaces import build_system
 
     config = load_campaign(file)
     fetched = is_published(config.backbone.name)
+    interpreter = backbone_interpreter(config.backbone.name)
     start = build_system(config.system, file.parent)
     explored = config.explore.replicas * config.explore.steps
     frames = config.rounds * explored // config.explore.save_every
@@ -43,6 +44,7 @@ def check(
             "candidates": frames,
             "labels": labels,
             "theory": config.theory.kind,
+            "interpreter": None if interpreter is None else str(interpreter),
         }
         typer.echo(json.dumps(facts))
         return
@@ -54,6 +56,8 @@ def check(
     console.print(
         f"up to {frames} candidates and {labels} labels ({config.theory.kind})"
     )
+    if interpreter is not None:
+        console.print(f"{config.backbone.name} runs in {interpreter}", soft_wrap=True)
     if fetched:
         console.print(f"{config.backbone.name} is downloaded when it is first used")
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cli.elsewhere import continue_elsewhere
 from cli.options import DEFAULT_BLOBS, DEFAULT_DB, AsJson, Blobs, Database
 from cli.service.check import check_service
 from fire_core.errors import ConfigError
@@ -62,6 +63,7 @@ def doctor(  # noqa: PLR0913, PLR0917 - options of two examinations
         if not check_service(db, blobs, as_json=as_json):
             raise typer.Exit(1)
         return
+    continue_elsewhere(backbone)
     from fire_core.backbones.registry import load_backbone
     from fire_core.evaluation.doctor.dataset import read_dataset
     from fire_core.evaluation.doctor.examine import examine

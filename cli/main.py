@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from cli.backbone import app as backbone
 from cli.campaign import app as campaign
 from cli.config import app as config
 from cli.dashboard import dashboard
@@ -32,6 +33,9 @@ app = typer.Typer(
     no_args_is_help=True,
     help="FIRE: fine-tune interatomic potentials for battery interfaces.",
     pretty_exceptions_show_locals=False,
+)
+app.add_typer(
+    backbone, name="backbone", help="Foundation models: list, install, check."
 )
 app.add_typer(campaign, name="campaign", help="Run, watch and report campaigns.")
 app.add_typer(config, name="config", help="Check campaign files; print the schema.")

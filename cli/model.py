@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from cli.elsewhere import continue_elsewhere
 from cli.options import DEFAULT_BLOBS, DEFAULT_DB, AsJson, Blobs, Database
 from fire_core.backbones.export import ExportFormat
 from fire_core.errors import StoreError
@@ -221,6 +222,8 @@ def export(
     blobs: Blobs = DEFAULT_BLOBS,
 ) -> None:
     """Write a model for another program, and check what was written."""
+    if len(what) == 2:
+        continue_elsewhere(what[0])
     from fire_core.campaign.steps.exporting import export_backbone
 
     match what:

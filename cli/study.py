@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from cli.elsewhere import continue_elsewhere
 from cli.options import DEFAULT_BLOBS, DEFAULT_DB, AsJson, Blobs, Database
 from cli.prefect_run import set_prefect_defaults, show_expected_errors_once
 from fire_core.config.campaign import StoreConfig
@@ -36,6 +37,7 @@ def run(file: StudyFile) -> None:
     and only what is new is run. Stop it at any time; the same command goes on.
     """
     config = load_study(file)
+    continue_elsewhere(config.backbone.name)
     set_prefect_defaults()
     with Work(f"study {config.name}"):
         from flows.study import study_flow
@@ -66,6 +68,7 @@ def report(
 def check(file: StudyFile, as_json: AsJson = False) -> None:
     """Read the data and the model; say what a run would do and about how long."""
     config = load_study(file)
+    continue_elsewhere(config.backbone.name)
     from fire_core.campaign.studies.check import check_study
 
     found = check_study(config)

@@ -9,13 +9,21 @@ leaves that folder out.
 from __future__ import annotations
 
 import sys
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SAFE_PATH: Final = "PYTHONSAFEPATH"
 """Environment variable that does for every Python below what `-P` does for one."""
 
 
-def python_command(module: str, *arguments: str, quiet: bool = False) -> list[str]:
+def python_command(
+    module: str,
+    *arguments: str,
+    quiet: bool = False,
+    interpreter: str | Path | None = None,
+) -> list[str]:
     """Return the command line that runs a module of this installation.
 
     Parameters
@@ -26,6 +34,9 @@ def python_command(module: str, *arguments: str, quiet: bool = False) -> list[st
         Of the module.
     quiet
         Whether the child keeps its warnings to itself.
+    interpreter
+        Python of another environment that FIRE runs in too; None: this one's.
     """
     silence = ["-W", "ignore"] if quiet else []
-    return [sys.executable, "-P", *silence, "-m", module, *arguments]
+    python = sys.executable if interpreter is None else str(interpreter)
+    return [python, "-P", *silence, "-m", module, *arguments]

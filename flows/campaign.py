@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from prefect import flow
 
 from fire_core.campaign.driver import run_campaign
+from fire_core.campaign.names import work_queue_of
 from fire_core.campaign.steps.reporting import report_folder
 from fire_core.config.campaign import CampaignConfig
 from flows.approval import wait_for_approval
@@ -49,10 +50,11 @@ class FlowSteps:
     def __init__(self, campaign: Campaign) -> None:
         self._campaign = campaign
         self._ref = campaign.ref
+        self._queue = work_queue_of(campaign.config.backbone.name)
 
     def perturb(self) -> None:
         """Store the starting structures and their perturbed copies."""
-        run_step(perturb_flow, self._ref)
+        run_step(perturb_flow, self._ref, queue=self._queue)
 
     def price(self, round_: int, purpose: str) -> Terms:
         """Return how far a choice may be labelled, once that is decided."""
@@ -63,28 +65,46 @@ class FlowSteps:
 
     def label(self, round_: int, purpose: str) -> None:
         """Label what is missing of a choice."""
-        copies = self._campaign.config.label.machines
-        run_step(label_flow, self._ref, copies=copies, round_=round_, purpose=purpose)
+        config = self._campaign.config
+        teacher = getattr(config.theory, "backbone", None)
+        run_step(
+            label_flow,
+            self._ref,
+            copies=config.label.machines,
+            queue=None if teacher is None else work_queue_of(teacher),
+            round_=round_,
+            purpose=purpose,
+        )
 
     def explore(self, round_: int, purpose: str) -> None:
         """Run molecular dynamics."""
-        run_step(explore_flow, self._ref, round_=round_, purpose=purpose)
+        run_step(
+            explore_flow, self._ref, queue=self._queue, round_=round_, purpose=purpose
+        )
 
     def select(self, round_: int, purpose: str) -> None:
         """Choose from a run's frames."""
-        run_step(select_flow, self._ref, round_=round_, purpose=purpose)
+        run_step(
+            select_flow, self._ref, queue=self._queue, round_=round_, purpose=purpose
+        )
 
     def train(self, round_: int, kind: str) -> None:
         """Train a kind of model."""
-        run_step(train_flow, self._ref, round_=round_, kind=kind)
+        run_step(train_flow, self._ref, queue=self._queue, round_=round_, kind=kind)
 
     def train_committee(self, round_: int) -> None:
         """Train every member of the committee."""
-        run_step(committee_flow, self._ref, round_=round_)
+        run_step(committee_flow, self._ref, queue=self._queue, round_=round_)
 
     def evaluate(self, round_: int, kinds: Sequence[str]) -> None:
         """Judge kinds of models."""
-        run_step(evaluate_flow, self._ref, round_=round_, kinds=list(kinds))
+        run_step(
+            evaluate_flow,
+            self._ref,
+            queue=self._queue,
+            round_=round_,
+            kinds=list(kinds),
+        )
 
     def report(self, round_: int) -> str:
         """Write the report; return the path of its page."""

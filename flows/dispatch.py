@@ -51,7 +51,12 @@ def on_pools() -> bool:
 
 
 def run_step(
-    step: Flow[..., Any], ref: CampaignRef, *, copies: int = 1, **parameters: Any
+    step: Flow[..., Any],
+    ref: CampaignRef,
+    *,
+    copies: int = 1,
+    queue: str | None = None,
+    **parameters: Any,
 ) -> None:
     """Run a step to its end.
 
@@ -64,6 +69,8 @@ def run_step(
     copies
         Runs at once, which share the work through the store; a campaign in one
         process runs one.
+    queue
+        Work queue of the pool, whose workers have what the step needs; None: any.
     parameters
         Of the flow; keys and small numbers.
 
@@ -79,7 +86,7 @@ def run_step(
     names = ["-".join([*words, str(n + 1)]) for n in range(copies)]
 
     def send(name: str) -> UUID:
-        return _retry_while_away(lambda: _send(step, ref, name, parameters))
+        return _retry_while_away(lambda: _send(step, ref, name, parameters, queue))
 
     left = {name: send(name) for name in names}
     starts = dict.fromkeys(names, 1)
@@ -150,7 +157,11 @@ def tag_campaign(name: str) -> None:
 
 
 def _send(
-    step: Flow[..., Any], ref: CampaignRef, name: str, parameters: dict[str, Any]
+    step: Flow[..., Any],
+    ref: CampaignRef,
+    name: str,
+    parameters: dict[str, Any],
+    queue: str | None = None,
 ) -> UUID:
     """Send a step to its pool, or find the run of it that is alive."""
     tags = [*ref.tags(), f"step:{name}"]
@@ -164,6 +175,7 @@ def _send(
         flow_run_name=f"{ref.name}-{name.removeprefix('fire-')}",
         tags=tags,
         timeout=0,
+        work_queue_name=queue,
     )
     return cast("FlowRun", sent).id  # a coroutine only in async code
 

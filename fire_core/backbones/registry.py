@@ -13,10 +13,14 @@ the model is of (`same_family`).
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from fire_core.backbones.assets import BUNDLED, bundled_model, manifest
+from fire_core.backbones.environments.describe import describe_elsewhere
+from fire_core.backbones.environments.folders import find_interpreter
+from fire_core.backbones.environments.packages import PACKAGES, requirements
 from fire_core.errors import BackboneError
 from fire_core.extensions import Registry
 
@@ -39,6 +43,15 @@ FAMILIES: Final[Registry[Loader]] = Registry(
         "sevennet-0": "fire_core.backbones.sevennet:load_sevennet_0",
         "sevennet-l3i5": "fire_core.backbones.sevennet:load_sevennet_l3i5",
         "sevennet-mf-0": "fire_core.backbones.sevennet:load_sevennet_mf_0",
+        "sevenn": "fire_core.backbones.packaged.sevenn:SevennBackbone",
+        "mattersim": "fire_core.backbones.packaged.loaders:load_mattersim",
+        "orb": "fire_core.backbones.packaged.loaders:load_orb",
+        "upet": "fire_core.backbones.packaged.loaders:load_upet",
+        "nequix": "fire_core.backbones.packaged.loaders:load_nequix",
+        "deepmd": "fire_core.backbones.packaged.loaders:load_deepmd",
+        "fairchem": "fire_core.backbones.packaged.loaders:load_fairchem",
+        "matgl": "fire_core.backbones.packaged.loaders:load_matgl",
+        "matris": "fire_core.backbones.packaged.loaders:load_matris",
     },
 )
 """Families of models beside MACE."""
@@ -80,7 +93,20 @@ def load_backbone(
     family, model = _divide(name)
     if family is None:
         return _load_mace(name, where, dtype, kernels)
+    _refuse_elsewhere(name, family)
     return FAMILIES.load(family)(model, device=where, dtype=dtype)
+
+
+def backbone_interpreter(name: str) -> Path | None:
+    """Return the Python in whose environment a backbone runs; None: in this one's.
+
+    Raises
+    ------
+    BackboneError
+        It needs an environment that was not made yet.
+    """
+    family, _ = _divide(name)
+    return None if family is None else find_interpreter(family)
 
 
 def load_configured(
@@ -122,12 +148,23 @@ def known_elements(name: str) -> frozenset[str]:
     """
     if name == BUNDLED:
         return frozenset(manifest()["elements"])
+    interpreter = backbone_interpreter(name)
+    if interpreter is not None:
+        return describe_elsewhere(name, interpreter).elements
     family, model = _divide(name)
     if family is not None and not model:
         told: Any = getattr(FAMILIES.load(family), "elements", None)
         if isinstance(told, frozenset):
             return told
     return load_backbone(name, device="cpu").elements
+
+
+def release_of(name: str) -> str:
+    """Return which release of its package computes a model, here or elsewhere."""
+    family, _ = _divide(name)
+    if family is not None and backbone_interpreter(name) is not None:
+        return requirements(family)[0].partition("==")[2]
+    return version(package_of(name))
 
 
 def package_of(name: str) -> str:
@@ -137,6 +174,8 @@ def package_of(name: str) -> str:
         return "mace-torch"
     if family.startswith("sevennet"):
         return "fire-mlip"  # FIRE's own layers on the published weights
+    if family in PACKAGES:
+        return PACKAGES[family].distribution
     return family if family in FAMILIES.builtin else FAMILIES.package(family)
 
 
@@ -194,6 +233,27 @@ def _divide(name: str) -> tuple[str | None, str]:
         return None, name
     family, _, model = name.partition(":")
     return (family, model) if family in FAMILIES else (None, name)
+
+
+def environment_of(name: str) -> str | None:
+    """Return the family whose environment a backbone may need; None: FIRE's is enough.
+
+    Whether it is made on this machine does not matter.
+    """
+    family, _ = _divide(name)
+    return family if family in PACKAGES else None
+
+
+def _refuse_elsewhere(name: str, family: str) -> None:
+    """Raise for a family that this process cannot import, naming who can."""
+    interpreter = find_interpreter(family)
+    if interpreter is not None:
+        msg = (
+            f"{name} runs in an environment of its own: steps of a campaign and "
+            f"commands go there by themselves, a program of yours is run with "
+            f"{interpreter}"
+        )
+        raise BackboneError(msg)
 
 
 def _unknown(name: str) -> BackboneError:

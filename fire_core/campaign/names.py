@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from fire_core.backbones.registry import environment_of
 from fire_core.seeds import derive_seed
 
 if TYPE_CHECKING:
@@ -27,6 +28,15 @@ TEST: Final = "test"
 """What a choice of structures, or a run, is for."""
 GATES_STEP: Final = "gates"
 """The step that holds a model against its gates."""
+
+
+def work_queue_of(backbone: str) -> str | None:
+    """Return the work queue of a pool whose workers have a backbone's environment.
+
+    None where FIRE's own environment is enough: any worker of the pool.
+    """
+    family = environment_of(backbone)
+    return None if family is None else f"backbone-{family}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,10 @@ class Labeller(Protocol[Settings]):
         """Raise ConfigError unless this machine can compute its labels."""
         return
 
+    def interpreter(self, theory: Settings) -> Path | None:  # noqa: ARG002 - as above
+        """Return the Python whose environment computes its labels; None: this one's."""
+        return None
+
     def load_libraries(self, theory: Settings) -> None:  # noqa: ARG002 - as above
         """Import what its labels need.
 

@@ -52,6 +52,11 @@ def chgnet() -> Backbone:
     return load("chgnet")
 
 
+@pytest.fixture(scope="module")
+def random_mace() -> Backbone:
+    return make_backbone(dtype="float64", hidden="8x0e+8x1o")
+
+
 @pytest.fixture
 def atoms() -> Atoms:
     salt = bulk("LiCl", "rocksalt", a=5.1, cubic=True)
@@ -77,9 +82,9 @@ class TestRandomMace(
 
     supported = ("scratch", "multihead_replay", "freeze", "lora", "warm_start")
 
-    @pytest.fixture(scope="class")
-    def backbone(self) -> Backbone:
-        return make_backbone(dtype="float64", hidden="8x0e+8x1o")
+    @pytest.fixture
+    def backbone(self, random_mace: Backbone) -> Backbone:
+        return random_mace
 
     @pytest.fixture
     def atoms(self) -> Atoms:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fire_core.backbones.base import need_dynamics
 from fire_core.campaign.names import TEST, RunPlan, driver_of, dynamics_of
+from fire_core.campaign.steps.elsewhere import where_backbone_lives
 from fire_core.campaign.steps.estimators import guard_by_uncertainty
 from fire_core.campaign.usage import count_model_usage
 from fire_core.exploration.dynamics import (
@@ -36,6 +37,7 @@ def plan_run(campaign: CampaignState, round_: int, purpose: str) -> RunPlan:
     return RunPlan(run_id, purpose, round_, name, n_segments)
 
 
+@where_backbone_lives
 def advance_run(campaign: CampaignState, plan: RunPlan, index: int) -> int:
     """Run one segment unless the store has it; return the replicas still alive.
 

@@ -10,6 +10,7 @@ from fire_core.backbones.export import ExportFormat, export_model
 from fire_core.backbones.neutral import is_neutral
 from fire_core.backbones.registry import load_backbone, same_family
 from fire_core.campaign.names import START, TEST
+from fire_core.campaign.steps.elsewhere import where_backbone_lives
 from fire_core.campaign.steps.outlasting import find_neutral
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 COMPARED: Final = 3  # structures that an exported model is checked on
 
 
+@where_backbone_lives
 def export_campaign_model(
     campaign: CampaignState, name: str, format_: ExportFormat, path: Path, *, dtype: str
 ) -> ExportResult:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from fire_core.campaign.kinds import GATE_RECORD, GateRecord
 from fire_core.campaign.names import GATES_STEP
+from fire_core.campaign.steps.elsewhere import where_backbone_lives
 from fire_core.campaign.steps.replay import read_replay
 from fire_core.campaign.usage import count_usage
 from fire_core.errors import StoreError
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from fire_core.storage.promotions import Signature
 
 
+@where_backbone_lives
 def check_gates(
     campaign: CampaignState,
     name: str,

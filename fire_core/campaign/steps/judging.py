@@ -9,6 +9,7 @@ import numpy as np
 
 from fire_core.campaign.kinds import JUDGEMENT, EnergyConservation, Judgement
 from fire_core.campaign.names import PERTURB, TEST, ZERO_SHOT, judged_models
+from fire_core.campaign.steps.elsewhere import where_backbone_lives
 from fire_core.campaign.steps.replay import read_replay
 from fire_core.campaign.usage import count_model_usage
 from fire_core.evaluation.errors import summarise_errors
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from fire_core.records import Label, LabelledStructure
 
 
+@where_backbone_lives
 def judge_model(campaign: CampaignState, round_: int, kind: str) -> Judgement:
     """Measure one model's errors, forgetting and stability; keep them in the store.
 

@@ -13,6 +13,7 @@ from fire_core.campaign.pricing import batch_size, estimate_core_seconds
 from fire_core.campaign.steps.processes import follow, start_process, thread_limits
 from fire_core.children import python_command
 from fire_core.errors import LabellingError, StoreError
+from fire_core.labelling.labeller import labeller_of
 from fire_core.labelling.theory import theory_from_config
 from fire_core.records import FailureKind, LabelState, TheoryId
 
@@ -263,7 +264,10 @@ def _start_worker(
     folder.mkdir(parents=True)
     theory = campaign.theory_of(choice.purpose)
     command = [
-        *python_command("fire_core.campaign.steps.label_worker"),
+        *python_command(
+            "fire_core.campaign.steps.label_worker",
+            interpreter=labeller_of(theory).interpreter(theory),
+        ),
         *("--db", ref.db, "--blobs", ref.blobs, "--owner", owner),
         *("--theory-json", theory.model_dump_json()),
         *("--theory-id", campaign.theory(choice.purpose)),

@@ -12,6 +12,7 @@ from fire_core.backbones.registry import load_backbone
 from fire_core.backbones.trainable import need_trainable
 from fire_core.campaign.choices import encode_start
 from fire_core.campaign.names import ATOMS, PERTURB, START
+from fire_core.campaign.steps.elsewhere import where_backbone_lives
 from fire_core.campaign.steps.references import find_wanted_atoms
 from fire_core.errors import UnknownElementError
 from fire_core.labelling.isolated import isolated_atoms
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from fire_core.config.campaign import CampaignConfig
 
 
+@where_backbone_lives
 def perturb_structures(campaign: CampaignState) -> int:
     """Store the starting structures and their perturbed copies; return how many."""
     store, config, name = campaign.store, campaign.config, campaign.name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 POLL = 0.5  # s between two looks at a process
+PARENT_POLL = 2.0  # s between two looks at the parent
 
 
 def start_process(
@@ -57,6 +59,17 @@ def follow(
         shown = _relay(log, shown, say)
     _relay(log, shown, say)
     return child.returncode
+
+
+def end_with(parent: int) -> None:
+    """End this process when its parent has died: a new flow starts a new one."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(PARENT_POLL)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def thread_limits(n_threads: int) -> dict[str, str]:

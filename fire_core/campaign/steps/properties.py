@@ -9,19 +9,18 @@ import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pydantic import BaseModel, ConfigDict
 
-from fire_core.backbones.base import refuse_unknown_elements
-from fire_core.backbones.registry import (
-    has_file,
-    load_backbone,
-    load_configured,
-    model_file,
-)
 from fire_core.campaign.leases import LEASE_S, Lease, hold
 from fire_core.campaign.state import PATIENCE_S
+from fire_core.campaign.steps.property_models import (
+    find_request_interpreter,
+    keep_model,
+    load_model,
+    run_with_model,
+)
 from fire_core.errors import PropertyError, StoreError
 from fire_core.files import file_sha256
 from fire_core.labelling.run import check_ready, compute_here
@@ -130,12 +129,8 @@ class StoredMeasurement:
 
     def backbone(self) -> Backbone:
         """Load the model that the measurement was asked for, by its sha256."""
-        request = self.measurement.request
-        settings, threads = request.need_backbone(), request.threads
-        if not has_file(settings.name):  # its weights are in its package
-            return load_configured(settings, threads)
-        path = self._store.blobs.path(self.asked.subject_sha)
-        return load_configured(settings, threads, path)
+        request, sha = self.measurement.request, self.asked.subject_sha
+        return load_model(self._store, request, sha)
 
     def file(self, path: str) -> bytes:
         """Return what a file of the request held when the measurement was entered."""
@@ -186,6 +181,11 @@ def register_property(request: PropertyRequest) -> PropertyRef:
     files = {path: _read(path) for path in request.measure.needs().files}
     url, blobs = request.store.url, request.store.blobs
     with Store.open(url, blobs, patience_s=PATIENCE_S) as store:
+        interpreter = find_request_interpreter(store, request)
+        if interpreter is not None:
+            step, here = register_property, _log_nothing
+            found = run_with_model(step, request, request, interpreter, here)
+            return cast("PropertyRef", found)
         subject = _find_subject(store, request, files)
         identity = identify(request, subject, files)
         store.properties.open(
@@ -225,19 +225,38 @@ def open_measurement(
             yield StoredMeasurement(store, row.asked, lease, log)
 
 
-def measure_property(ref: PropertyRef, log: Callable[[str], None]) -> PropertyResult:
+def measure_property(ref: PropertyRef, say: Callable[[str], None]) -> PropertyResult:
     """Measure, unless the store has the result; finished parts are not repeated."""
-    with open_measurement(ref, log) as stored:
+    interpreter = _find_interpreter(ref)
+    if interpreter is not None:
+        found = run_with_model(measure_property, ref, *interpreter, say)
+        return cast("PropertyResult", found)
+    with open_measurement(ref, say) as stored:
         row = stored.row()
         if row.result is not None:
-            log(f"{ref.name} is in the store already")
+            say(f"{ref.name} is in the store already")
             return row.result
         start = time.monotonic()
         result = KINDS.load(stored.asked.kind).run(stored.measurement)
         stored.finish(result, time.monotonic() - start)
     for value in result.values:
-        log(f"{value.name}: {format_value(value)} {value.note}")
+        say(f"{value.name}: {format_value(value)} {value.note}")
     return result
+
+
+def _find_interpreter(ref: PropertyRef) -> tuple[PropertyRequest, Path] | None:
+    """Return a measurement's request and the Python that computes its model."""
+    with Store.open(ref.db, ref.blobs, patience_s=PATIENCE_S) as store:
+        row = store.properties.get(ref.key)
+        if row is None or row.result is not None:
+            return None
+        request = PropertyRequest.model_validate_json(row.asked.request_json)
+        interpreter = find_request_interpreter(store, request)
+    return None if interpreter is None else (request, interpreter)
+
+
+def _log_nothing(_: str) -> None:
+    """Ignore what is told while a measurement is entered."""
 
 
 def read_measurement(ref: PropertyRef) -> PropertyRow:
@@ -319,7 +338,7 @@ def _find_subject(
     needs = request.measure.needs()
     if needs.model:
         atoms = build_structure(request)
-        sha = _keep_model(store, request, atoms)
+        sha = keep_model(store, request, atoms)
         (key,) = store.structures.add([atoms], source=f"property {request.name}")
         backbone = request.need_backbone()
         settings = backbone.model_dump(mode="json", exclude={"name"})
@@ -344,18 +363,6 @@ def _need_earlier(store: Store, earlier: Earlier) -> PropertyRow:
         raise PropertyError(msg)
     row.need_result()
     return row
-
-
-def _keep_model(store: Store, request: PropertyRequest, atoms: Atoms) -> str:
-    """Return the sha256 of the model's file, which the store keeps from now on."""
-    asked_for = name = request.need_backbone().name
-    campaign, _, model = name.partition("/")
-    if model and not Path(name).is_file() and store.campaigns.get(campaign) is not None:
-        name = str(store.blobs.path(store.models.need(campaign, model).blob_sha))
-    backbone = load_backbone(name, device="cpu")
-    refuse_unknown_elements([atoms], backbone.elements, asked_for)
-    file = model_file(name)
-    return backbone.sha256 if file is None else store.blobs.put_file(file)
 
 
 def _read(path: str) -> bytes:

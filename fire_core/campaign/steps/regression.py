@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from fire_core.campaign.kinds import REGRESSION, Regression
+from fire_core.campaign.steps.elsewhere import where_backbone_lives
 from fire_core.campaign.usage import count_model_usage
 from fire_core.evaluation.errors import summarise_errors
 
@@ -48,6 +49,7 @@ def production_campaigns(store: Store) -> list[str]:
     ]
 
 
+@where_backbone_lives
 def check_production_model(
     campaign: CampaignState, most: int
 ) -> RegressionCheck | None:

@@ -12,6 +12,7 @@ from fire_core.campaign.choices import encode_choice, read_regions
 from fire_core.campaign.names import PERTURB, SELECTED
 from fire_core.campaign.observer import CampaignEvent
 from fire_core.campaign.steps.candidates import judge_by_forces, reduce_run, screen_run
+from fire_core.campaign.steps.elsewhere import where_backbone_lives
 from fire_core.campaign.steps.uncertainty import UncertaintyFilter
 from fire_core.campaign.usage import count_usage
 from fire_core.config.open_sets import SELECTORS
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from fire_core.storage.store import Store
 
 
+@where_backbone_lives
 def select_candidates(campaign: CampaignState, plan: RunPlan) -> int:
     """Choose from a run's frames by SOAP, PCA and the selector; return how many."""
     with campaign.holding(f"select-{plan.round}"):

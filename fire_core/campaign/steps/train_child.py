@@ -1,11 +1,14 @@
-"""Train a model in a child process: a committee's member, or on several devices."""
+"""Train a model in a child process.
+
+A committee's member, on several devices, or with a backbone of another environment.
+"""
 
 from __future__ import annotations
 
 import uuid
 from typing import TYPE_CHECKING, Final
 
-from fire_core.backbones.registry import count_gpus
+from fire_core.backbones.registry import backbone_interpreter, count_gpus
 from fire_core.campaign.names import member_number, model_name, training_of
 from fire_core.campaign.steps.processes import follow, start_process, thread_limits
 from fire_core.campaign.usage import available_cores
@@ -53,7 +56,9 @@ def train_in_child(
     log = folder / "worker.log"
     threads = max(1, available_cores() // (beside * devices))
     command = python_command(
-        "fire_core.campaign.steps.train_worker", "--name", ref.name
+        "fire_core.campaign.steps.train_worker",
+        *("--name", ref.name),
+        interpreter=backbone_interpreter(campaign.config.backbone.name),
     )
     command += ["--db", ref.db, "--blobs", ref.blobs]
     command += ["--round", str(round_), "--kind", kind]

@@ -12,28 +12,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import threading
-import time
 
 from fire_core.backbones.registry import count_gpus
 from fire_core.campaign.observer import LogObserver
 from fire_core.campaign.reference import CampaignRef
 from fire_core.campaign.state import CampaignState
+from fire_core.campaign.steps.processes import end_with
 from fire_core.campaign.steps.training import train_here
 from fire_core.training.parallel import joined, start_processes, was_started
-
-POLL = 2.0  # s between two looks at the parent
-
-
-def _end_with(parent: int) -> None:
-    """End this process when its parent has died: a new flow starts a new one."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(POLL)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 class _Printed(LogObserver):
@@ -59,7 +45,7 @@ def main() -> int:
     parser.add_argument("--devices", type=int, default=1)
     arguments = parser.parse_args()
     ref = CampaignRef(name=arguments.name, db=arguments.db, blobs=arguments.blobs)
-    _end_with(os.getppid())
+    end_with(os.getppid())
     if arguments.devices > 1 and not was_started():
         start_processes(
             arguments.devices, "fire_core.campaign.steps.train_worker", sys.argv[1:]

@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from fire_core.backbones.registry import backbone_interpreter
 from fire_core.backbones.trainable import Trainable, need_trainable
 from fire_core.campaign.names import (
     FIRE,
@@ -47,13 +48,14 @@ def train_model(campaign: CampaignState, round_: int, kind: str) -> str:
 
     Every model starts from the foundation model, or with `warm_start` from the one of
     the round before. An interrupted training goes on after its last committed epoch.
-    With several devices, child processes train.
+    With several devices, or a backbone that has an environment of its own, child
+    processes train.
     """
     name, config = model_name(kind, round_), campaign.config
     with campaign.holding(f"train-{name}") as lease:
         settings = training_of(config, kind)
         devices = count_devices(settings.devices, config.backbone.device)
-        if devices > 1:
+        if devices > 1 or backbone_interpreter(config.backbone.name) is not None:
             return train_in_child(campaign, round_, kind, devices=devices)
         key = f"train-{campaign.name}"
         progress = campaign.observer.progress(key, f"Training {name}", settings.epochs)

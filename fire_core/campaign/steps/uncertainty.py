@@ -15,6 +15,7 @@ from fire_core.campaign.kinds import (
     LabelUncertainty,
 )
 from fire_core.campaign.names import EXPLORE, SELECTED, driver_of
+from fire_core.campaign.steps.elsewhere import where_backbone_lives
 from fire_core.campaign.steps.estimators import build_estimator, is_led_by_uncertainty
 from fire_core.campaign.usage import count_model_usage
 from fire_core.exploration.harvest import spread
@@ -58,6 +59,7 @@ class Scores:
     kinds: NDArray[np.str_]
 
 
+@where_backbone_lives
 def score_candidates(campaign: CampaignState, plan: RunPlan) -> int:
     """Compute and keep the uncertainty of a run's frames; return how many.
 
@@ -83,6 +85,7 @@ def score_candidates(campaign: CampaignState, plan: RunPlan) -> int:
         return found.n_scored
 
 
+@where_backbone_lives
 def assess_new_labels(campaign: CampaignState, round_: int) -> float | None:
     """Compare a round's labels with what the model before them expected.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from functools import lru_cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -27,7 +26,7 @@ class TeacherLabeller(Labeller[TeacherTheory]):
 
     def identify(self, theory: TeacherTheory) -> Theory:
         """Return the backbone; of a file the sha256 of its content, not its path."""
-        from fire_core.backbones.registry import package_of
+        from fire_core.backbones.registry import package_of, release_of
 
         path = Path(theory.backbone)
         name = (
@@ -35,14 +34,20 @@ class TeacherLabeller(Labeller[TeacherTheory]):
             if path.is_file()
             else theory.backbone
         )
-        code = package_of(theory.backbone)
-        return make_theory(f"teacher/{code}", version(code), {"model": name})
+        code, release = package_of(theory.backbone), release_of(theory.backbone)
+        return make_theory(f"teacher/{code}", release, {"model": name})
 
     def elements(self, theory: TeacherTheory) -> frozenset[str]:
         """Return the elements that the teacher knows."""
         from fire_core.backbones.registry import known_elements
 
         return known_elements(theory.backbone)
+
+    def interpreter(self, theory: TeacherTheory) -> Path | None:
+        """Return the Python of the teacher's environment; None: this one's."""
+        from fire_core.backbones.registry import backbone_interpreter
+
+        return backbone_interpreter(theory.backbone)
 
     def compute(
         self, theory: TeacherTheory, atoms: Atoms, _folder: Path, _machine: Resources

@@ -3,7 +3,7 @@
 Derive from the classes whose protocol the backbone has, and give two fixtures::
 
     class TestMine(BackboneContract, TrainableContract):
-        @pytest.fixture(scope="class")
+        @pytest.fixture
         def backbone(self):
             return load_backbone("mine", device="cpu", dtype="float64")
 

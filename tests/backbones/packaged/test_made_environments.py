@@ -1,0 +1,65 @@
+"""Environments made of the package index: the contract holds in each.
+
+Three of them bring hundreds of megabytes (JAX, NVIDIA's Warp): these are made where
+FIRE_TEST_ENVIRONMENTS is `all`.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from fire_core.backbones.environments.folders import interpreter_in
+from fire_core.backbones.environments.packages import PACKAGES
+from tests.environments import make_environment, models_folder
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+
+ROOT = Path(__file__).resolve().parents[3]
+LARGE = {"upet", "nequix", "fairchem"}
+UNTESTED = {"fairchem"}
+"""No small network of it is known: it is imported, no more."""
+NO_NETWORK = {
+    "HF_HUB_OFFLINE": "1",
+    **dict.fromkeys(
+        ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"),
+        "http://127.0.0.1:9",  # refuses at once
+    ),
+}
+
+
+@pytest.mark.parametrize("family", sorted(PACKAGES))
+def test_the_contract_holds_where_the_package_lives(
+    family: str, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    if family in LARGE and os.environ.get("FIRE_TEST_ENVIRONMENTS") != "all":
+        pytest.skip("large: made where FIRE_TEST_ENVIRONMENTS is `all`")
+    folder = make_environment(family, models_folder(tmp_path_factory))
+    if family in UNTESTED:
+        return
+    done = subprocess.run(
+        [
+            *(interpreter_in(folder), "-m", "pytest", "-q", "--import-mode=importlib"),
+            *(
+                "-p",
+                "no:cacheprovider",
+                "-o",
+                "addopts=",
+                "-o",
+                "filterwarnings=ignore",
+            ),
+            *("--basetemp", tmp_path / "inner", "-rs"),
+            *("-k", f"Test{family.capitalize()}"),
+            "tests/backbones/packaged/test_packages.py",
+        ],
+        cwd=ROOT,
+        env=os.environ | NO_NETWORK | {"HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-5000:]
+    assert "skipped" not in done.stdout.splitlines()[-1], done.stdout[-2000:]

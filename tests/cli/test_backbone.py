@@ -1,0 +1,113 @@
+"""`fire backbone`: what there is, what is missing, and a check that can fail."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from fire_core.backbones.check import check_backbone
+from fire_core.backbones.environments.folders import is_importable
+from fire_core.backbones.environments.packages import PACKAGES
+from fire_core.backbones.registry import FAMILIES
+from fire_core.records import Label
+from tests.cli.command import fire
+from tests.models import load_mini
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from ase import Atoms
+
+ABSENT = [name for name, package in PACKAGES.items() if not is_importable(package)]
+
+
+def test_the_list_names_every_family_and_what_is_missing(tmp_path: Path) -> None:
+    done = fire(tmp_path, "backbone", "list", "--json")
+    entries = {entry["name"]: entry for entry in json.loads(done.stdout)}
+    assert set(entries) >= {"fire-mini", "medium-mpa-0", *FAMILIES.names()}
+    assert entries["fire-mini"]["environment"] is None
+    assert entries["chgnet"]["ready"]
+    for family in ABSENT:
+        entry = entries[family]
+        assert entry["mend"] == f"fire backbone install {family}"
+        assert not entry["ready"]
+        assert entry["environment"].startswith(str(tmp_path))
+        assert entry["licence"]
+    shown = fire(tmp_path, "backbone", "list").stdout
+    assert "backbone.name" in shown
+    assert all(family in shown for family in PACKAGES)
+
+
+@pytest.mark.parametrize("family", ABSENT)
+def test_a_check_without_the_environment_names_the_command(
+    tmp_path: Path, family: str
+) -> None:
+    done = fire(tmp_path, "backbone", "check", family)
+    assert done.returncode == 1
+    assert f"`fire backbone install {family}`" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_needs_no_installation_and_what_is_unknown(tmp_path: Path) -> None:
+    ours = fire(tmp_path, "backbone", "install", "fire-mini")
+    assert ours.returncode == 1
+    assert "needs no installation" in ours.stderr
+    unknown = fire(tmp_path, "backbone", "install", "nothing")
+    assert unknown.returncode == 1
+    assert "expected one of" in unknown.stderr
+    assert "sevenn" in unknown.stderr
+    missing = fire(tmp_path, "backbone", "check", "nothing")
+    assert missing.returncode == 1
+    assert "unknown backbone 'nothing'" in missing.stderr
+
+
+def test_a_sound_model_is_called_sound(tmp_path: Path) -> None:
+    done = fire(tmp_path, "backbone", "check", "fire-mini", "--threads", "1", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["sound"]
+    assert found["formula"] == "Cl4Li4"
+    assert found["force_error"] < 1e-3
+    assert found["stress_error"] < 1e-3
+    assert found["trained"]
+    assert found["dynamics"]
+    assert found["features"]
+    shown = fire(tmp_path, "backbone", "check", "fire-mini", "--threads", "1")
+    assert "its forces are the slopes of its energy" in shown.stdout
+
+
+class Wrong:
+    """fire-mini with forces that something is done to."""
+
+    def __init__(self, factor: float) -> None:
+        self._model = load_mini()
+        self._factor = factor
+        self.name, self.elements = "wrong", self._model.elements
+        self.cutoff, self.sha256 = self._model.cutoff, self._model.sha256
+
+    def predict(self, frames: Sequence[Atoms]) -> list[Label]:
+        return [
+            Label(label.energy, self._factor * label.forces, None)
+            for label in self._model.predict(frames)
+        ]
+
+
+@pytest.mark.parametrize(
+    ("factor", "verdict"),
+    [
+        (1.0, "are the slopes"),
+        (1.3, "another output of the network"),
+        (np.nan, "not finite"),
+    ],
+)
+def test_forces_that_are_no_slopes_are_found(factor: float, verdict: str) -> None:
+    found = check_backbone(Wrong(factor))  # type: ignore[arg-type]
+    assert verdict in found.verdict
+    assert found.sound == (factor == 1.0)
+    assert found.stress_error is None
+    assert not found.trained
+    assert not found.dynamics
