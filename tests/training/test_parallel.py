@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fire_core.config.training import TrainConfig
+from fire_core.config.training import ReplayConfig, TrainConfig
 from fire_core.training.data import TrainingData
 from fire_core.training.parallel import ALONE, current_group
 from fire_core.training.trainer import fine_tune
@@ -20,7 +20,13 @@ from tests.training.conftest import labelled, make_backbone, rattled
 from tests.training.test_stepping import make_stepper, small_memory, weights
 
 ROOT = Path(__file__).resolve().parents[2]
-SETTINGS = TrainConfig(epochs=3, batch_frames=2, learning_rate=5e-3, ema_decay=0.5)
+SETTINGS = TrainConfig(
+    epochs=3,
+    batch_frames=2,
+    learning_rate=5e-3,
+    ema_decay=0.5,
+    replay=ReplayConfig(ratio=1.0, weight=1.0),
+)
 
 
 def make_data() -> TrainingData:

@@ -28,7 +28,12 @@ if TYPE_CHECKING:
 
 ROUNDING = 2e-6  # relative, single precision over a few dozen steps
 SETTINGS = TrainConfig(
-    epochs=4, batch_frames=2, learning_rate=5e-3, ema_decay=0.5, valid_fraction=0.2
+    epochs=4,
+    batch_frames=2,
+    learning_rate=5e-3,
+    ema_decay=0.5,
+    valid_fraction=0.2,
+    replay=ReplayConfig(ratio=1.0, weight=1.0),
 )
 
 

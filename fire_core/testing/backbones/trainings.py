@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fire_core.backbones.trainable import OPTIONAL
-from fire_core.config.training import TrainConfig
+from fire_core.config.training import ReplayConfig, TrainConfig
 from fire_core.errors import TrainingError
 from fire_core.testing.backbones.frames import rattled
 from fire_core.testing.backbones.networks import NetworkContract, repeated
@@ -48,7 +48,11 @@ class TrainableContract(NetworkContract):
         )
         data = TrainingData(train, valid, replay, heldout)
         config = TrainConfig(
-            epochs=8, batch_frames=1, learning_rate=self.rate, ema_decay=0.5
+            epochs=8,
+            batch_frames=1,
+            learning_rate=self.rate,
+            ema_decay=0.5,
+            replay=ReplayConfig(ratio=1.0),
         )
         states: list[bytes] = []
 
