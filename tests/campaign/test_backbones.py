@@ -9,9 +9,11 @@ import psutil
 import pytest
 import yaml
 
+from fire_core.backbones.sevennet_install import PUBLISHED
 from fire_core.campaign.names import FIRE, PRE_FINE_TUNED, VANILLA, ZERO_SHOT
 from fire_core.storage.store import Store
 from tests.campaign.conftest import ROOT, start_campaign
+from tests.environments import install_or_skip, models_folder
 from tests.events import wait_for
 
 if TYPE_CHECKING:
@@ -66,7 +68,22 @@ def merge(settings: dict[str, Any], changes: dict[str, Any]) -> None:
             settings[name] = value
 
 
-@pytest.mark.parametrize("backbone", ["chgnet"])
+@pytest.fixture
+def backbone(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    environment: dict[str, str],
+) -> str:
+    """Name of a foundation model whose weights the campaign's commands find."""
+    name = str(request.param)
+    if name in PUBLISHED:
+        folder = models_folder(tmp_path_factory)
+        install_or_skip(name, folder)
+        environment["FIRE_MODELS"] = str(folder)
+    return name
+
+
+@pytest.mark.parametrize("backbone", ["chgnet", "sevennet-0"], indirect=True)
 def test_the_example_reaches_its_report_although_it_was_killed(
     backbone: str, tmp_path: Path, environment: dict[str, str]
 ) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from fire_core.backbones.environments.folders import interpreter_in
 from fire_core.backbones.environments.packages import PACKAGES
-from tests.environments import make_environment, models_folder
+from tests.environments import install_or_skip, models_folder
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
@@ -37,7 +37,7 @@ def test_the_contract_holds_where_the_package_lives(
 ) -> None:
     if family in LARGE and os.environ.get("FIRE_TEST_ENVIRONMENTS") != "all":
         pytest.skip("large: made where FIRE_TEST_ENVIRONMENTS is `all`")
-    folder = make_environment(family, models_folder(tmp_path_factory))
+    folder = install_or_skip(family, models_folder(tmp_path_factory))
     if family in UNTESTED:
         return
     done = subprocess.run(
