@@ -23,8 +23,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(1800)]
 
 NAME = "licl-gaf3"
 SHRUNK: dict[str, dict[str, Any]] = {
+    "system": {"min_width": 4.0},  # 16 atoms
     "label": {"workers": 1, "batch": 4},
-    "perturb": {"n": 6},
+    "perturb": {"n": 4},
     "pre_fine_tune": {"epochs": 2, "learning_rate": 5e-4},
     "explore": {
         "temperatures": [300, 600],
@@ -33,7 +34,7 @@ SHRUNK: dict[str, dict[str, Any]] = {
         "segment": 8,
     },
     "select": {"n": 4, "soap": {"workers": 1}},
-    "fine_tune": {"epochs": 3, "learning_rate": 5e-4},
+    "fine_tune": {"epochs": 3, "learning_rate": 5e-4, "replay": {"ratio": 1.0}},
     "evaluate": {
         "dynamics": {
             "temperatures": [500],
@@ -41,10 +42,10 @@ SHRUNK: dict[str, dict[str, Any]] = {
             "steps": 12,
             "save_every": 4,
             "equilibration": 4,
-            "segment": 8,
+            "segment": 12,
         },
-        "n": 3,
-        "stability": {"steps": 10},
+        "n": 2,
+        "stability": {"steps": 4},
     },
 }
 """The example's sizes, made tiny; what it is made of stays."""

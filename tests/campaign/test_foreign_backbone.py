@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import psutil
 import pytest
+import yaml
 from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
@@ -121,6 +122,7 @@ def test_killed_in_its_training_it_goes_on_to_its_report(
     assert scores[FIRE] < 0.8 * scores[ZERO_SHOT]
     assert (folder / "results" / "tiny" / "report.html").stat().st_size > 10_000
     check_its_own_package_reads_it(path, python)
+    check_a_property_of_it_is_measured(folder, environment, path.name)
 
 
 def check_its_own_package_reads_it(path: Path, python: str) -> None:
@@ -145,6 +147,40 @@ def check_its_own_package_reads_it(path: Path, python: str) -> None:
     )
     differences = np.array(done.stdout.splitlines()[-1].split(), float)
     assert np.abs(differences).max() < 2e-5
+
+
+def check_a_property_of_it_is_measured(
+    folder: Path, environment: dict[str, str], sha: str
+) -> None:
+    """The campaign's model, by its name, in an environment that is not FIRE's."""
+    request = {
+        "name": "salt",
+        "threads": 1,
+        "system": {"kind": "crystal", "crystal": "LiCl"},
+        "backbone": {"name": f"tiny/{FIRE}"},
+        "measure": {
+            "kind": "equation_of_state",
+            "points": 5,
+            "relax": False,
+            "force_tolerance": 0.05,
+        },
+    }
+    (folder / "salt.yaml").write_text(yaml.safe_dump(request))
+    command = [sys.executable, "-P", "-m", "cli.main", "properties", "run", "--json"]
+    done = subprocess.run(
+        [*command, "salt.yaml"],
+        cwd=folder,
+        env=environment | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    facts = json.loads(done.stdout.splitlines()[-1])
+    assert (facts["subject"], facts["subject_sha"]) == (f"tiny/{FIRE}", sha)
+    values = {v["name"]: v["value"] for v in facts["result"]["values"]}
+    assert 14 < values["volume"] < 20  # Å³/atom; 17.0 by PBE
+    assert 10 < values["bulk_modulus"] < 80  # GPa; 32 measured
 
 
 def test_without_its_environment_nothing_is_started(
