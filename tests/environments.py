@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -29,9 +30,12 @@ def models_folder(factory: pytest.TempPathFactory) -> Path:
 def install_or_skip(name: str, folder: Path) -> Path:
     """Install a model or a family in a data folder; return where it is.
 
-    What is there already stays. Skips where no package index is reached.
+    What is there already stays. Skips where no package index is reached. Workers of a
+    session wait for one another, so that each thing is brought once.
     """
-    with pytest.MonkeyPatch.context() as patch:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock, pytest.MonkeyPatch.context() as patch:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         patch.setenv("FIRE_MODELS", str(folder))
         try:
             return install(name)
