@@ -1,14 +1,18 @@
-"""Environments of models' packages, made once for a session of tests."""
+"""Models' weights and packages' environments, brought once for a session of tests."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 
 import pytest
 
-from fire_core.backbones.environments.install import install_environment
+from fire_core.backbones.catalogue import install
 from fire_core.errors import BackboneError
+
+UNREACHED = ("pip ended", "cannot be fetched from the package index")
+"""Of messages that say that no package index gave the package."""
 
 
 def models_folder(factory: pytest.TempPathFactory) -> Path:
@@ -23,13 +27,19 @@ def models_folder(factory: pytest.TempPathFactory) -> Path:
     return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "models"
 
 
-def make_environment(family: str, folder: Path) -> Path:
-    """Return the environment of a family; skips where no package index is reached."""
-    with pytest.MonkeyPatch.context() as patch:
+def install_or_skip(name: str, folder: Path) -> Path:
+    """Install a model or a family in a data folder; return where it is.
+
+    What is there already stays. Skips where no package index is reached. Workers of a
+    session wait for one another, so that each thing is brought once.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock, pytest.MonkeyPatch.context() as patch:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         patch.setenv("FIRE_MODELS", str(folder))
         try:
-            return install_environment(family)
+            return install(name)
         except BackboneError as error:
-            if "pip ended" not in str(error):
+            if not any(words in str(error) for words in UNREACHED):
                 raise
-            pytest.skip(f"its package cannot be installed here: {str(error)[:300]}")
+            pytest.skip(f"{name} cannot be installed here: {str(error)[:300]}")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import psutil
 import pytest
+import yaml
 from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
@@ -26,7 +27,7 @@ from fire_core.backbones.environments.folders import interpreter_in
 from fire_core.campaign.names import FIRE, PRE_FINE_TUNED, ZERO_SHOT
 from fire_core.storage.store import Store
 from tests.campaign.conftest import TINY, start_campaign, write_campaign
-from tests.environments import make_environment, models_folder
+from tests.environments import install_or_skip, models_folder
 from tests.events import wait_for
 
 if TYPE_CHECKING:
@@ -36,25 +37,25 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
 
 SEVENNET_0 = "7052cb42b7b3be42b40b97fa0d21077a48c54b5548948fc4dcf346629f813c36"
 """sha256 of the checkpoint of July 2024 in the wheel of sevenn 0.13.0."""
-TRAINING = {"epochs": 4, "batch_frames": 1, "learning_rate": 1e-3}
+TRAINING = {"epochs": 3, "batch_frames": 1, "learning_rate": 1e-3}
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data folder with the environment of the package."""
     folder = models_folder(tmp_path_factory)
-    make_environment("sevenn", folder)
+    install_or_skip("sevenn", folder)
     return folder
 
 
 @pytest.fixture
 def campaign(tmp_path: Path, models: Path, environment: dict[str, str]) -> Path:
-    """A campaign's file beside its starting structure and ten replay frames."""
+    """A campaign's file beside its starting structure and six replay frames."""
     environment["FIRE_MODELS"] = str(models)
     salt = bulk("LiCl", "rocksalt", a=5.13, cubic=True)
     write(tmp_path / "salt.xyz", salt, format="extxyz")
     frames = []
-    for item in sorted(load_replay().train, key=lambda item: len(item.atoms))[:10]:
+    for item in sorted(load_replay().train, key=lambda item: len(item.atoms))[:6]:
         atoms = item.atoms.copy()
         atoms.calc = SinglePointCalculator(
             atoms, energy=item.label.energy, forces=item.label.forces
@@ -69,11 +70,11 @@ def campaign(tmp_path: Path, models: Path, environment: dict[str, str]) -> Path:
         perturb={"n": 4},
         pre_fine_tune=training,
         fine_tune=training,
-        explore=TINY["explore"] | {"steps": 24},
+        explore=TINY["explore"] | {"temperatures": [600], "steps": 24},
         select={"n": 3, "soap": {"workers": 1}, "descriptor": "mace"},
         uncertainty={"method": "last_layer", "verify": 2},
         committee={"members": 0},
-        evaluate=TINY["evaluate"] | {"vanilla": False},
+        evaluate=TINY["evaluate"] | {"vanilla": False, "n": 2},
     )
 
 
@@ -121,6 +122,7 @@ def test_killed_in_its_training_it_goes_on_to_its_report(
     assert scores[FIRE] < 0.8 * scores[ZERO_SHOT]
     assert (folder / "results" / "tiny" / "report.html").stat().st_size > 10_000
     check_its_own_package_reads_it(path, python)
+    check_a_property_of_it_is_measured(folder, environment, path.name)
 
 
 def check_its_own_package_reads_it(path: Path, python: str) -> None:
@@ -141,10 +143,43 @@ def check_its_own_package_reads_it(path: Path, python: str) -> None:
         capture_output=True,
         text=True,
         check=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )
     differences = np.array(done.stdout.splitlines()[-1].split(), float)
     assert np.abs(differences).max() < 2e-5
+
+
+def check_a_property_of_it_is_measured(
+    folder: Path, environment: dict[str, str], sha: str
+) -> None:
+    """The campaign's model, by its name, in an environment that is not FIRE's."""
+    request = {
+        "name": "salt",
+        "threads": 1,
+        "system": {"kind": "crystal", "crystal": "LiCl"},
+        "backbone": {"name": f"tiny/{FIRE}"},
+        "measure": {
+            "kind": "equation_of_state",
+            "points": 5,
+            "relax": False,
+            "force_tolerance": 0.05,
+        },
+    }
+    (folder / "salt.yaml").write_text(yaml.safe_dump(request))
+    command = [sys.executable, "-P", "-m", "cli.main", "properties", "run", "--json"]
+    done = subprocess.run(
+        [*command, "salt.yaml"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    facts = json.loads(done.stdout.splitlines()[-1])
+    assert (facts["subject"], facts["subject_sha"]) == (f"tiny/{FIRE}", sha)
+    values = {v["name"]: v["value"] for v in facts["result"]["values"]}
+    assert 14 < values["volume"] < 20  # Å³/atom; 17.0 by PBE
+    assert 10 < values["bulk_modulus"] < 80  # GPa; 32 measured
 
 
 def test_without_its_environment_nothing_is_started(

