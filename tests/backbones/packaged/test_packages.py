@@ -42,6 +42,12 @@ def atoms() -> Atoms:
     return salt
 
 
+@pytest.fixture(scope="module")
+def made() -> dict[str, Backbone]:
+    """The backbones of this module so far, each made once."""
+    return {}
+
+
 class Packaged(BackboneContract, DynamicsContract):
     """A family: its package is there, its small network is a file of it."""
 
@@ -51,13 +57,17 @@ class Packaged(BackboneContract, DynamicsContract):
     energy, force, stress = 1e-4, 1e-4, 1e-5
     step, slope = 1e-2, 2e-3
 
-    @pytest.fixture(scope="class")
-    def backbone(self, tmp_path_factory: pytest.TempPathFactory) -> Backbone:
+    @pytest.fixture
+    def backbone(
+        self, made: dict[str, Backbone], tmp_path_factory: pytest.TempPathFactory
+    ) -> Backbone:
         if not is_importable(PACKAGES[self.family]):
             pytest.skip(f"{self.family} lives in an environment of its own")
-        folder = tmp_path_factory.mktemp(self.family)
-        path = getattr(networks, f"write_{self.family}")(folder)
-        return self.load(path)
+        if self.family not in made:
+            folder = tmp_path_factory.mktemp(self.family)
+            path = getattr(networks, f"write_{self.family}")(folder)
+            made[self.family] = self.load(path)
+        return made[self.family]
 
     def load(self, model: str) -> Backbone:
         name = f"{self.family}:{model}" if model else self.family
