@@ -26,7 +26,7 @@ SHRUNK: dict[str, dict[str, Any]] = {
     "system": {"min_width": 4.0},  # 16 atoms
     "label": {"workers": 1, "batch": 4},
     "perturb": {"n": 4},
-    "pre_fine_tune": {"epochs": 2, "learning_rate": 5e-4},
+    "pre_fine_tune": {"epochs": 2, "learning_rate": 5e-4, "replay": {"ratio": 1.0}},
     "explore": {
         "temperatures": [300, 600],
         "replicas": 2,

@@ -62,7 +62,7 @@ def campaign(tmp_path: Path, models: Path, environment: dict[str, str]) -> Path:
         )
         frames.append(atoms)
     write(tmp_path / "replay.xyz", frames, format="extxyz")
-    training = TRAINING | {"replay": {"source": "replay.xyz"}}
+    training = TRAINING | {"replay": {"source": "replay.xyz", "ratio": 1.0}}
     return write_campaign(
         tmp_path,
         backbone={"name": "sevenn"},

@@ -38,7 +38,9 @@ ABSENT = [name for name, package in PACKAGES.items() if not is_importable(packag
 def test_the_list_names_every_family_and_what_is_missing(tmp_path: Path) -> None:
     done = fire(tmp_path, "backbone", "list", "--json")
     entries = {entry["name"]: entry for entry in json.loads(done.stdout)}
-    assert set(entries) >= {"fire-mini", "medium-mpa-0", *FAMILIES.names()}
+    assert set(entries) >= {"fire-mini", "medium-mpa-0", "sevennet-0", *PACKAGES}
+    families = {entry["family"] for entry in entries.values()}
+    assert families | set(entries) >= {*FAMILIES.names()}
     assert entries["fire-mini"]["environment"] is None
     assert entries["chgnet"]["ready"]
     for family in ABSENT:
