@@ -67,7 +67,7 @@ ORDER: Final = (
 CHOSEN: Final = {
     "fire-mini": Settings(learning_rate=4e-3, weight=0.05),
     "chgnet": Settings(),
-    "sevennet-0": Settings(),
+    "sevennet-0": Settings(batch_frames=1, ratio=8.0, weight=0.01),
 }
 """Of each backbone, on every system; `ratio` and `weight` are the replay's alone."""
 AUTHORS: Final = Settings(
@@ -83,12 +83,6 @@ NAIVE_SEARCH: Final = (
 )
 REPLAY_SEARCH: Final = ((1.0, 0.25), (4.0, 0.25), (4.0, 0.05), (4.0, 0.01))
 """Ratios and weights; the rest as chosen for naive."""
-ALLOCATOR: Final = {
-    "MALLOC_MMAP_MAX_": "0",
-    "MALLOC_TRIM_THRESHOLD_": str(2**34),
-    "MALLOC_TOP_PAD_": str(2**28),
-}
-"""Keeps glibc from giving pages back between steps, half of a SevenNet step's time."""
 LAYOUTS: Final = ((1, 2), (2, 1))
 """Processes, and threads of each."""
 
@@ -119,7 +113,7 @@ def perform_all(
 ) -> list[Figures]:
     """Do jobs in processes side by side, in order; return the figures there are."""
     processes, threads = layout
-    os.environ.update(ALLOCATOR | {"OMP_NUM_THREADS": str(threads)})
+    os.environ["OMP_NUM_THREADS"] = str(threads)
     context = multiprocessing.get_context("spawn")  # reads the environment anew
     with ProcessPoolExecutor(processes, mp_context=context) as pool:
         running = [pool.submit(perform, job, sizes, work, deadline) for job in jobs]

@@ -16,6 +16,7 @@ from fire_core.errors import TrainingError
 from fire_core.evaluation.errors import summarise_errors
 from fire_core.records import EpochRecord
 from fire_core.training.alignment import find_shift, to_foundation_scale
+from fire_core.training.allocator import kept_pages
 from fire_core.training.batches import (
     Examples,
     count_replay,
@@ -130,7 +131,7 @@ def fine_tune(
         msg = "expected at least one labelled structure to train on, got none"
         raise TrainingError(msg)
     refuse_unknown(foundation, data, config)
-    with repeatable(foundation.device):
+    with repeatable(foundation.device), kept_pages(foundation.device.type):
         run = _Run(foundation, data, config, seed)
         run.resume(checkpoint)
         while not run.finished():
