@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import tempfile
 import zipfile
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from fire_core.backbones.sevennet_checkpoint import (
     checkpoint_to_neutral,
     read_checkpoint,
 )
+from fire_core.children import python_command
 from fire_core.config.environment import default_models_folder
 from fire_core.errors import BackboneError
 from fire_core.files import file_sha256
@@ -133,7 +133,7 @@ def install_sevennet(name: str, *, wheel: Path | None = None) -> Path:
 
 
 def _fetch(folder: Path) -> Path:
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet"]
+    command = python_command("pip", "download", "--no-deps", "--quiet")
     done = subprocess.run(
         [*command, "--disable-pip-version-check", "--dest", str(folder), PACKAGE],
         capture_output=True,

@@ -16,7 +16,7 @@ from fire_core.config.training import ReplayConfig, TrainConfig
 from fire_core.exploration.dynamics import run_segment, start_states
 from fire_core.records import LabelledStructure
 from fire_core.structures.content import structure_key
-from fire_core.testing.backbones import PREDICTED
+from fire_core.testing.backbones.networks import PREDICTED
 from fire_core.training.replay import choose_source
 from fire_core.uncertainty.last_layer import sum_features
 

@@ -158,7 +158,9 @@ def test_what_a_step_tells_is_heard_here(campaign: Campaign, heard: Heard) -> No
 def test_a_step_ends_with_the_process_that_waits_for_it(tmp_path: Path) -> None:
     """Whether that is killed or interrupted: nobody would read the step's end."""
     code = (
-        "import sys; from pathlib import Path;"
+        "import signal, sys; from pathlib import Path;"
+        # a shell's background job ignores the interrupt, and its children do
+        "signal.signal(signal.SIGINT, signal.default_int_handler);"
         "from fire_core.campaign.steps.elsewhere import Job, Relay, run_elsewhere;"
         f"job = Job({OURS!r}, 'wait_for_ever', None, (sys.argv[1],), {{}}, says=False);"
         "run_elsewhere(job, Path(sys.executable), Path(sys.argv[1]), Relay(None))"

@@ -46,9 +46,11 @@ RELEASES = {
 @pytest.fixture(autouse=True)
 def releases(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fingerprints hold the releases of packages; those of then."""
-    for module in ("xtb", "lennard_jones", "teacher"):
-        name = f"fire_core.labelling.codes.{module}.version"
-        monkeypatch.setattr(name, RELEASES.__getitem__)
+    for module in ("labelling.codes.xtb", "labelling.codes.lennard_jones"):
+        monkeypatch.setattr(f"fire_core.{module}.version", RELEASES.__getitem__)
+    monkeypatch.setattr(
+        "fire_core.backbones.registry.version", RELEASES.__getitem__
+    )  # of teachers
 
 
 @pytest.mark.parametrize("name", PINNED)

@@ -89,10 +89,10 @@ def test_the_identity_does_not_change_with_what_means_nothing_to_a_cell() -> Non
 def test_time_is_estimated_from_the_frames_that_a_training_sees() -> None:
     config = study()
     assert frames_seen(NAIVE, config) == pytest.approx(2 * 4 * 0.9)
-    assert frames_seen(FIRE, config) == pytest.approx(2 * 4 * 0.9 * 2)
+    assert frames_seen(FIRE, config) == pytest.approx(2 * 4 * 0.9 * (1 + 4))
     assert estimate_seconds([FIRE, NAIVE], config, {}) is None
     seconds = estimate_seconds([FIRE, NAIVE], config, {"naive": 2.0})
-    assert seconds == pytest.approx((7.2 + 14.4) / 2.0)
+    assert seconds == pytest.approx((7.2 + 36.0) / 2.0)
 
 
 @pytest.mark.parametrize("selection", ["kmeans", "farthest_point", "random"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 import sysconfig
 import tempfile
 import uuid
@@ -20,6 +19,7 @@ from fire_core.backbones.environments.folders import (
     write_record,
 )
 from fire_core.backbones.environments.packages import PACKAGES, Package, requirements
+from fire_core.children import python_command
 from fire_core.errors import BackboneError
 
 if TYPE_CHECKING:
@@ -80,7 +80,8 @@ def _make(
     pins = record.requirements
     say(f"making an environment with {pins[0]} and {len(pins) - 1} other packages")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    _run("venv", [sys.executable, "-m", "venv", "--without-pip", str(folder)], package)
+    command = python_command("venv", "--without-pip", str(folder))
+    _run("venv", command, package)
     python = str(interpreter_in(folder))
     _share_fire(folder)
     with tempfile.TemporaryDirectory() as scratch:
