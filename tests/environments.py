@@ -15,6 +15,15 @@ UNREACHED = ("pip ended", "cannot be fetched from the package index")
 """Of messages that say that no package index gave the package."""
 
 
+def skip_unless_asked(family: str) -> None:
+    """Skip a test that makes a family's environment, unless that is asked for."""
+    asked = os.environ.get("FIRE_TEST_ENVIRONMENTS", "")
+    if asked != "all" and family not in asked.split(","):
+        pytest.skip(
+            f"makes an environment: FIRE_TEST_ENVIRONMENTS={family} asks for it"
+        )
+
+
 def models_folder(factory: pytest.TempPathFactory) -> Path:
     """Return the data folder of this session, the same one for all its workers.
 

@@ -27,7 +27,7 @@ from fire_core.backbones.environments.folders import interpreter_in
 from fire_core.campaign.names import FIRE, PRE_FINE_TUNED, ZERO_SHOT
 from fire_core.storage.store import Store
 from tests.campaign.conftest import TINY, start_campaign, write_campaign
-from tests.environments import install_or_skip, models_folder
+from tests.environments import install_or_skip, models_folder, skip_unless_asked
 from tests.events import wait_for
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ TRAINING = {"epochs": 3, "batch_frames": 1, "learning_rate": 1e-3}
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data folder with the environment of the package."""
+    skip_unless_asked("sevenn")
     folder = models_folder(tmp_path_factory)
     install_or_skip("sevenn", folder)
     return folder

@@ -1,8 +1,7 @@
 """Environments made of the package index: the contract holds in each.
 
-FIRE_TEST_ENVIRONMENTS names the families, with commas, or `all`. Left out, it is those
-whose environments are small: the one that FIRE trains, one that shares all of FIRE's
-packages, one whose operators are removed.
+FIRE_TEST_ENVIRONMENTS names the families, with commas, or `all`; left out, none, since
+the packages of each are some hundred megabytes.
 """
 
 from __future__ import annotations
@@ -15,12 +14,11 @@ import pytest
 
 from fire_core.backbones.environments.folders import interpreter_in
 from fire_core.backbones.environments.packages import PACKAGES
-from tests.environments import install_or_skip, models_folder
+from tests.environments import install_or_skip, models_folder, skip_unless_asked
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).resolve().parents[3]
-DEFAULT = "sevenn,matris,deepmd"
 UNTESTED = {"fairchem"}
 """No small network of it is known: it is imported, no more."""
 NO_NETWORK = {
@@ -36,9 +34,7 @@ NO_NETWORK = {
 def test_the_contract_holds_where_the_package_lives(
     family: str, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
 ) -> None:
-    asked = os.environ.get("FIRE_TEST_ENVIRONMENTS", DEFAULT)
-    if asked != "all" and family not in asked.split(","):
-        pytest.skip(f"FIRE_TEST_ENVIRONMENTS asks for {asked}")
+    skip_unless_asked(family)
     folder = install_or_skip(family, models_folder(tmp_path_factory))
     if family in UNTESTED:
         return
