@@ -39,12 +39,17 @@ if TYPE_CHECKING:
     from fire_core.storage.store import Store
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+FEW_STEPS: dict[str, Any] = {
+    "batch_frames": 8,
+    "replay": {"ratio": 1.0, "weight": 1.0},
+}
+"""Models that stay near the foundation's, so that dynamics are not doubted at once."""
 LED: dict[str, Any] = {
     "name": "led",
     "rounds": 2,
     "theory": {"kind": "lennard_jones"},
-    "pre_fine_tune": {"epochs": 1},
-    "fine_tune": {"epochs": 2, "valid_fraction": 0.3, "warm_start": True},
+    "pre_fine_tune": {"epochs": 1} | FEW_STEPS,
+    "fine_tune": {"epochs": 2, "valid_fraction": 0.3, "warm_start": True} | FEW_STEPS,
     "explore": TINY["explore"] | {"guards": {"max_uncertainty": 50.0}},
     "committee": {"members": 2, "fraction": 0.7, "parallel": 2},
     "uncertainty": {

@@ -42,7 +42,7 @@ def test_a_study_is_run_reported_and_a_failed_cell_is_told(
     done = fire(tmp_path, environment, "run", path.name)
     assert done.returncode == 1
     assert "1 of 2 cells failed" in done.stderr
-    assert "broken-kmeans-4-seed0: the validation force RMSE became nan" in done.stderr
+    assert "broken-kmeans-4-seed0: the loss became nan" in done.stderr
     assert "lower learning_rate" in done.stderr
     assert "Traceback" not in done.stderr
     assert "1 of 2 cells finished" in done.stdout
