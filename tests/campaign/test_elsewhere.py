@@ -177,6 +177,8 @@ def test_a_step_ends_with_the_process_that_waits_for_it(tmp_path: Path) -> None:
         parent.send_signal(end)
         parent.wait()
         wait_for(lambda: not is_alive(child))  # noqa: B023 - at once
+        assert parent.returncode != 0
+        assert not is_alive(child)
 
 
 def is_alive(process: psutil.Process) -> bool:
