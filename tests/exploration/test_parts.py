@@ -16,6 +16,7 @@ from fire_core.config.steps import DynamicsConfig
 from fire_core.errors import OutOfMemoryError
 from fire_core.exploration.dynamics import run_segment, start_states
 from fire_core.exploration.parts import PartLimit
+from tests.models import small_sevennet
 
 ROUNDING = 1e-8
 """Å after some dozen steps in double precision."""
@@ -180,13 +181,16 @@ def test_neighbours_kept_between_calls_are_those_found_afresh():
     assert 1 < kept.pairs.searches < 8
 
 
-@pytest.mark.parametrize("name", ["fire-mini", "chgnet"])
+@pytest.mark.parametrize("name", ["fire-mini", "chgnet", "small sevennet"])
 def test_the_parts_of_a_batch_keep_their_own_neighbours(name):
     """Each part is a copy of the model; in turns they do not search again."""
     import torch
     import torch_sim
 
-    backbone = load_backbone(name, device="cpu", dtype="float64")
+    if name == "small sevennet":
+        backbone = small_sevennet()
+    else:
+        backbone = load_backbone(name, device="cpu", dtype="float64")
     salt = bulk("LiCl", "rocksalt", a=5.1)
     whole = backbone.torch_sim_model(stress=True)
     frames = [salt, salt.repeat((2, 1, 1)), salt.repeat((1, 1, 2))]
