@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     Items = list[LabelledStructure]
 
 REPLAY_FILES: Final = ("mptrj_random", "mptrj_high_stress")
+USUAL: Final = REPLAY_FILES[0]
+"""The file whose frames were drawn at random, which its frames' `theory` names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ class Sizes:
     valid: int | None = None
     test: int | None = None
     replay: int | None = None
-    watched: int = 48
+    watched: int = 200
     judged: int = 200
 
 

@@ -8,8 +8,8 @@ Li10GeP2S12, naively and rehearsing Materials Project trajectories (MPtrj), whic
 and SevenNet-0 come from. Blocks are divided by time, MPtrj by formula
 (`benchmarks.blocks`). Force errors are per component.
 
-Naive and replay of a backbone on a system have the same frames, as many of them in
-each optimiser step, and the same number of steps. Settings were chosen with `--search`,
+All trainings of a backbone on a system have the same frames, as many of them in each
+optimiser step, and the same number of steps. Settings were chosen with `--search`,
 which reads the validation block and those held-out MPtrj frames that the table does not
 judge by; the test block is read for the table alone. What is done is kept in files,
 epochs in checkpoints: a stopped run goes on.
@@ -83,6 +83,8 @@ NAIVE_SEARCH: Final = (
 )
 REPLAY_SEARCH: Final = ((1.0, 0.25), (4.0, 0.25), (4.0, 0.05), (4.0, 0.01))
 """Ratios and weights; the rest as chosen for naive."""
+ELEMENTS_SEARCH: Final = (0.01, 0.025, 0.1)
+"""Weights where only weights of the target's elements change."""
 LAYOUTS: Final = ((1, 2), (2, 1))
 """Processes, and threads of each."""
 
@@ -152,6 +154,7 @@ def plan_search(
         grids = (
             NAIVE_SEARCH,
             [replace(chosen, ratio=r, weight=w) for r, w in REPLAY_SEARCH],
+            [replace(chosen, elements_weight=w) for w in ELEMENTS_SEARCH],
         )
         jobs += [
             (

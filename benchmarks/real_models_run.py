@@ -13,7 +13,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from benchmarks.blocks import load_blocks, load_pretraining
+from benchmarks.blocks import USUAL, load_blocks, load_pretraining
 from fire_core.backbones.registry import load_backbone, same_family
 from fire_core.backbones.trainable import Trainable, need_trainable
 from fire_core.config.training import TrainConfig
@@ -30,13 +30,15 @@ if TYPE_CHECKING:
     from benchmarks.blocks import Sizes
     from fire_core.records import EpochRecord, LabelledStructure
 
-Strategy = Literal["naive", "replay"]
-STRATEGIES: Final[tuple[Strategy, ...]] = ("naive", "replay")
+Strategy = Literal["naive", "replay", "elements"]
+STRATEGIES: Final[tuple[Strategy, ...]] = ("naive", "replay", "elements")
+"""Without rehearsal; with it; with it, where only weights that atoms of the target's
+elements alone have may change (`adapt: elements`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What both strategies of a backbone on a system share, and the replay's own.
+    """What the strategies of a backbone on a system share, and what is of some alone.
 
     Attributes
     ----------
@@ -46,6 +48,8 @@ class Settings:
         Weights of the loss.
     ratio, weight
         Replay frames to a target frame, and what one counts.
+    elements_weight
+        What one counts where only weights of the target's elements change.
     """
 
     epochs: int = 10
@@ -55,13 +59,15 @@ class Settings:
     forces: float = 10.0
     stress: float = 1.0
     ratio: float = 4.0
-    weight: float = 0.25
+    weight: float = 0.025
+    elements_weight: float = 0.025
 
     def config(self, strategy: Strategy) -> TrainConfig:
         """Return the training's configuration."""
         return TrainConfig.model_validate(
             {
-                "strategy": strategy,
+                "strategy": "naive" if strategy == "naive" else "replay",
+                "adapt": "elements" if strategy == "elements" else "all",
                 "epochs": self.epochs,
                 "learning_rate": self.learning_rate,
                 "batch_frames": self.batch_frames,
@@ -71,7 +77,9 @@ class Settings:
                 "replay": {
                     "source": "mptrj",
                     "ratio": self.ratio,
-                    "weight": self.weight,
+                    "weight": (
+                        self.elements_weight if strategy == "elements" else self.weight
+                    ),
                 },
             }
         )
@@ -99,6 +107,14 @@ class Case:
         text = config.model_dump_json(exclude=without) + json.dumps(asdict(sizes))
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
         return f"{self.system}-{self.backbone}-{self.strategy}-s{self.seed}-{digest}"
+
+
+@functools.lru_cache(maxsize=1)
+def watch_foundation(name: str, sizes: Sizes) -> float:
+    """Return the force MAE of a foundation model on the watched frames, meV/Å."""
+    model = load_foundation(name)
+    watched = load_pretraining(model.elements, sizes).watched
+    return measure_forgetting(model, watched).force_mae
 
 
 @functools.lru_cache(maxsize=1)
@@ -134,9 +150,14 @@ def train_case(case: Case, sizes: Sizes, work: Path) -> dict[str, Any]:
         checkpoint=checkpoint.read_bytes() if checkpoint.is_file() else None,
         on_epoch=keep,
     )
-    _replace(work / f"{key}.model", tuned.model)
-    last, before = tuned.records[-1], tuned.start_forgetting
-    after = last.forgetting_force_mae
+    path = work / f"{key}.model"
+    _replace(path, tuned.model)
+    last = tuned.records[-1]
+    model = load_backbone(same_family(case.backbone, path), device="cpu")
+    watched = [
+        watch_foundation(case.backbone, sizes),
+        measure_forgetting(model, rehearsed.watched).force_mae,
+    ]
     made = [record.steps for record in tuned.records if record.steps is not None]
     figures: dict[str, Any] = {
         **asdict(case),
@@ -151,7 +172,7 @@ def train_case(case: Case, sizes: Sizes, work: Path) -> dict[str, Any]:
         "epoch_seconds": [record.seconds for record in tuned.records],
         "valid_energy_rmse": last.valid.energy_rmse,
         "valid_force_rmse": last.valid.force_rmse,
-        "watched_force_mae": [before, after],
+        "watched_force_mae": watched,
     }
     _replace(seen, json.dumps(figures).encode())
     checkpoint.unlink()
@@ -195,10 +216,12 @@ def judge(
 ) -> dict[str, float]:
     """Return errors on the test block and on held-out MPtrj frames.
 
-    meV/atom; meV/Å, of each component of the forces.
+    meV/atom; meV/Å, of each component of the forces. The usual MPtrj frames are those
+    that were drawn at random, the others those that were drawn for high stress.
     """
     blocks = load_blocks(system, model.elements, sizes)
     judged = load_pretraining(model.elements, sizes).judged
+    usual = [item for item in judged if item.theory == USUAL]
     energy, force = _errors(model, blocks.test, shift or {})
     return {
         "energy_rmse_mev_per_atom": energy,
@@ -206,6 +229,8 @@ def judge(
         "n_test": len(blocks.test),
         "mptrj_force_mae": measure_forgetting(model, judged).force_mae,
         "n_mptrj": len(judged),
+        "mptrj_usual_force_mae": measure_forgetting(model, usual).force_mae,
+        "n_mptrj_usual": len(usual),
     }
 
 

@@ -41,8 +41,8 @@ def list_backbones(as_json: AsJson = False) -> None:
         table.add_row(
             entry.name,
             HERE if entry.environment is None else "its own",
-            "yes" if entry.ready else "no",
-            entry.licence.partition(";")[0],
+            _readiness(entry),
+            entry.licence.partition(";")[0].replace("-Clause", ""),
             entry.elements,
             ", ".join(_abilities(entry)),
         )
@@ -51,6 +51,12 @@ def list_backbones(as_json: AsJson = False) -> None:
     if any(entry.mend for entry in entries):
         console.print("What is not ready: fire backbone install NAME")
     console.print("Weights, files each can be written as: fire backbone list --json")
+
+
+def _readiness(entry: Entry) -> str:
+    if not entry.ready:
+        return "no"
+    return "once fetched" if entry.weights.startswith("fetched") else "yes"
 
 
 def _abilities(entry: Entry) -> list[str]:

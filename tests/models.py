@@ -24,7 +24,7 @@ def small_sevennet(dtype: str = "float64", seed: int = 3) -> SevennetBackbone:
 
     torch.set_num_threads(1)
     setting = Architecture(
-        elements=("Cl", "Li", "Na"),
+        elements=("Cl", "Li", "Na", "F"),
         cutoff=4.0,
         channels=((8,), (8, 6, 4), (8, 6, 4), (8,)),
         l_edge=2,
@@ -32,7 +32,7 @@ def small_sevennet(dtype: str = "float64", seed: int = 3) -> SevennetBackbone:
         envelope_from=3.5,
     )
     module = new_module(setting, seed=seed)
-    module.shift += torch.tensor([-1.5, -2.0, -1.0])
+    module.shift += torch.tensor([-1.5, -2.0, -1.0, -1.2])
     for layer in module.layers:
         layer.denominator.fill_(6.0)
     return SevennetBackbone(

@@ -12,12 +12,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from ase.data import atomic_numbers
 
 from fire_core.backbones.kernels.cuequivariance import (
     from_cuequivariance,
     to_cuequivariance,
 )
+from fire_core.backbones.mace_elements import train_elements_alone
 from fire_core.backbones.torch_types import default_dtype
+from fire_core.backbones.trainable import elements_of
 from fire_core.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -85,6 +88,10 @@ def build_network(
             model = to_cuequivariance(model)
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(not _is_frozen(name, config))
+        if config.adapt == "elements":
+            known = {int(z): i for i, z in enumerate(model.atomic_numbers)}
+            symbols = sorted(elements_of(train))
+            train_elements_alone(model, [known[atomic_numbers[s]] for s in symbols])
         if config.lora is not None:
             from mace.modules.lora import inject_LoRAs
 
@@ -112,8 +119,13 @@ def _with_weights_of(start: Trainable | None, backbone: LoadedMace) -> Any:
 
 
 def kernels_of(backbone: LoadedMace, config: TrainConfig) -> Kernels:
-    """Return whose layers are trained; adapters go into MACE's own."""
-    return "fire" if config.lora is not None else backbone.kernels
+    """Return whose layers are trained.
+
+    Adapters go into MACE's own; so do trainings of single elements' weights, whose
+    places cuEquivariance changes.
+    """
+    own = config.lora is not None or config.adapt == "elements"
+    return "fire" if own else backbone.kernels
 
 
 def fast_twin(model: Any, kernels: Kernels) -> Any:

@@ -13,6 +13,7 @@ the model is of (`same_family`).
 
 from __future__ import annotations
 
+import difflib
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -257,10 +258,18 @@ def _refuse_elsewhere(name: str, family: str) -> None:
 
 
 def _unknown(name: str) -> BackboneError:
-    choices = ", ".join((BUNDLED, *FAMILIES.names(), *MACE_NAMES))
+    if Path(name).suffix or Path(name).name != name:
+        return BackboneError(
+            f"no file {name}: give the path of a MACE model file (of another family's "
+            "as family:path), or a name that `fire backbone list` shows"
+        )
+    names = (BUNDLED, *FAMILIES.names(), *MACE_NAMES)
+    near = difflib.get_close_matches(name, names, n=2)
+    models = [f for f, p in PACKAGES.items() if f in name or name in p.models.lower()]
+    meant = " or ".join(dict.fromkeys([*near, *models]))
     msg = (
-        f"unknown backbone {name!r}: expected one of {choices}, or the path of "
-        "a MACE model file"
+        f"unknown backbone {name!r}{meant and f'; did you mean {meant}?'}: expected "
+        f"one of {', '.join(names)}, or the path of a MACE model file"
     )
     return BackboneError(msg)
 

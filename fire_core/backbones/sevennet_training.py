@@ -14,12 +14,18 @@ from fire_core.backbones.sevennet_graphs import (
     predict_graphs,
     reference_energies,
 )
-from fire_core.backbones.sevennet_weights import new_module, place, to_neutral
-from fire_core.backbones.trainable import Prediction, refuse_settings
+from fire_core.backbones.sevennet_weights import (
+    adapt_elements,
+    is_own,
+    new_module,
+    place,
+    to_neutral,
+)
+from fire_core.backbones.trainable import Prediction, elements_of, refuse_settings
 from fire_core.errors import TrainingError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     import torch
     from ase import Atoms
@@ -65,16 +71,21 @@ class SevennetNetwork:
         start: Trainable | None = None,
     ) -> None:
         refuse_settings(
-            backbone.name, config, supported={"scratch", "freeze", "warm_start"}
+            backbone.name,
+            config,
+            supported={"scratch", "freeze", "warm_start", "adapt: elements"},
         )
         self._backbone = backbone
+        symbols = elements_of(train) if config.adapt == "elements" else set()
         if config.strategy == "scratch":
             module = _with_new_weights(backbone, train, seed)
         else:
-            module = _with_weights_of(start, backbone)
+            module = _with_weights_of(start, backbone, symbols)
         self.module = module
+        trained = [backbone.model.setting.elements.index(s) for s in sorted(symbols)]
         for name, parameter in self.module.named_parameters():
-            parameter.requires_grad_(requires_grad=not _is_frozen(name, config))
+            ours = not trained or is_own(name, trained)
+            parameter.requires_grad_(ours and not _is_frozen(name, config))
 
     def graph(self, atoms: Atoms, *, replay: bool = False) -> SevennetGraph:  # noqa: ARG002 - one readout
         """Return a structure as the network takes it."""
@@ -115,15 +126,24 @@ def _is_frozen(name: str, config: TrainConfig) -> bool:
     return any(word in PARTS[part] for part in config.freeze for word in words)
 
 
-def _with_weights_of(start: Trainable | None, backbone: LoadedSevennet) -> Any:
-    """Return the foundation model, its weights replaced by those of `start`."""
-    module = copy.deepcopy(backbone.model)
+def _with_weights_of(
+    start: Trainable | None, backbone: LoadedSevennet, symbols: Collection[str]
+) -> Any:
+    """Return the foundation model, its weights replaced by those of `start`.
+
+    Atoms of the elements `symbols` get weights of their own.
+    """
     if start is None:
-        return module
-    references = module.shift.clone()
+        return adapt_elements(backbone.model, symbols)
     try:
-        module.load_state_dict(start.model.state_dict())  # type: ignore[attr-defined]
-    except (AttributeError, RuntimeError) as error:  # no SevenNet, or another one
+        trained = adapt_elements(start.model, symbols)  # type: ignore[attr-defined]
+        setting = trained.setting
+        module = adapt_elements(
+            backbone.model, [setting.elements[kind] for kind in setting.adapted]
+        )
+        references = module.shift.clone()
+        module.load_state_dict(trained.state_dict())
+    except (AttributeError, RuntimeError, ValueError) as error:  # not this architecture
         msg = (
             f"the model of the round before cannot be gone on from: {start.name} "
             f"has not the architecture of {backbone.name}; leave out warm_start"

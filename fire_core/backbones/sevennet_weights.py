@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from fire_core.backbones.neutral import NeutralModel, read_neutral
 from fire_core.errors import BackboneError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     import torch
@@ -55,7 +55,10 @@ def to_neutral(module: NequipStack, notice: Mapping[str, str]) -> NeutralModel:
     tensors = dict(module.state_dict())
     for key, value in module.couplings().items():
         tensors[COUPLING + "".join(map(str, key))] = value
-    return NeutralModel(FAMILY, asdict(module.setting), tensors, notice)
+    setting = asdict(module.setting)
+    if not setting["adapted"]:  # files of before `adapted` have the same bytes
+        del setting["adapted"]
+    return NeutralModel(FAMILY, setting, tensors, notice)
 
 
 def from_neutral(model: NeutralModel) -> NequipStack:
@@ -87,6 +90,33 @@ def from_neutral(model: NeutralModel) -> NequipStack:
         )
         raise BackboneError(msg) from error
     return module
+
+
+def adapt_elements(module: NequipStack, symbols: Collection[str]) -> NequipStack:
+    """Return a network that has weights of their own for atoms of these elements.
+
+    They are zero where it had none before, so that it computes what it did.
+    """
+    import torch
+
+    from fire_core.backbones.kernels.nequip import NequipStack
+
+    setting = module.setting
+    kinds = {setting.elements.index(symbol) for symbol in symbols}
+    wider = replace(setting, adapted=tuple(sorted(kinds | set(setting.adapted))))
+    with torch.random.fork_rng(devices=[]):
+        new = NequipStack(wider, module.couplings())
+    weights = new.state_dict() | module.state_dict()
+    device, dtype = module.shift.device, module.embedding.dtype
+    adapted: NequipStack = place(new, device=device, dtype=dtype)
+    adapted.load_state_dict(weights)
+    return adapted
+
+
+def is_own(name: str, kinds: Sequence[int]) -> bool:
+    """Return whether a weight is one that only atoms of these elements have."""
+    word = name.rpartition(".")[2]
+    return word.startswith("own_") and int(word.rpartition("_")[2]) in kinds
 
 
 def read_module(path: Path) -> tuple[NequipStack, dict[str, str]]:

@@ -24,7 +24,14 @@ if TYPE_CHECKING:
     from fire_core.config.training import TrainConfig
     from fire_core.records import Label, LabelledStructure
 
-OPTIONAL: Final = ("scratch", "multihead_replay", "freeze", "lora", "warm_start")
+OPTIONAL: Final = (
+    "scratch",
+    "multihead_replay",
+    "freeze",
+    "lora",
+    "warm_start",
+    "adapt: elements",
+)
 """Settings of a training that a network may do without."""
 
 
@@ -193,6 +200,11 @@ def need_trainable(backbone: Backbone) -> Trainable:
     return backbone
 
 
+def elements_of(items: Collection[LabelledStructure]) -> set[str]:
+    """Return the elements of structures."""
+    return {s for item in items for s in item.atoms.get_chemical_symbols()}
+
+
 def refuse_settings(
     name: str, config: TrainConfig, *, supported: Collection[str]
 ) -> None:
@@ -213,6 +225,7 @@ def refuse_settings(
         "freeze": bool(config.freeze),
         "lora": config.lora is not None,
         "warm_start": config.warm_start,
+        "adapt: elements": config.adapt == "elements",
     }
     refused = [o for o in OPTIONAL if asked[o] and o not in supported]
     if refused:

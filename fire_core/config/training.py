@@ -89,6 +89,11 @@ class TrainConfig(Part):
     `replay` rehearses a fresh subsample of the pre-training set every epoch;
     `multihead_replay` does so on a readout head of its own, for another theory
     level; `pseudolabel_replay` rehearses predictions of the foundation model."""
+    adapt: Literal["all", "elements"] = "all"
+    """What may change of the model: `all` weights that are not frozen, or `elements`,
+    weights that only atoms of the target's elements have. Structures without any of
+    these elements are then computed as before, so nothing is forgotten of them, and
+    replay rehearses the others."""
     freeze: tuple[Module, ...] = ()
     """Parts of the model that do not change."""
     lora: LoraConfig | None = None
@@ -144,6 +149,8 @@ class TrainConfig(Part):
         if self.lora and self.freeze:
             msg = "lora already keeps every weight fixed: leave out freeze"
             raise ValueError(msg)
+        if self.adapt == "elements":
+            self._refuse_with_elements()
         if self.warm_start and self.strategy in {"scratch", "multihead_replay"}:
             msg = f"warm_start does not go with {self.strategy}: leave it out"
             raise ValueError(msg)
@@ -151,6 +158,17 @@ class TrainConfig(Part):
             msg = "freeze names every part of the model: nothing is left to train"
             raise ValueError(msg)
         return self
+
+    def _refuse_with_elements(self) -> None:
+        others = {
+            "strategy: scratch": self.strategy == "scratch",
+            "strategy: multihead_replay": self.strategy == "multihead_replay",
+            "lora": self.lora is not None,
+            "weight_decay": self.weight_decay > 0,
+        }
+        for other in (name for name, asked in others.items() if asked):
+            msg = f"adapt: elements does not go with {other}: leave one of them out"
+            raise ValueError(msg)
 
 
 class CommitteeConfig(Part):

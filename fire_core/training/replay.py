@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fire_core.backbones.base import mean_features, need_features
+from fire_core.backbones.trainable import elements_of
 from fire_core.errors import TrainingError
 from fire_core.evaluation.references import fit_references, shift_energies
 from fire_core.selection.candidates import Candidates
@@ -61,7 +62,8 @@ def prepare_replay(
 ) -> list[LabelledStructure]:
     """Return the structures that may be drawn, with the labels to rehearse.
 
-    1. Leave out what `replay.draw` leaves out.
+    1. Leave out what `replay.draw` leaves out, and with `adapt: elements` what shares
+       no element with the target, which has nothing to teach.
     2. With pseudo-labels, the foundation model's own predictions take the place of
        the labels. Else the labels of any set but the bundled one, which is on the
        foundation's energy scale, have a fitted constant per element taken out.
@@ -79,6 +81,8 @@ def prepare_replay(
             "replay.source, or strategy: naive"
         )
         raise TrainingError(msg)
+    if config.adapt == "elements":
+        replay = share_elements(replay, target, "set strategy: naive,")
     source = choose_source(backbone, replay, target, config.replay)
     if config.strategy == "pseudolabel_replay":
         labels = backbone.predict([item.atoms for item in source])
@@ -112,12 +116,27 @@ def choose_source(
         return list(replay)
     if config.draw == "diverse":
         return _diverse(backbone, replay, config.pool)
-    wanted = {s for item in target for s in item.atoms.get_chemical_symbols()}
-    kept = [i for i in replay if wanted & set(i.atoms.get_chemical_symbols())]
+    return share_elements(replay, target, "set replay.draw: all,")
+
+
+def share_elements(
+    replay: Sequence[LabelledStructure],
+    target: Sequence[LabelledStructure],
+    remedy: str,
+) -> list[LabelledStructure]:
+    """Return the structures that have an element in common with the target.
+
+    Raises
+    ------
+    TrainingError
+        There is none.
+    """
+    wanted = elements_of(target)
+    kept = [i for i in replay if wanted & elements_of([i])]
     if not kept:
         msg = (
             f"no replay structure shares an element with {', '.join(sorted(wanted))}; "
-            "set replay.draw: all, or another replay.source"
+            f"{remedy} or another replay.source"
         )
         raise TrainingError(msg)
     return kept

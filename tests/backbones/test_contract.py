@@ -21,7 +21,7 @@ from fire_core.backbones.registry import (
     load_backbone,
     package_of,
 )
-from fire_core.backbones.trainable import need_trainable
+from fire_core.backbones.trainable import OPTIONAL, need_trainable
 from fire_core.errors import BackboneError, StructureError, UnknownElementError
 from fire_core.testing.backbones import (
     BackboneContract,
@@ -68,7 +68,7 @@ def atoms() -> Atoms:
 class TestFireMini(
     BackboneContract, FeaturesContract, DynamicsContract, TrainableContract
 ):
-    supported = ("scratch", "multihead_replay", "freeze", "lora", "warm_start")
+    supported = OPTIONAL
 
     @pytest.fixture
     def backbone(self, fire_mini: Backbone) -> Backbone:
@@ -80,7 +80,7 @@ class TestRandomMace(
 ):
     """Vector features and random weights, as no published model has them."""
 
-    supported = ("scratch", "multihead_replay", "freeze", "lora", "warm_start")
+    supported = OPTIONAL
 
     @pytest.fixture
     def backbone(self, random_mace: Backbone) -> Backbone:

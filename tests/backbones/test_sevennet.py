@@ -44,7 +44,7 @@ def atoms() -> Atoms:
 class TestSmallSevennet(
     BackboneContract, FeaturesContract, DynamicsContract, TrainableContract
 ):
-    supported = ("scratch", "freeze", "warm_start")
+    supported = ("scratch", "freeze", "warm_start", "adapt: elements")
     rate = 5e-4  # its weights are of order one, its error is small to begin with
 
     @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,13 +16,14 @@ import pytest
 from fire_core.backbones.check import check_backbone
 from fire_core.backbones.environments.folders import is_importable
 from fire_core.backbones.environments.packages import PACKAGES
-from fire_core.backbones.registry import FAMILIES
+from fire_core.backbones.registry import FAMILIES, load_backbone
 from fire_core.backbones.sevennet_install import (
     PACKAGE,
     PUBLISHED,
     WHEEL,
     WHEEL_SHA256,
 )
+from fire_core.errors import BackboneError
 from fire_core.files import file_sha256
 from fire_core.records import Label
 from tests.cli.command import fire
@@ -75,6 +77,21 @@ def test_what_needs_no_installation_and_what_is_unknown(tmp_path: Path) -> None:
     missing = fire(tmp_path, "backbone", "check", "nothing")
     assert missing.returncode == 1
     assert "unknown backbone 'nothing'" in missing.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("sevnnet-0", "did you mean sevennet-0"),
+        ("orb-v3", "did you mean orb?"),
+        ("tensornet", "did you mean matgl?"),
+        ("models/mine.model", "no file models/mine.model"),
+        ("mine.pt", "no file mine.pt"),
+    ],
+)
+def test_a_name_that_is_nearly_right(name: str, told: str) -> None:
+    with pytest.raises(BackboneError, match=re.escape(told)):
+        load_backbone(name)
 
 
 def test_a_sound_model_is_called_sound(tmp_path: Path) -> None:

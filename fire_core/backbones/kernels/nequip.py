@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn.functional import silu
@@ -28,18 +28,16 @@ from fire_core.backbones.kernels.harmonics import (
     polynomial,
     xplor,
 )
+from fire_core.backbones.kernels.mixing import (
+    SILU_NORM,
+    Features,
+    Mixing,
+    RadialNetwork,
+    Sites,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-SILU_NORM: Final = 1.6791767923989418
-"""What e3nn multiplies SiLU with, so that of normal numbers its square averages 1.
-
-e3nn draws a million numbers for it (`normalize2mom`), so it is off by 0.2 %, and part
-of every model that was trained with it.
-"""
-
-Features = list[torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +66,9 @@ class Architecture:
         Levels of theory that the network was trained on at once, of which it is at one
         now: that many further inputs of the mixing layers, all but one of them 0. None
         of them: 0.
+    adapted
+        Elements, by their place in `elements`, whose atoms the mixing layers treat by
+        weights of their own, added to those that all atoms share.
     """
 
     elements: tuple[str, ...]
@@ -79,64 +80,7 @@ class Architecture:
     envelope: str = "xplor"
     envelope_from: float = 4.5
     n_modes: int = 0
-
-
-class Mixing(torch.nn.Module):
-    """A linear map among the channels of each degree.
-
-    Parameters
-    ----------
-    n_in, n_out
-        Channels of each degree; degrees that one of them has not got are left out.
-    n_modes
-        See `Architecture`; `mode` is the row of weights of the one that is not 0.
-    """
-
-    def __init__(
-        self, n_in: Sequence[int], n_out: Sequence[int], *, n_modes: int = 0
-    ) -> None:
-        super().__init__()
-        self.n_modes = n_modes
-        self.degrees = [
-            degree
-            for degree, (a, b) in enumerate(zip(n_in, n_out, strict=False))
-            if a and b
-        ]
-        for degree in self.degrees:
-            weight = torch.nn.Parameter(torch.randn(n_in[degree], n_out[degree]))
-            self.register_parameter(f"weight_{degree}", weight)
-        if n_modes:
-            self.mode = torch.nn.Parameter(torch.randn(n_out[0]))
-
-    def forward(self, x: Features) -> Features:
-        """Return mixed features, of the degrees that this map has."""
-        mixed = []
-        for degree in self.degrees:
-            weight = getattr(self, f"weight_{degree}")
-            n_inputs = len(weight) + (self.n_modes if degree == 0 else 0)
-            mixed.append(x[degree] @ (weight / math.sqrt(n_inputs)))
-            if degree == 0 and self.n_modes:
-                mixed[0] = mixed[0] + self.mode / math.sqrt(n_inputs)
-        return mixed
-
-
-class RadialNetwork(torch.nn.Module):
-    """From radial functions to the weights of each path and channel, per pair."""
-
-    def __init__(self, widths: Sequence[int]) -> None:
-        super().__init__()
-        self.weights = torch.nn.ParameterList(
-            torch.randn(a, b) for a, b in pairwise(widths)
-        )
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return weights, (n_pairs, widths[-1]), of functions, (n_pairs, widths[0])."""
-        scale = 1.0
-        for i, weight in enumerate(self.weights):
-            x = x @ (weight * (scale / math.sqrt(len(weight))))
-            if i + 1 < len(self.weights):
-                x, scale = silu(x), SILU_NORM
-        return x
+    adapted: tuple[int, ...] = ()
 
 
 class Interaction(torch.nn.Module):
@@ -155,16 +99,18 @@ class Interaction(torch.nn.Module):
         paths = convolution_paths(n_in, setting.l_edge, len(n_out) - 1)
         self.convolution = PathConvolution(n_in, setting.l_edge, paths, couplings)
         widths = (setting.n_radial, *setting.hidden, self.convolution.weight_numel)
-        self.keep = Mixing(n_in, gated)
-        self.before = Mixing(n_in, n_in, n_modes=setting.n_modes)
+        modes, adapted = setting.n_modes, setting.adapted
+        self.keep = Mixing(n_in, gated, adapted=adapted)
+        self.before = Mixing(n_in, n_in, n_modes=modes, adapted=adapted)
         self.radial = RadialNetwork(widths)
-        self.after = Mixing(self.convolution.n_out, gated, n_modes=setting.n_modes)
+        n_messages = self.convolution.n_out
+        self.after = Mixing(n_messages, gated, n_modes=modes, adapted=adapted)
         self.register_buffer("denominator", torch.ones(()))
 
-    def forward(self, x: Features, edges: Edges) -> Features:
+    def forward(self, x: Features, edges: Edges, sites: Sites) -> Features:
         """Return the features after the layer."""
         messages = self.convolution(
-            flatten(self.before(x)),
+            flatten(self.before(x, sites)),
             edges.harmonics,
             self.radial(edges.radial),
             edges.senders,
@@ -172,8 +118,8 @@ class Interaction(torch.nn.Module):
             len(x[0]),
         )
         messages = messages / self.denominator
-        mixed = self.after(unflatten(messages, self.convolution.n_out))
-        for degree, kept in zip(self.keep.degrees, self.keep(x), strict=True):
+        mixed = self.after(unflatten(messages, self.convolution.n_out), sites)
+        for degree, kept in zip(self.keep.degrees, self.keep(x, sites), strict=True):
             mixed[degree] = mixed[degree] + kept
         return self._pass_gate(mixed)
 
@@ -239,7 +185,8 @@ class NequipStack(torch.nn.Module):
         self.layers = torch.nn.ModuleList(
             Interaction(a, b, setting, couplings) for a, b in pairwise(setting.channels)
         )
-        self.hidden = Mixing([last], [last // 2], n_modes=setting.n_modes)
+        modes, adapted = setting.n_modes, setting.adapted
+        self.hidden = Mixing([last], [last // 2], n_modes=modes, adapted=adapted)
         self.energy = Mixing([last // 2], [1])
         self.register_buffer("scale", torch.ones(n_elements))
         self.register_buffer("shift", torch.zeros(n_elements))
@@ -267,13 +214,15 @@ class NequipStack(torch.nn.Module):
             Filled with the invariant features after each layer, (n_atoms, channels).
         """
         edges = self.edges(vectors, pairs)
+        atoms = {k: (kinds == k).nonzero()[:, 0] for k in self.setting.adapted}
+        sites = {k: indices for k, indices in atoms.items() if len(indices)}
         rows = self.embedding / math.sqrt(len(self.embedding))
         x = [rows.index_select(0, kinds)[:, None]]
         for layer in self.layers:
-            x = layer(x, edges)
+            x = layer(x, edges, sites)
             if scalars is not None:
                 scalars.append(x[0][:, 0])
-        (energy,) = self.energy(self.hidden(x))
+        (energy,) = self.energy(self.hidden(x, sites), {})
         return energy[:, 0, 0] * self.scale[kinds]
 
     def couplings(self) -> dict[Degrees, torch.Tensor]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import pytest
 from ase import Atoms
+from ase.data import atomic_numbers
 
 from fire_core.errors import FireError
 
@@ -32,6 +34,18 @@ def rattled(atoms: Atoms, n: int, seed: int, width: float = 0.05) -> list[Atoms]
     for frame in frames:
         frame.positions += rng.normal(0, width, frame.positions.shape)
     return frames
+
+
+def of_other_elements(backbone: Backbone, atoms: Atoms) -> Atoms:
+    """Return a copy of elements that the backbone knows and `atoms` has not."""
+    own = sorted(set(atoms.get_chemical_symbols()))
+    others = sorted(backbone.elements - set(own), key=atomic_numbers.__getitem__)
+    if not others:
+        pytest.skip(f"{backbone.name} knows no element beside {', '.join(own)}")
+    swap = {symbol: others[i % len(others)] for i, symbol in enumerate(own)}
+    copy = atoms.copy()
+    copy.symbols = [swap[symbol] for symbol in atoms.get_chemical_symbols()]
+    return copy
 
 
 def large(atoms: Atoms) -> Atoms:

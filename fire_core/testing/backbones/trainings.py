@@ -11,7 +11,7 @@ import pytest
 from fire_core.backbones.trainable import OPTIONAL
 from fire_core.config.training import ReplayConfig, TrainConfig
 from fire_core.errors import TrainingError
-from fire_core.testing.backbones.frames import rattled
+from fire_core.testing.backbones.frames import of_other_elements, rattled
 from fire_core.testing.backbones.networks import NetworkContract, repeated
 from fire_core.training.checkpoints import unpack_checkpoint
 from fire_core.training.data import TrainingData, identify
@@ -32,6 +32,7 @@ SETTINGS: Final[dict[str, dict[str, Any]]] = {
     "freeze": {"strategy": "naive", "freeze": ["readouts"]},
     "lora": {"strategy": "naive", "lora": {"rank": 1}},
     "warm_start": {"strategy": "naive", "warm_start": True},
+    "adapt: elements": {"strategy": "naive", "adapt": "elements"},
 }
 """Of a training that asks for each of what a network may do without."""
 
@@ -95,7 +96,29 @@ class TrainableContract(NetworkContract):
         assert after.energy == before.energy
         assert np.array_equal(after.forces, before.forces)
 
-    @pytest.mark.parametrize("option", ["", "freeze", "lora"])
+    def test_of_other_elements_nothing_changes_where_elements_are_adapted(
+        self, backbone: Trainable, atoms: Atoms, tmp_path: Path
+    ) -> None:
+        """To the last bit; and the target's error falls."""
+        if "adapt: elements" not in self.supported:
+            return  # that it is refused is tested below
+        config = TrainConfig(
+            strategy="naive", adapt="elements", epochs=6, learning_rate=self.rate
+        )
+        train = self.scaled(backbone, rattled(atoms, 4, 1), 1.1)
+        data = TrainingData(train, train, [], [])
+        tuned = fine_tune(backbone, data, config, seed=1)
+        first, last = (tuned.records[i].valid.force_rmse for i in (0, -1))
+        assert last < 0.9 * first
+        (tmp_path / "tuned").write_bytes(tuned.model)
+        model = backbone.reload(tmp_path / "tuned")
+        stranger = of_other_elements(backbone, atoms)
+        (before,), (after,) = (repeated(m, [stranger]) for m in (backbone, model))
+        assert after.energy == before.energy
+        assert np.array_equal(after.forces, before.forces)
+        assert np.abs(before.forces).max() > self.rounding
+
+    @pytest.mark.parametrize("option", ["", "freeze", "lora", "adapt: elements"])
     def test_what_is_not_trained_stays_to_the_last_bit(
         self, backbone: Trainable, atoms: Atoms, option: str
     ) -> None:

@@ -1,0 +1,146 @@
+"""`adapt: elements`: which weights belong to an element, and what that promises."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from pydantic import ValidationError
+
+from fire_core.backbones import mace_networks
+from fire_core.backbones.mace_elements import element_masks
+from fire_core.backbones.sevennet_weights import adapt_elements, is_own, to_neutral
+from fire_core.backbones.trainable import OPTIONAL
+from fire_core.config.training import TrainConfig
+from fire_core.records import Label, LabelledStructure
+from fire_core.testing.backbones import TrainableContract
+from tests.backbones.faults import failed
+from tests.models import load_mini, small_sevennet
+from tests.training.conftest import make_backbone
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+    from ase import Atoms
+
+PROMISE = "of_other_elements_nothing_changes_where_elements_are_adapted"
+
+
+def salt(symbols: str = "LiCl") -> Atoms:
+    crystal = bulk(symbols, "rocksalt", a=5.1, cubic=True)
+    crystal.positions += np.random.default_rng(0).normal(
+        0, 0.1, crystal.positions.shape
+    )
+    return crystal
+
+
+def slopes(backbone: Any, atoms: Atoms) -> dict[str, torch.Tensor]:
+    """Return the derivative of a structure's energy by every weight of a MACE."""
+    network = backbone.network(TrainConfig(strategy="naive"), [], seed=1)
+    network.forward([network.graph(atoms)], stress=False).energy.sum().backward()
+    return {n: p.grad for n, p in network.module.named_parameters()}
+
+
+@pytest.mark.parametrize("kind", ["bundled", "vectors"])
+def test_an_elements_weights_are_those_that_only_its_atoms_feel(kind: str) -> None:
+    """The second implementation is torch's derivative of the energy of a salt."""
+    if kind == "bundled":
+        backbone, symbols = load_mini(), ("LiCl", "NaF")
+    else:
+        backbone = make_backbone(dtype="float64", hidden="8x0e+8x1o")
+        symbols = ("LiF", "")
+    theirs, others = symbols
+    table = [int(z) for z in backbone.model.atomic_numbers]
+    kinds = [table.index(z) for z in set(salt(theirs).numbers.tolist())]
+    masks = element_masks(backbone.model, kinds)
+    assert {n.partition(".")[0] for n in masks} == {
+        *("node_embedding", "interactions", "products")
+    }
+    felt = slopes(backbone, salt(theirs))
+    for name, mask in masks.items():
+        assert not felt[name][mask == 0].any()
+        assert felt[name][mask == 1].any()
+    if others:
+        for name, slope in slopes(backbone, salt(others)).items():
+            if name in masks:
+                assert not slope[masks[name] == 1].any()
+                assert slope[masks[name] == 0].any()
+
+
+def test_a_backbone_that_trains_more_is_caught(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def train_all(model: Any, kinds: Any) -> None:
+        """Leave every weight as trainable as it was."""
+
+    class Trains(TrainableContract):
+        supported = OPTIONAL
+
+    sound = load_mini("float64")
+    assert failed(Trains(), sound, tmp_path / "sound", only=[PROMISE]) == set()
+    monkeypatch.setattr(mace_networks, "train_elements_alone", train_all)
+    assert failed(Trains(), sound, tmp_path / "all", only=[PROMISE]) == {PROMISE}
+
+
+def test_a_sevennet_with_weights_of_elements_computes_what_it_did() -> None:
+    small = small_sevennet()
+    (before,) = small.predict([salt()])
+    small.model = adapt_elements(small.model, {"Li", "Cl"})
+    (after,) = small.predict([salt()])
+    assert after.energy == before.energy
+    assert np.allclose(after.forces, before.forces, rtol=0, atol=1e-13)
+
+
+def test_elements_that_were_adapted_are_kept_where_others_are() -> None:
+    import torch
+
+    module = adapt_elements(small_sevennet().model, {"Li"})
+    li = module.setting.elements.index("Li")
+    mine = [n for n, _ in module.named_parameters() if is_own(n, [li])]
+    assert mine
+    with torch.no_grad():
+        for name in mine:
+            module.get_parameter(name).fill_(0.5)
+    both = adapt_elements(module, {"Cl"})
+    for name, value in to_neutral(module, {}).tensors.items():
+        assert torch.equal(to_neutral(both, {}).tensors[name], value)
+    assert len(both.setting.adapted) == 2
+
+
+def test_a_round_goes_on_from_the_weights_of_elements(tmp_path: Path) -> None:
+    """Warm start: the reference energies are the foundation's, all else the model's."""
+    import torch
+
+    small = small_sevennet()
+    items = [LabelledStructure("k", salt(), Label(0.0, np.zeros((8, 3))), "t")]
+    config = TrainConfig(strategy="naive", adapt="elements", warm_start=True)
+    network = small.network(config, items, seed=1)
+    weights = [torch.full_like(p, 0.1) for p in network.module.parameters()]
+    trained = [
+        w
+        for w, p in zip(weights, network.module.parameters(), strict=True)
+        if p.requires_grad
+    ]
+    (tmp_path / "m").write_bytes(network.export(trained, {"Li": 1.0}))
+    again = small.network(config, items, seed=1, start=small.reload(tmp_path / "m"))
+    for name, parameter in again.module.named_parameters():
+        wanted = 0.1 if parameter.requires_grad else network.module.get_parameter(name)
+        assert bool((parameter == wanted).all())
+    assert torch.equal(again.module.shift, small.model.shift)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"strategy": "scratch"},
+        {"strategy": "multihead_replay"},
+        {"lora": {"rank": 1}},
+        {"weight_decay": 1e-4},
+    ],
+)
+def test_what_does_not_go_together_is_refused(other: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="adapt: elements does not go with"):
+        TrainConfig.model_validate({"adapt": "elements"} | other)
