@@ -67,7 +67,9 @@ ORDER: Final = (
 CHOSEN: Final = {
     "fire-mini": Settings(learning_rate=4e-3, weight=0.05),
     "chgnet": Settings(),
-    "sevennet-0": Settings(batch_frames=1, ratio=8.0, weight=0.01),
+    "sevennet-0": Settings(
+        batch_frames=1, ratio=8.0, weight=0.01, elements_weight=0.01
+    ),
 }
 """Of each backbone, on every system; `ratio` and `weight` are the replay's alone."""
 AUTHORS: Final = Settings(

@@ -10,12 +10,18 @@ from ase.build import bulk
 from pydantic import ValidationError
 
 from fire_core.backbones import mace_networks
+from fire_core.backbones.kernels.mixing import find_sites
 from fire_core.backbones.mace_elements import element_masks
 from fire_core.backbones.sevennet_weights import adapt_elements, is_own, to_neutral
 from fire_core.backbones.trainable import OPTIONAL
 from fire_core.config.training import TrainConfig
 from fire_core.records import Label, LabelledStructure
-from fire_core.testing.backbones import TrainableContract
+from fire_core.testing.backbones import (
+    BackboneContract,
+    DynamicsContract,
+    FeaturesContract,
+    TrainableContract,
+)
 from tests.backbones.faults import failed
 from tests.models import load_mini, small_sevennet
 from tests.training.conftest import make_backbone
@@ -26,6 +32,8 @@ if TYPE_CHECKING:
     import torch
     from ase import Atoms
 
+    from fire_core.backbones.sevennet import SevennetBackbone
+
 PROMISE = "of_other_elements_nothing_changes_where_elements_are_adapted"
 
 
@@ -35,6 +43,19 @@ def salt(symbols: str = "LiCl") -> Atoms:
         0, 0.1, crystal.positions.shape
     )
     return crystal
+
+
+def with_own_weights(symbols: set[str]) -> SevennetBackbone:
+    """Return a small SevenNet whose elements differ more than a training makes them."""
+    import torch
+
+    small = small_sevennet()
+    small.model = adapt_elements(small.model, symbols)
+    torch.manual_seed(5)
+    for name, parameter in small.model.named_parameters():
+        if ".own_" in name:
+            parameter.data = 0.5 * torch.randn_like(parameter)
+    return small
 
 
 def slopes(backbone: Any, atoms: Atoms) -> dict[str, torch.Tensor]:
@@ -92,6 +113,51 @@ def test_a_sevennet_with_weights_of_elements_computes_what_it_did() -> None:
     (after,) = small.predict([salt()])
     assert after.energy == before.energy
     assert np.allclose(after.forces, before.forces, rtol=0, atol=1e-13)
+
+
+class TestAdaptedSevennet(BackboneContract, FeaturesContract, DynamicsContract):
+    """Li and Cl have weights of their own, which count less beside the sodium."""
+
+    @pytest.fixture
+    def backbone(self) -> SevennetBackbone:
+        return with_own_weights({"Li", "Cl"})
+
+    @pytest.fixture
+    def atoms(self) -> Atoms:
+        crystal = salt()
+        crystal.symbols[0] = "Na"
+        return crystal
+
+
+@pytest.mark.parametrize(("distance", "factor"), [(3.0, None), (4.0, 1.0), (7.0, 1.0)])
+def test_own_weights_give_way_to_other_elements_and_to_nothing_else(
+    distance: float, factor: float | None
+) -> None:
+    """Of one neighbour: exp(-2 (1 - (r/4)²)³), which is 0.846 at 3 Å."""
+    import torch
+
+    kinds = torch.tensor([1, 1, 3])
+    vectors = torch.tensor([[1.5, 0, 0], [distance, 0, 0]], dtype=torch.float64)
+    pairs = torch.tensor([[0, 2], [1, 0]])
+    sites = find_sites(kinds, vectors, pairs, (0, 1), 4.0)
+    assert sites.keys() == {1}
+    expected = factor or np.exp(-2 * (1 - 9 / 16) ** 3)
+    assert sites[1].weight.tolist() == pytest.approx([expected, 1.0], abs=1e-15)
+
+
+def test_a_crowd_of_other_elements_leaves_what_was_before() -> None:
+    """A lithium in NaF: its weights of its own would change its force by far more."""
+    crystal = bulk("NaF", "rocksalt", a=3.4, cubic=True) * (2, 2, 2)
+    crystal.positions += np.random.default_rng(0).normal(
+        0, 0.1, crystal.positions.shape
+    )
+    lithium = crystal.copy()
+    lithium.symbols[0] = "Li"
+    shared, adapted = small_sevennet(), with_own_weights({"Li", "Cl"})
+    before, after = (model.predict([lithium])[0] for model in (shared, adapted))
+    assert np.abs(after.forces - before.forces).max() < 2e-2
+    alone = with_own_weights({"Li", "Na", "F"}).predict([lithium])[0]
+    assert np.abs(alone.forces - before.forces).max() > 0.2
 
 
 def test_elements_that_were_adapted_are_kept_where_others_are() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -21,8 +22,69 @@ of every model that was trained with it.
 """
 
 Features = list[torch.Tensor]
-Sites = Mapping[int, torch.Tensor]
-"""Indices of the atoms of each adapted element of which there are any."""
+
+
+GIVE_WAY: Final = 2.0
+"""How fast an element's own weights give way to atoms of elements without any."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Site:
+    """Where the atoms of an adapted element are, and what their own weights count.
+
+    Attributes
+    ----------
+    indices
+        (n_sites,), atoms.
+    weight
+        (n_sites,), 1 where none but adapted elements are near, less elsewhere.
+    """
+
+    indices: torch.Tensor
+    weight: torch.Tensor
+
+
+Sites = Mapping[int, Site]
+"""By element; those of which there are atoms."""
+
+
+def find_sites(
+    kinds: torch.Tensor,
+    vectors: torch.Tensor,
+    pairs: torch.Tensor,
+    adapted: Sequence[int],
+    cutoff: float,
+) -> Sites:
+    """Return where atoms of adapted elements are, and what their own weights count.
+
+    That is exp(-2 Σ (1 - r²/cutoff²)³) over the neighbours of other elements: less, and
+    at last nothing, the more of them are near. There the network computes what it did
+    before it had weights of elements.
+
+    Parameters
+    ----------
+    kinds
+        (n_atoms,), index of each atom's element.
+    vectors, pairs
+        (n_pairs, 3), Å, and (2, n_pairs), atoms; each pair of neighbours once.
+    adapted
+        Elements with weights of their own.
+    cutoff
+        Å.
+    """
+    if not adapted:
+        return {}
+    strange = torch.isin(kinds, kinds.new_tensor(adapted), invert=True)
+    nearness = (1.0 - vectors.square().sum(dim=1) / cutoff**2).clamp(min=0.0) ** 3
+    crowd = torch.zeros_like(kinds, dtype=vectors.dtype)
+    for one, other in (pairs, pairs.flip(0)):
+        crowd = crowd.index_add(0, one, nearness * strange[other])
+    found = {}
+    for kind in adapted:
+        indices = (kinds == kind).nonzero()[:, 0]
+        if len(indices):
+            found[kind] = Site(indices, torch.exp(-GIVE_WAY * crowd[indices]))
+    return found
 
 
 class Mixing(torch.nn.Module):
@@ -80,10 +142,11 @@ class Mixing(torch.nn.Module):
             part = x[degree] @ (weight / math.sqrt(n_inputs))
             if degree == 0 and self.n_modes:
                 part = part + self.mode / math.sqrt(n_inputs)
-            for kind in sites:
+            for kind, site in sites.items():
                 own = getattr(self, f"own_{degree}_{kind}") / math.sqrt(n_inputs)
-                theirs = x[degree].index_select(0, sites[kind]) @ own
-                part = part.index_add(0, sites[kind], theirs)
+                theirs = x[degree].index_select(0, site.indices)
+                theirs = (theirs * site.weight[:, None, None]) @ own
+                part = part.index_add(0, site.indices, theirs)
             mixed.append(part)
         return mixed
 

@@ -34,6 +34,7 @@ from fire_core.backbones.kernels.mixing import (
     Mixing,
     RadialNetwork,
     Sites,
+    find_sites,
 )
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ class Architecture:
         of them: 0.
     adapted
         Elements, by their place in `elements`, whose atoms the mixing layers treat by
-        weights of their own, added to those that all atoms share.
+        weights of their own, added to those that all atoms share. They count by
+        exp(-2 Σ (1 - r²/cutoff²)³) over neighbours of other elements.
     """
 
     elements: tuple[str, ...]
@@ -214,8 +216,9 @@ class NequipStack(torch.nn.Module):
             Filled with the invariant features after each layer, (n_atoms, channels).
         """
         edges = self.edges(vectors, pairs)
-        atoms = {k: (kinds == k).nonzero()[:, 0] for k in self.setting.adapted}
-        sites = {k: indices for k, indices in atoms.items() if len(indices)}
+        sites = find_sites(
+            kinds, vectors, pairs, self.setting.adapted, self.setting.cutoff
+        )
         rows = self.embedding / math.sqrt(len(self.embedding))
         x = [rows.index_select(0, kinds)[:, None]]
         for layer in self.layers:
