@@ -183,7 +183,7 @@ class StudyConfig(Part):
     def _equal_steps(self) -> Self:
         """Refuse variants whose difference would be one of optimiser steps."""
         for name, variant in self.variants.items():
-            for key in ("epochs", "batch_frames"):
+            for key in ("epochs", "batch_frames", "valid_fraction"):
                 mine, shared = getattr(variant, key), getattr(self.train, key)
                 if mine != shared:
                     msg = (
