@@ -77,10 +77,6 @@ def test_counts_and_fractions_stay_what_they_are() -> None:
             {"variants": {"s": {"valid_fraction": 0.5}}},
             r"variants\.s: valid_fraction is 0\.5, train's is 0\.1",
         ),
-        (
-            {"variants": {"s": {"stopping": {}}}},
-            r"variants\.s: stopping is patience=10",
-        ),
         ({"variants": {"s": {"batch_atoms": 1}}}, r"s\.batch_atoms: no longer a sett"),
         ({"train": {"devices": 2}}, r"run on one device each"),
         ({"train": {"epoch": 3}}, r"train\.epoch: unknown key; did you mean `epochs`"),
