@@ -20,7 +20,7 @@ from fire_core.backbones.kernels.cuequivariance import (
 )
 from fire_core.backbones.mace_elements import train_elements_alone
 from fire_core.backbones.torch_types import default_dtype
-from fire_core.backbones.trainable import elements_of
+from fire_core.backbones.trainable import adapts_elements, elements_of
 from fire_core.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def build_network(
             model = to_cuequivariance(model)
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(not _is_frozen(name, config))
-        if config.adapt == "elements":
+        if adapts_elements(backbone, config):
             known = {int(z): i for i, z in enumerate(model.atomic_numbers)}
             symbols = sorted(elements_of(train))
             train_elements_alone(model, [known[atomic_numbers[s]] for s in symbols])
@@ -124,7 +124,7 @@ def kernels_of(backbone: LoadedMace, config: TrainConfig) -> Kernels:
     Adapters go into MACE's own; so do trainings of single elements' weights, whose
     places cuEquivariance changes.
     """
-    own = config.lora is not None or config.adapt == "elements"
+    own = config.lora is not None or adapts_elements(backbone, config)
     return "fire" if own else backbone.kernels
 
 

@@ -68,6 +68,7 @@ class SevennetBackbone:
     """
 
     layout = ""
+    adapts_elements = True  # where a training leaves it to the backbone
 
     def __init__(
         self,

@@ -21,7 +21,12 @@ from fire_core.backbones.sevennet_weights import (
     place,
     to_neutral,
 )
-from fire_core.backbones.trainable import Prediction, elements_of, refuse_settings
+from fire_core.backbones.trainable import (
+    Prediction,
+    adapts_elements,
+    elements_of,
+    refuse_settings,
+)
 from fire_core.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -76,7 +81,7 @@ class SevennetNetwork:
             supported={"scratch", "freeze", "warm_start", "adapt: elements"},
         )
         self._backbone = backbone
-        symbols = elements_of(train) if config.adapt == "elements" else set()
+        symbols = elements_of(train) if adapts_elements(backbone, config) else set()
         if config.strategy == "scratch":
             module = _with_new_weights(backbone, train, seed)
         else:

@@ -205,6 +205,18 @@ def elements_of(items: Collection[LabelledStructure]) -> set[str]:
     return {s for item in items for s in item.atoms.get_chemical_symbols()}
 
 
+def adapts_elements(backbone: object, config: TrainConfig) -> bool:
+    """Return whether a training changes weights of the target's elements alone.
+
+    Left to itself (`adapt: auto`) it does with a backbone that can give each element as
+    many weights as all atoms share, which it says by `adapts_elements`.
+    """
+    if config.adapt != "auto":
+        return config.adapt == "elements"
+    free = not config.freeze and not config.against_elements
+    return free and bool(getattr(backbone, "adapts_elements", False))
+
+
 def refuse_settings(
     name: str, config: TrainConfig, *, supported: Collection[str]
 ) -> None:

@@ -89,11 +89,12 @@ class TrainConfig(Part):
     `replay` rehearses a fresh subsample of the pre-training set every epoch;
     `multihead_replay` does so on a readout head of its own, for another theory
     level; `pseudolabel_replay` rehearses predictions of the foundation model."""
-    adapt: Literal["all", "elements"] = "all"
+    adapt: Literal["auto", "all", "elements"] = "auto"
     """What may change of the model: `all` weights that are not frozen, or `elements`,
     weights that only atoms of the target's elements have. Structures without any of
     these elements are then computed as before, so nothing is forgotten of them, and
-    replay rehearses the others."""
+    replay rehearses the others. `auto`: `elements` for SevenNet, unless something is
+    asked for that does not go with it, `all` for other models."""
     freeze: tuple[Module, ...] = ()
     """Parts of the model that do not change."""
     lora: LoraConfig | None = None
@@ -141,6 +142,17 @@ class TrainConfig(Part):
         """Whether any replay frame enters an epoch."""
         return self.strategy not in {"scratch", "naive"} and self.replay.ratio > 0
 
+    @property
+    def against_elements(self) -> list[str]:
+        """What is asked for that does not go with `adapt: elements`."""
+        others = {
+            "strategy: scratch": self.strategy == "scratch",
+            "strategy: multihead_replay": self.strategy == "multihead_replay",
+            "lora": self.lora is not None,
+            "weight_decay": self.weight_decay > 0,
+        }
+        return [other for other, asked in others.items() if asked]
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.strategy == "scratch" and (self.freeze or self.lora):
@@ -149,8 +161,9 @@ class TrainConfig(Part):
         if self.lora and self.freeze:
             msg = "lora already keeps every weight fixed: leave out freeze"
             raise ValueError(msg)
-        if self.adapt == "elements":
-            self._refuse_with_elements()
+        for other in self.against_elements if self.adapt == "elements" else ():
+            msg = f"adapt: elements does not go with {other}: leave one of them out"
+            raise ValueError(msg)
         if self.warm_start and self.strategy in {"scratch", "multihead_replay"}:
             msg = f"warm_start does not go with {self.strategy}: leave it out"
             raise ValueError(msg)
@@ -158,17 +171,6 @@ class TrainConfig(Part):
             msg = "freeze names every part of the model: nothing is left to train"
             raise ValueError(msg)
         return self
-
-    def _refuse_with_elements(self) -> None:
-        others = {
-            "strategy: scratch": self.strategy == "scratch",
-            "strategy: multihead_replay": self.strategy == "multihead_replay",
-            "lora": self.lora is not None,
-            "weight_decay": self.weight_decay > 0,
-        }
-        for other in (name for name, asked in others.items() if asked):
-            msg = f"adapt: elements does not go with {other}: leave one of them out"
-            raise ValueError(msg)
 
 
 class CommitteeConfig(Part):

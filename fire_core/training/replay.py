@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fire_core.backbones.base import mean_features, need_features
-from fire_core.backbones.trainable import elements_of
+from fire_core.backbones.trainable import adapts_elements, elements_of
 from fire_core.errors import TrainingError
 from fire_core.evaluation.references import fit_references, shift_energies
 from fire_core.selection.candidates import Candidates
@@ -81,7 +81,7 @@ def prepare_replay(
             "replay.source, or strategy: naive"
         )
         raise TrainingError(msg)
-    if config.adapt == "elements":
+    if adapts_elements(backbone, config):
         replay = share_elements(replay, target, "set strategy: naive,")
     source = choose_source(backbone, replay, target, config.replay)
     if config.strategy == "pseudolabel_replay":

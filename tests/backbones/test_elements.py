@@ -199,6 +199,28 @@ def test_a_round_goes_on_from_the_weights_of_elements(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("other", "elements"),
+    [
+        ({}, True),
+        ({"adapt": "all"}, False),
+        ({"freeze": ["readouts"]}, False),
+        ({"strategy": "scratch"}, False),
+        ({"weight_decay": 1e-4}, False),
+    ],
+)
+def test_left_to_itself_sevennet_adapts_elements_and_mace_does_not(
+    other: dict[str, Any], elements: bool
+) -> None:
+    config = TrainConfig.model_validate({"strategy": "naive"} | other)
+    items = [LabelledStructure("k", salt(), Label(0.0, np.zeros((8, 3))), "t")]
+    for backbone, expected in ((small_sevennet(), elements), (load_mini(), False)):
+        module = backbone.network(config, items, seed=1).module
+        trained = [n for n, p in module.named_parameters() if p.requires_grad]
+        assert trained
+        assert all(".own_" in name for name in trained) == expected
+
+
+@pytest.mark.parametrize(
     "other",
     [
         {"strategy": "scratch"},
