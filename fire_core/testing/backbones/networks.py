@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    import torch
     from ase import Atoms
 
     from fire_core.backbones.trainable import Network, Trainable
@@ -37,6 +38,11 @@ def repeated(model: Trainable, frames: Sequence[Atoms]) -> list[Label]:
     """Predict with sums in a fixed order, so that equal models give equal bits."""
     with repeatable(model.device):
         return model.predict(frames)
+
+
+def moved(weights: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """Return other weights near these; those that are zero move as well."""
+    return [1.01 * w.detach() + 0.01 * (w.detach() == 0) for w in weights]
 
 
 class NetworkContract:
@@ -213,7 +219,7 @@ class NetworkContract:
         import torch
 
         network = self.untrained(backbone, atoms)
-        changed = [1.01 * w.detach() for w in trained_weights(network)]
+        changed = moved(trained_weights(network))
         path = tmp_path / "exported"
         path.write_bytes(network.export(changed, {}))
         with torch.no_grad():
@@ -300,10 +306,10 @@ class NetworkContract:
             return  # that it is refused is tested in `trainings`
         config = TrainConfig(strategy="naive", warm_start=True)
         network = self.untrained(backbone, atoms, config)
-        weights = [w.detach() for w in trained_weights(network)]
+        weights = moved(trained_weights(network))
         symbol = atoms.get_chemical_symbols()[0]
         path = tmp_path / "before"
-        path.write_bytes(network.export([1.01 * w for w in weights], {symbol: -3.0}))
+        path.write_bytes(network.export(weights, {symbol: -3.0}))
         start = backbone.reload(path)
         warm = backbone.network(config, [], seed=1, start=start)
         (expected,) = start.predict([atoms])
