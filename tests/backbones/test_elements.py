@@ -140,9 +140,12 @@ def test_own_weights_give_way_to_other_elements_and_to_nothing_else(
     vectors = torch.tensor([[1.5, 0, 0], [distance, 0, 0]], dtype=torch.float64)
     pairs = torch.tensor([[0, 2], [1, 0]])
     sites = find_sites(kinds, vectors, pairs, (0, 1), 4.0)
-    assert sites.keys() == {1}
+    assert sites is not None
+    assert (sites.kinds, sites.counts, sites.atoms.tolist()) == ([1], [2], [0, 1])
     expected = factor or np.exp(-2 * (1 - 9 / 16) ** 3)
-    assert sites[1].weight.tolist() == pytest.approx([expected, 1.0], abs=1e-15)
+    assert sites.weight is not None
+    assert sites.weight.tolist() == pytest.approx([expected, 1.0], abs=1e-15)
+    assert find_sites(kinds[2:], vectors[:0], pairs[:, :0], (0, 1), 4.0) is None
 
 
 def test_a_crowd_of_other_elements_leaves_what_was_before() -> None:

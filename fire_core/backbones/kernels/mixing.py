@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
@@ -29,23 +28,24 @@ GIVE_WAY: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Site:
-    """Where the atoms of an adapted element are, and what their own weights count.
+class Sites:
+    """The atoms of adapted elements, one element after the other.
 
     Attributes
     ----------
-    indices
-        (n_sites,), atoms.
+    atoms
+        (n_sites,), their indices.
+    kinds, counts
+        Elements of which there are atoms, and how many.
     weight
-        (n_sites,), 1 where none but adapted elements are near, less elsewhere.
+        (n_sites,), what their own weights count: 1 where none but adapted elements are
+        near, less elsewhere; None: 1 everywhere.
     """
 
-    indices: torch.Tensor
-    weight: torch.Tensor
-
-
-Sites = Mapping[int, Site]
-"""By element; those of which there are atoms."""
+    atoms: torch.Tensor
+    kinds: list[int]
+    counts: list[int]
+    weight: torch.Tensor | None
 
 
 def find_sites(
@@ -54,12 +54,12 @@ def find_sites(
     pairs: torch.Tensor,
     adapted: Sequence[int],
     cutoff: float,
-) -> Sites:
+) -> Sites | None:
     """Return where atoms of adapted elements are, and what their own weights count.
 
     That is exp(-2 Σ (1 - r²/cutoff²)³) over the neighbours of other elements: less, and
     at last nothing, the more of them are near. There the network computes what it did
-    before it had weights of elements.
+    before it had weights of elements. None where there are no such atoms.
 
     Parameters
     ----------
@@ -73,18 +73,21 @@ def find_sites(
         Å.
     """
     if not adapted:
-        return {}
-    strange = torch.isin(kinds, kinds.new_tensor(adapted), invert=True)
-    nearness = (1.0 - vectors.square().sum(dim=1) / cutoff**2).clamp(min=0.0) ** 3
-    crowd = torch.zeros_like(kinds, dtype=vectors.dtype)
-    for one, other in (pairs, pairs.flip(0)):
-        crowd = crowd.index_add(0, one, nearness * strange[other])
-    found = {}
-    for kind in adapted:
-        indices = (kinds == kind).nonzero()[:, 0]
-        if len(indices):
-            found[kind] = Site(indices, torch.exp(-GIVE_WAY * crowd[indices]))
-    return found
+        return None
+    own = torch.isin(kinds, kinds.new_tensor(adapted))
+    atoms = own.nonzero()[:, 0]
+    if not len(atoms):
+        return None
+    atoms = atoms[kinds[atoms].argsort(stable=True)]
+    present, counts = kinds[atoms].unique_consecutive(return_counts=True)
+    weight = None
+    if len(atoms) < len(kinds):
+        nearness = (1.0 - vectors.square().sum(dim=1) / cutoff**2).clamp(min=0.0) ** 3
+        crowd = torch.zeros_like(kinds, dtype=vectors.dtype)
+        for one, other in (pairs, pairs.flip(0)):
+            crowd = crowd.index_add(0, one, nearness * ~own[other])
+        weight = torch.exp(-GIVE_WAY * crowd[atoms])
+    return Sites(atoms, present.tolist(), counts.tolist(), weight)
 
 
 class Mixing(torch.nn.Module):
@@ -125,7 +128,7 @@ class Mixing(torch.nn.Module):
         if n_modes:
             self.mode = torch.nn.Parameter(torch.randn(n_out[0]))
 
-    def forward(self, x: Features, sites: Sites) -> Features:
+    def forward(self, x: Features, sites: Sites | None = None) -> Features:
         """Return mixed features, of the degrees that this map has.
 
         Parameters
@@ -133,7 +136,7 @@ class Mixing(torch.nn.Module):
         x
             Features of the atoms.
         sites
-            Which atoms are of each adapted element.
+            Which atoms are of adapted elements; None: none of them.
         """
         mixed = []
         for degree in self.degrees:
@@ -142,13 +145,19 @@ class Mixing(torch.nn.Module):
             part = x[degree] @ (weight / math.sqrt(n_inputs))
             if degree == 0 and self.n_modes:
                 part = part + self.mode / math.sqrt(n_inputs)
-            for kind, site in sites.items():
-                own = getattr(self, f"own_{degree}_{kind}") / math.sqrt(n_inputs)
-                theirs = x[degree].index_select(0, site.indices)
-                theirs = (theirs * site.weight[:, None, None]) @ own
-                part = part.index_add(0, site.indices, theirs)
+            if sites is not None:
+                more = self._of_elements(degree, x[degree], sites)
+                part = part.index_add(0, sites.atoms, more / math.sqrt(n_inputs))
             mixed.append(part)
         return mixed
+
+    def _of_elements(self, degree: int, x: torch.Tensor, sites: Sites) -> torch.Tensor:
+        """Return what the elements' own weights add, in the order of the sites."""
+        theirs = x.index_select(0, sites.atoms)
+        if sites.weight is not None:
+            theirs = theirs * sites.weight[:, None, None]
+        parts = zip(theirs.split(sites.counts), sites.kinds, strict=True)
+        return torch.cat([y @ getattr(self, f"own_{degree}_{k}") for y, k in parts])
 
 
 class RadialNetwork(torch.nn.Module):

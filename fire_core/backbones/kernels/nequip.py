@@ -109,7 +109,7 @@ class Interaction(torch.nn.Module):
         self.after = Mixing(n_messages, gated, n_modes=modes, adapted=adapted)
         self.register_buffer("denominator", torch.ones(()))
 
-    def forward(self, x: Features, edges: Edges, sites: Sites) -> Features:
+    def forward(self, x: Features, edges: Edges, sites: Sites | None) -> Features:
         """Return the features after the layer."""
         messages = self.convolution(
             flatten(self.before(x, sites)),
@@ -225,7 +225,7 @@ class NequipStack(torch.nn.Module):
             x = layer(x, edges, sites)
             if scalars is not None:
                 scalars.append(x[0][:, 0])
-        (energy,) = self.energy(self.hidden(x, sites), {})
+        (energy,) = self.energy(self.hidden(x, sites))
         return energy[:, 0, 0] * self.scale[kinds]
 
     def couplings(self) -> dict[Degrees, torch.Tensor]:
