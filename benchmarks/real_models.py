@@ -32,6 +32,7 @@ from benchmarks.real_models_run import (
     STRATEGIES,
     Case,
     Settings,
+    Strategy,
     judge_case,
     judge_foundation,
     train_case,
@@ -125,6 +126,11 @@ def perform_all(
     return [figures for figures in found if figures is not None]
 
 
+def strategies_of(backbone: str) -> tuple[Strategy, ...]:
+    """Return the trainings that a backbone can be put through."""
+    return STRATEGIES[:2] if backbone == "chgnet" else STRATEGIES
+
+
 def plan_table(
     pairs: Iterable[tuple[str, str]], seeds: Sequence[int], epochs: int | None = None
 ) -> list[Job]:
@@ -138,7 +144,7 @@ def plan_table(
             settings = with_epochs(CHOSEN[backbone], epochs)
             cases = [
                 Case(backbone, system, strategy, settings, seed)
-                for strategy in STRATEGIES
+                for strategy in strategies_of(backbone)
             ]
             jobs += [("judge", case) for case in cases]
             if number == 0:
@@ -164,6 +170,7 @@ def plan_search(
                 Case(backbone, system, strategy, with_epochs(settings, epochs), seed),
             )
             for strategy, grid in zip(STRATEGIES, grids, strict=True)
+            if strategy in strategies_of(backbone)
             for settings in grid
             for seed in seeds
         ]

@@ -78,17 +78,19 @@ def test_what_measures_forgetting_shares_no_formula_with_what_is_rehearsed() -> 
     assert {i.key for i in few.replay} < {i.key for i in everything.replay}
 
 
-def test_rivals_are_set_alike_but_for_replay() -> None:
+def test_rivals_are_set_alike_but_for_what_they_are() -> None:
+    """Only what is rehearsed, at what weight, and what may change tells them apart."""
     cases = [job for what, job in plan_table(ORDER, [0, 1]) if what == "judge"]
-    assert len(cases) == 2 * 2 * len(ORDER)
+    assert len(set(cases)) == len(cases) == 2 * (3 * 3 + 3 * 3 + 2 * 3)
     for case in cases:
-        other = {"naive": "replay", "replay": "naive"}[case.strategy]
-        assert replace(case, strategy=other) in cases
-        mine, theirs = (
+        assert replace(case, strategy="naive") in cases
+        naive, replay, elements = (
             case.settings.config(s).model_dump(exclude={"strategy"})
-            for s in ("naive", "replay")
+            for s in ("naive", "replay", "elements")
         )
-        assert mine == theirs
+        assert naive == replay
+        elements["replay"]["weight"] = replay["replay"]["weight"]
+        assert elements == replay | {"adapt": "elements"}
 
 
 def test_a_comparison_at_unequal_steps_is_refused() -> None:
@@ -129,17 +131,17 @@ def test_a_case_runs_to_its_row_and_is_not_run_again(tmp_path: Path) -> None:
     settings = with_epochs(CHOSEN["fire-mini"], 2)
     rows = [
         judge_case(Case("fire-mini", "lgps", s, settings), QUICK, tmp_path)
-        for s in ("naive", "replay")
+        for s in ("naive", "replay", "elements")
     ]
     rows.append(judge_foundation("fire-mini", "lgps", QUICK, tmp_path))
     refuse_unequal(rows)
-    naive, replay, _ = rows
+    naive, replay, elements, _ = rows
     steps = 2 * -(-naive["n_train"] // settings.batch_frames)
-    assert naive["steps"] == replay["steps"] == steps
+    assert naive["steps"] == replay["steps"] == elements["steps"] == steps
     assert naive["replay_frames_a_step"] == [0, 0]
     assert replay["replay_frames_a_step"][0] > 0
     text = describe_table(rows)
-    assert text.count("\n") == 4
+    assert text.count("\n") == 5
     draw(rows, tmp_path / "figure.png")
     before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     again = judge_case(Case("fire-mini", "lgps", "naive", settings), QUICK, tmp_path)
