@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import argparse
 import json
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.blocks import SYSTEMS, has_data, load_blocks
+from benchmarks.blocks import FULL, SYSTEMS, has_data, load_blocks
 from benchmarks.data import SHARED, read_frames
+from benchmarks.real_models import CHOSEN
+from benchmarks.real_models_run import STRATEGIES, Case
 from fire_core.backbones.registry import load_backbone, same_family
 from fire_core.evaluation.forgetting import measure_forgetting
 from fire_core.training.data import sample_evenly
@@ -40,12 +43,13 @@ def load_sets(elements: frozenset[str]) -> dict[str, list[LabelledStructure]]:
 
 
 def find_models(work: Path) -> dict[str, str]:
-    """Return the names of backbones by what they are."""
+    """Return the names of backbones by what they are: the table's trainings."""
     found = {"as it is": FOUNDATION}
-    for system in SYSTEMS:
-        for path in sorted(work.glob(f"{system}-{FOUNDATION}-*.model")):
-            strategy, seed = path.name.split("-")[-3:-1]
-            name = f"{SYSTEMS[system].name}, {strategy}, seed {seed.removeprefix('s')}"
+    for system, strategy in product(SYSTEMS, STRATEGIES):
+        case = Case(FOUNDATION, system, strategy, CHOSEN[FOUNDATION])
+        path = work / f"{case.key(FULL)}.model"
+        if path.is_file():
+            name = f"{SYSTEMS[system].name}, {strategy}"
             found[name] = same_family(FOUNDATION, path)
     return found
 

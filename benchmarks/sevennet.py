@@ -81,7 +81,7 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
         request["model"], device="cpu", threads=request["threads"]
     )
     atoms = Structure(**request["frames"][0])
-    config = TrainConfig(strategy="naive")
+    config = TrainConfig(strategy="naive", adapt="all")
     network = backbone.network(config, [], seed=0)
     graph = backbone.graph(atoms)
     weights = [p for p in network.module.parameters() if p.requires_grad]

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from fire_core.backbones.neutral import NeutralModel, read_neutral
-from fire_core.errors import BackboneError
+from fire_core.errors import BackboneError, TrainingError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -95,7 +95,14 @@ def from_neutral(model: NeutralModel) -> NequipStack:
 def adapt_elements(module: NequipStack, symbols: Collection[str]) -> NequipStack:
     """Return a network that has weights of their own for atoms of these elements.
 
-    They are zero where it had none before, so that it computes what it did.
+    They are zero, so that it computes what it did; a network that has such weights
+    already keeps them.
+
+    Raises
+    ------
+    TrainingError
+        It has such weights of fewer elements: they would no longer give way to the new
+        ones, and it would not compute what it did.
     """
     import torch
 
@@ -103,6 +110,15 @@ def adapt_elements(module: NequipStack, symbols: Collection[str]) -> NequipStack
 
     setting = module.setting
     kinds = {setting.elements.index(symbol) for symbol in symbols}
+    more = sorted(setting.elements[kind] for kind in kinds - set(setting.adapted))
+    if more and setting.adapted:
+        have = ", ".join(setting.elements[kind] for kind in setting.adapted)
+        msg = (
+            f"the model has weights of its own for {have}, which give way to "
+            f"{', '.join(more)}: it cannot be adapted to these as well; train from the "
+            "published model, or with adapt: all"
+        )
+        raise TrainingError(msg)
     wider = replace(setting, adapted=tuple(sorted(kinds | set(setting.adapted))))
     with torch.random.fork_rng(devices=[]):
         new = NequipStack(wider, module.couplings())

@@ -119,6 +119,8 @@ class Trainable(Backbone, Protocol):
         torch's; where and in what type it computes.
     atomic_energies
         Reference energy of each element that it knows, eV.
+    adapts_elements
+        Optional: whether `adapt: auto` means weights of the target's elements alone.
     layout
         What beside `sha256` decides the weights' shapes, for example whose layers
         compute it; checkpoints of another layout are refused. Empty as a rule.
@@ -213,8 +215,8 @@ def adapts_elements(backbone: object, config: TrainConfig) -> bool:
     """
     if config.adapt != "auto":
         return config.adapt == "elements"
-    free = not config.freeze and not config.against_elements
-    return free and bool(getattr(backbone, "adapts_elements", False))
+    able = bool(getattr(backbone, "adapts_elements", False))
+    return able and not config.against_elements
 
 
 def refuse_settings(

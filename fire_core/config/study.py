@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Final, Self
 
 from pydantic import (
     BeforeValidator,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -18,6 +19,9 @@ from fire_core.config.open_sets import SELECTORS
 from fire_core.config.steps import BackboneConfig, SoapConfig
 from fire_core.config.training import TrainConfig
 from fire_core.config.variants import NameOf
+
+STORED: Final = "stored"
+"""Context of a validation: the study ran already, perhaps under another release."""
 
 Selection = Annotated[str, NameOf(SELECTORS)]
 SIZE_MEANS = "a fraction of the pool such as 0.1 or 1.0, or a count of at least 2"
@@ -87,7 +91,8 @@ class StudyConfig(Part):
     """Settings that all variants share."""
     variants: Annotated[dict[VariantName, TrainConfig], Field(min_length=1)]
     """What is compared: a name, and the keys of `train` that it changes. All take the
-    same optimiser steps: `epochs` and `batch_frames` are said in `train`."""
+    same optimiser steps: `epochs`, `batch_frames` and `valid_fraction` are said in
+    `train`."""
     sizes: Annotated[tuple[Size, ...], Field(min_length=1)] = (0.1, 0.25, 0.5, 1.0)
     """Labels to train on, validation included: fractions of the pool, or counts."""
     selection: Annotated[tuple[Selection, ...], Field(min_length=1)] = ("kmeans",)
@@ -180,8 +185,13 @@ class StudyConfig(Part):
         return names
 
     @model_validator(mode="after")
-    def _equal_steps(self) -> Self:
-        """Refuse variants whose difference would be one of optimiser steps."""
+    def _equal_steps(self, info: ValidationInfo) -> Self:
+        """Refuse variants whose difference would be one of optimiser steps.
+
+        Studies of before this was refused are read from the store as they are.
+        """
+        if info.context == STORED:
+            return self
         for name, variant in self.variants.items():
             for key in ("epochs", "batch_frames", "valid_fraction"):
                 mine, shared = getattr(variant, key), getattr(self.train, key)

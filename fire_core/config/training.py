@@ -93,8 +93,8 @@ class TrainConfig(Part):
     """What may change of the model: `all` weights that are not frozen, or `elements`,
     weights that only atoms of the target's elements have. Structures without any of
     these elements are then computed as before, so nothing is forgotten of them, and
-    replay rehearses the others. `auto`: `elements` for SevenNet, unless something is
-    asked for that does not go with it, `all` for other models."""
+    replay rehearses the others. `auto`: `elements` for SevenNet (computed by FIRE),
+    unless something is asked for that does not go with it, `all` for other models."""
     freeze: tuple[Module, ...] = ()
     """Parts of the model that do not change."""
     lora: LoraConfig | None = None
@@ -149,6 +149,7 @@ class TrainConfig(Part):
             "strategy: scratch": self.strategy == "scratch",
             "strategy: multihead_replay": self.strategy == "multihead_replay",
             "lora": self.lora is not None,
+            "freeze": bool(self.freeze),
             "weight_decay": self.weight_decay > 0,
         }
         return [other for other, asked in others.items() if asked]

@@ -68,6 +68,9 @@ def prepare_replay(
        the labels. Else the labels of any set but the bundled one, which is on the
        foundation's energy scale, have a fitted constant per element taken out.
 
+    Empty where weights of elements are trained because nobody said otherwise
+    (`adapt: auto`) and no structure shares an element with the target.
+
     Raises
     ------
     TrainingError
@@ -82,6 +85,8 @@ def prepare_replay(
         )
         raise TrainingError(msg)
     if adapts_elements(backbone, config):
+        if config.adapt == "auto" and not sharing(replay, target):
+            return []  # nothing of it can be forgotten
         replay = share_elements(replay, target, "set strategy: naive,")
     source = choose_source(backbone, replay, target, config.replay)
     if config.strategy == "pseudolabel_replay":
@@ -131,15 +136,23 @@ def share_elements(
     TrainingError
         There is none.
     """
-    wanted = elements_of(target)
-    kept = [i for i in replay if wanted & elements_of([i])]
+    kept = sharing(replay, target)
     if not kept:
+        symbols = ", ".join(sorted(elements_of(target)))
         msg = (
-            f"no replay structure shares an element with {', '.join(sorted(wanted))}; "
+            f"no replay structure shares an element with {symbols}; "
             f"{remedy} or another replay.source"
         )
         raise TrainingError(msg)
     return kept
+
+
+def sharing(
+    replay: Sequence[LabelledStructure], target: Sequence[LabelledStructure]
+) -> list[LabelledStructure]:
+    """Return the structures that have an element in common with the target, or none."""
+    wanted = elements_of(target)
+    return [item for item in replay if wanted & elements_of([item])]
 
 
 def _diverse(

@@ -103,6 +103,9 @@ class Stepper:
                 short = True
             if self.group.any(flag=short):
                 return None
+            for parameter in parameters:  # of elements that this step has not: Adam
+                if parameter.grad is None:  # treats them alike on any number of devices
+                    parameter.grad = torch.zeros_like(parameter)
             self.group.add_gradients(parameters)
             torch.nn.utils.clip_grad_norm_(parameters, max_norm=self.config.clip)
             self.optimizer.step()

@@ -11,7 +11,7 @@ import numpy as np
 
 from fire_core.backbones.base import pack_by_atoms
 from fire_core.backbones.repeatable import repeatable
-from fire_core.backbones.trainable import need_trainable
+from fire_core.backbones.trainable import adapts_elements, need_trainable
 from fire_core.errors import TrainingError
 from fire_core.evaluation.errors import summarise_errors
 from fire_core.records import EpochRecord
@@ -160,10 +160,12 @@ class _Run:
         shift = self.references.shift
         train = to_foundation_scale(data.train, shift)
         self.valid = to_foundation_scale(data.valid, shift) or train
-        source = prepare_replay(backbone, data.replay, train, config)
+        # an element whose few frames were all held back is the target's as well
+        known = [*train, *self.valid] if adapts_elements(backbone, config) else train
+        source = prepare_replay(backbone, data.replay, known, config)
         self.heldout = sample_evenly(data.heldout, FORGETTING_FRAMES)
         self.n_replay = count_replay(len(train), config)
-        self.network = backbone.network(config, train, seed=seed, start=data.start)
+        self.network = backbone.network(config, known, seed=seed, start=data.start)
         self.target = Examples(self.network, train)
         self.replay = Examples(self.network, source, replay=True)
         self.valid_graphs, self.heldout_graphs = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,9 +13,10 @@ from pydantic import ValidationError
 from fire_core.backbones import mace_networks
 from fire_core.backbones.kernels.mixing import find_sites
 from fire_core.backbones.mace_elements import element_masks
-from fire_core.backbones.sevennet_weights import adapt_elements, is_own, to_neutral
+from fire_core.backbones.sevennet_weights import adapt_elements, to_neutral
 from fire_core.backbones.trainable import OPTIONAL
 from fire_core.config.training import TrainConfig
+from fire_core.errors import TrainingError
 from fire_core.records import Label, LabelledStructure
 from fire_core.testing.backbones import (
     BackboneContract,
@@ -22,6 +24,11 @@ from fire_core.testing.backbones import (
     FeaturesContract,
     TrainableContract,
 )
+from fire_core.training.batches import Examples
+from fire_core.training.data import TrainingData
+from fire_core.training.replay import prepare_replay
+from fire_core.training.stepping import Stepper
+from fire_core.training.trainer import fine_tune
 from tests.backbones.faults import failed
 from tests.models import load_mini, small_sevennet
 from tests.training.conftest import make_backbone
@@ -35,6 +42,16 @@ if TYPE_CHECKING:
     from fire_core.backbones.sevennet import SevennetBackbone
 
 PROMISE = "of_other_elements_nothing_changes_where_elements_are_adapted"
+
+
+def labelled(frames: list[Atoms], backbone: Any) -> list[LabelledStructure]:
+    """Return frames with labels near those of a backbone."""
+    return [
+        LabelledStructure(str(i), f, replace(label, forces=1.3 * label.forces), "t")
+        for i, (f, label) in enumerate(
+            zip(frames, backbone.predict(frames), strict=True)
+        )
+    ]
 
 
 def salt(symbols: str = "LiCl") -> Atoms:
@@ -163,20 +180,69 @@ def test_a_crowd_of_other_elements_leaves_what_was_before() -> None:
     assert np.abs(alone.forces - before.forces).max() > 0.2
 
 
-def test_elements_that_were_adapted_are_kept_where_others_are() -> None:
-    import torch
+def test_adapted_elements_are_kept_and_others_are_refused_beside_them() -> None:
+    """Beside new ones the old would no longer give way: another function."""
+    small = with_own_weights({"Li", "Cl"})
+    again = adapt_elements(small.model, {"Li"})
+    theirs = to_neutral(small.model, {}).tensors
+    for name, value in to_neutral(again, {}).tensors.items():
+        assert bool((theirs[name] == value).all())
+    with pytest.raises(TrainingError, match=r"of its own for Cl, Li.*give way to Na"):
+        adapt_elements(small.model, {"Li", "Na"})
 
-    module = adapt_elements(small_sevennet().model, {"Li"})
-    li = module.setting.elements.index("Li")
-    mine = [n for n, _ in module.named_parameters() if is_own(n, [li])]
-    assert mine
-    with torch.no_grad():
-        for name in mine:
-            module.get_parameter(name).fill_(0.5)
-    both = adapt_elements(module, {"Cl"})
-    for name, value in to_neutral(module, {}).tensors.items():
-        assert torch.equal(to_neutral(both, {}).tensors[name], value)
-    assert len(both.setting.adapted) == 2
+
+def test_an_element_whose_frames_were_all_held_back_is_the_targets_too(
+    tmp_path: Path,
+) -> None:
+    """Else its atoms would switch off their neighbours' weights."""
+    small = small_sevennet()
+    items = labelled([salt(), salt("NaF")], small)
+    config = TrainConfig(strategy="naive", epochs=1)
+    tuned = fine_tune(small, TrainingData(items[:1], items[1:], [], []), config, seed=1)
+    (tmp_path / "tuned").write_bytes(tuned.model)
+    assert small.reload(tmp_path / "tuned").model.setting.adapted == (0, 1, 2, 3)
+
+
+def test_elements_that_a_step_has_not_move_alike_on_any_number_of_devices() -> None:
+    """Their gradient is zero, not absent, for which Adam would do nothing."""
+    import torch
+    from torch_ema import ExponentialMovingAverage
+
+    small = small_sevennet()
+    metal = bulk("Li", "bcc", a=3.4, cubic=True)
+    items = labelled([salt(), metal], small)
+    network = small.network(TrainConfig(strategy="naive"), items, seed=1)
+    examples = Examples(network, items)
+    weights = [p for p in network.module.parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(weights, lr=1e-3)
+    stepper = Stepper(
+        network,
+        optimizer,
+        ExponentialMovingAverage(weights, decay=0.5),
+        TrainConfig(strategy="naive"),
+        device=small.device,
+        dtype=small.dtype,
+    )
+    for i in range(2):
+        stepper.step([examples[i]])
+    counts = {int(optimizer.state[p]["step"]) for p in weights}
+    assert counts == {2}
+
+
+def test_what_shares_no_element_is_not_rehearsed() -> None:
+    small = small_sevennet()
+    target, replay = labelled([salt()], small), labelled([salt("NaF")], small)
+    config = TrainConfig()
+    assert prepare_replay(small, replay, target, config) == []
+    tuned = fine_tune(
+        small, TrainingData(target, target, replay, []), TrainConfig(epochs=2), seed=1
+    )
+    assert [record.n_replay for record in tuned.records] == [0, 0]
+    asked = TrainConfig(adapt="elements")
+    with pytest.raises(
+        TrainingError, match=r"element with Cl, Li; set strategy: naive"
+    ):
+        prepare_replay(small, replay, target, asked)
 
 
 def test_a_round_goes_on_from_the_weights_of_elements(tmp_path: Path) -> None:
@@ -230,6 +296,7 @@ def test_left_to_itself_sevennet_adapts_elements_and_mace_does_not(
         {"strategy": "multihead_replay"},
         {"lora": {"rank": 1}},
         {"weight_decay": 1e-4},
+        {"freeze": ["readouts"]},
     ],
 )
 def test_what_does_not_go_together_is_refused(other: dict[str, Any]) -> None:

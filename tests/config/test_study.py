@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from fire_core.config.load import config_to_json, load_study, parse_study, study_schema
-from fire_core.config.study import StudyConfig
+from fire_core.config.study import STORED, StudyConfig
 from fire_core.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -145,3 +147,13 @@ def test_isolated_atoms_are_given_in_a_study() -> None:
         study()
     given = study(isolated_atoms={"Li": -7.3}).variants["bare"].references
     assert given.isolated_atoms == {"Li": -7.3}
+
+
+def test_a_study_of_before_is_read_as_it_ran() -> None:
+    """Its variants may differ in what is refused today."""
+    raw = json.loads(config_to_json(parse_study(MINIMAL)))
+    raw["variants"]["naive"]["valid_fraction"] = 0.5
+    stored = StudyConfig.model_validate(raw, context=STORED)
+    assert stored.variants["naive"].valid_fraction == 0.5
+    with pytest.raises(ValidationError, match="equal optimiser steps"):
+        StudyConfig.model_validate(raw)

@@ -13,7 +13,7 @@ from fire_core.backbones.trainable import Trainable, need_trainable
 from fire_core.campaign.steps.replay import read_replay
 from fire_core.config.load import config_to_json
 from fire_core.config.retired import without_retired
-from fire_core.config.study import StudyConfig
+from fire_core.config.study import STORED, StudyConfig
 from fire_core.config.training import ReplayConfig
 from fire_core.errors import StoreError, TrainingError
 from fire_core.study.cells import SharedHashes
@@ -86,7 +86,7 @@ def find_study(store: Store, name: str, db: str) -> StudyConfig:
     for key in (name, f"study-{name}"):
         if key in studies:
             raw = without_retired(json.loads(studies[key]))
-            return StudyConfig.model_validate(raw)
+            return StudyConfig.model_validate(raw, context=STORED)
     have = ", ".join(key.removeprefix("study-") for key in studies) or "none"
     msg = f"no study {name!r} in {db} (there: {have}); start it with `fire study run`"
     raise StoreError(msg)
