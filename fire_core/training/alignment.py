@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from fire_core.backbones.trainable import elements_of
 from fire_core.errors import TrainingError
 from fire_core.evaluation.references import (
     ReferenceFit,
@@ -76,7 +77,7 @@ def _isolated(
     backbone: Trainable, train: Sequence[LabelledStructure], config: TrainConfig
 ) -> dict[str, float]:
     given = config.references.isolated_atoms
-    present = {s for item in train for s in item.atoms.get_chemical_symbols()}
+    present = elements_of(train)
     missing = sorted(present - given.keys())
     if missing:
         msg = (
