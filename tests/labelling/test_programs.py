@@ -147,28 +147,37 @@ def programs(folder: Path) -> list[int]:
 def hold_back(command: str, folder: Path, times: int) -> Path:
     """Return a program of this name that halts the first `times`, then is the real one.
 
-    However quick the real one is, there is something to be killed.
+    However quick the real one is, there is something to be killed. Each run that
+    halts tells its process in `run-N/pid`; it waits for a pipe, so it has no child.
     """
     real = shutil.which(command)
     folder.mkdir()
+    os.mkfifo(folder / "never")
     shim = folder / command
     shim.write_text(
         f"#!/bin/sh\nfor n in $(seq {times}); do\n"
-        f"  if mkdir {folder}/run-$n 2>/dev/null; then while :; do sleep 1; done; fi\n"
-        f'done\nexec {real} "$@"\n'
+        f"  if mkdir {folder}/run-$n 2>/dev/null; then\n"
+        f"    echo $$ > {folder}/run-$n/pid; read -r _ < {folder}/never\n"
+        f'  fi\ndone\nexec {real} "$@"\n'
     )
     shim.chmod(0o755)
     return shim
 
 
-def kill_programs(folder: Path, times: int, done: list[int]) -> None:
-    """Kill the first `times` programs that run below a folder, with -9."""
-    while len(done) < times:
-        for pid in programs(folder):
-            if pid not in done:
-                os.kill(pid, signal.SIGKILL)
-                done.append(pid)
+def halted(folder: Path, run: int) -> int:
+    """Wait for a run of a program that is held back; return its process."""
+    told = folder / f"run-{run}" / "pid"
+    while not (told.exists() and told.read_text().endswith("\n")):
         time.sleep(0.05)
+    return int(told.read_text())
+
+
+def kill_programs(folder: Path, times: int, done: list[int]) -> None:
+    """Kill the first `times` runs of a program that is held back, with -9."""
+    for run in range(1, times + 1):
+        pid = halted(folder, run)
+        os.kill(pid, signal.SIGKILL)
+        done.append(pid)
 
 
 @pytest.mark.parametrize("times", [1, 2])
@@ -180,7 +189,7 @@ def test_a_killed_program_is_run_once_more(
     monkeypatch.setenv(program.variable, str(held))
     done: list[int] = []
     killer = threading.Thread(
-        target=kill_programs, args=(tmp_path, times, done), daemon=True
+        target=kill_programs, args=(held.parent, times, done), daemon=True
     )
     killer.start()
     if times == 1:
@@ -204,8 +213,7 @@ def test_a_time_out_leaves_no_program_behind(
         raise LabellingError(FailureKind.TIMEOUT, "too late")
 
     def wait_and_ring() -> None:
-        while not programs(tmp_path):
-            time.sleep(0.05)
+        halted(held.parent, 1)
         os.kill(os.getpid(), signal.SIGUSR1)
 
     before = signal.signal(signal.SIGUSR1, ring)
