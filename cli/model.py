@@ -107,6 +107,8 @@ def show(
         facts |= {"neutral": asdict(neutral) | {"path": copied and str(copied)}}
         typer.echo(json.dumps(facts | {"history": [asdict(r) for r in history]}))
         return
+    from fire_core.campaign.views.models import describe_strategy
+
     training = json.loads(model.config_json)
     settings = training.get("settings", {})
     console = Console(highlight=False)
@@ -119,8 +121,9 @@ def show(
     console.print(f"fine-tuned from sha256 {model.parent_sha}", soft_wrap=True)
     if settings:
         console.print(
-            f"strategy {settings.get('strategy')}, epoch {training.get('kept_epoch')} "
-            f"of {training.get('epochs')} kept (counted from 0)"
+            f"strategy {describe_strategy(training)}, epoch "
+            f"{training.get('kept_epoch')} of {training.get('epochs')} kept (counted "
+            "from 0)"
         )
     if gates:
         console.print(_gate_table(gates))

@@ -11,7 +11,11 @@ import numpy as np
 
 from fire_core.backbones.base import pack_by_atoms
 from fire_core.backbones.repeatable import repeatable
-from fire_core.backbones.trainable import adapts_elements, need_trainable
+from fire_core.backbones.trainable import (
+    adapts_elements,
+    elements_of,
+    need_trainable,
+)
 from fire_core.errors import TrainingError
 from fire_core.evaluation.errors import summarise_errors
 from fire_core.records import EpochRecord
@@ -66,6 +70,8 @@ class FineTuned:
     start_forgetting
         Force MAE of the foundation model on the held-out pre-training structures
         that the records look at, meV/Å; None without such a set.
+    adapted
+        Elements whose own weights alone were trained (`adapt`); None: all weights.
     """
 
     model: bytes
@@ -73,6 +79,7 @@ class FineTuned:
     references: ReferenceFit
     kept: int
     start_forgetting: float | None
+    adapted: tuple[str, ...] | None = None
 
 
 def fine_tune(
@@ -161,7 +168,9 @@ class _Run:
         train = to_foundation_scale(data.train, shift)
         self.valid = to_foundation_scale(data.valid, shift) or train
         # an element whose few frames were all held back is the target's as well
-        known = [*train, *self.valid] if adapts_elements(backbone, config) else train
+        own = adapts_elements(backbone, config)
+        known = [*train, *self.valid] if own else train
+        self.adapted = tuple(sorted(elements_of(known))) if own else None
         source = prepare_replay(backbone, data.replay, known, config)
         self.heldout = sample_evenly(data.heldout, FORGETTING_FRAMES)
         self.n_replay = count_replay(len(train), config)
@@ -266,6 +275,7 @@ class _Run:
             self.references,
             self.kept(),
             self.start_forgetting,
+            self.adapted,
         )
 
     def _parts(self) -> dict[str, Any]:

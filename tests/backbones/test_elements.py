@@ -201,6 +201,7 @@ def test_an_element_whose_frames_were_all_held_back_is_the_targets_too(
     tuned = fine_tune(small, TrainingData(items[:1], items[1:], [], []), config, seed=1)
     (tmp_path / "tuned").write_bytes(tuned.model)
     assert small.reload(tmp_path / "tuned").model.setting.adapted == (0, 1, 2, 3)
+    assert tuned.adapted == ("Cl", "F", "Li", "Na")
 
 
 def test_elements_that_a_step_has_not_move_alike_on_any_number_of_devices() -> None:
@@ -238,6 +239,9 @@ def test_what_shares_no_element_is_not_rehearsed() -> None:
         small, TrainingData(target, target, replay, []), TrainConfig(epochs=2), seed=1
     )
     assert [record.n_replay for record in tuned.records] == [0, 0]
+    everything = TrainConfig(strategy="naive", adapt="all", epochs=1)
+    free = fine_tune(small, TrainingData(target, [], [], []), everything, seed=1)
+    assert (tuned.adapted, free.adapted) == (("Cl", "Li"), None)
     asked = TrainConfig(adapt="elements")
     with pytest.raises(
         TrainingError, match=r"element with Cl, Li; set strategy: naive"

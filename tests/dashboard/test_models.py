@@ -28,6 +28,7 @@ from fire_core.campaign.kinds import (
 from fire_core.campaign.state import CampaignState
 from fire_core.campaign.steps.gates import gates_basis
 from fire_core.campaign.views.models import (
+    describe_strategy,
     find_judged,
     flatten,
     read_parents,
@@ -50,6 +51,7 @@ TRAINING: dict[str, Any] = {
     "kept_epoch": 1,
     "epochs": 3,
     "start_forgetting_force_mae": 180.0,
+    "adapted": ["Cl", "Li"],
 }
 
 
@@ -309,6 +311,12 @@ def test_studies_are_shown_where_asked_for() -> None:
     assert list_names(states, "", "") == [("salt", "fire")]
     assert list_names(states, "study-a", "") == [("study-a", "cell")]
     assert list_names(states, "", "production") == []
+
+
+def test_a_strategy_tells_whose_weights_were_trained() -> None:
+    assert describe_strategy(TRAINING) == "replay, weights of Cl Li"
+    assert describe_strategy(TRAINING | {"adapted": None}) == "replay"
+    assert describe_strategy({}) == ""
 
 
 def test_settings_are_flat() -> None:

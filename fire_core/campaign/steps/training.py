@@ -164,6 +164,8 @@ def _train(
     if not group.leads:
         return hashlib.sha256(tuned.model).hexdigest()
     say(f"{name}: {tuned.references.describe()}")
+    if tuned.adapted is not None:
+        say(f"{name}: only weights of {', '.join(tuned.adapted)} were trained")
     say(f"{name}: epoch {tuned.kept} of {len(tuned.records)} is kept")
     sha = store.blobs.put_bytes(tuned.model)
     store.models.add(
@@ -232,6 +234,7 @@ def _describe(settings: TrainConfig, tuned: FineTuned) -> dict[str, object]:
         "kept_epoch": tuned.kept,
         "epochs": len(tuned.records),
         "start_forgetting_force_mae": tuned.start_forgetting,
+        "adapted": tuned.adapted,
     }
 
 

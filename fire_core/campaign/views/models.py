@@ -116,7 +116,7 @@ class ModelFacts:
     @property
     def strategy(self) -> str:
         """How it was fine-tuned; empty where that was not kept."""
-        return str(self.training.get("settings", {}).get("strategy", ""))
+        return describe_strategy(self.training)
 
     @property
     def epochs(self) -> str:
@@ -272,3 +272,10 @@ def flatten(value: Any, prefix: str = "") -> dict[str, str]:
             flat |= flatten(inner, f"{prefix}.{key}" if prefix else str(key))
         return flat
     return {prefix: value if isinstance(value, str) else json.dumps(value)}
+
+
+def describe_strategy(training: JsonDict) -> str:
+    """Return a training's strategy, and which elements' weights if not all changed."""
+    strategy = str(training.get("settings", {}).get("strategy", ""))
+    adapted = training.get("adapted")
+    return f"{strategy}, weights of {' '.join(adapted)}" if adapted else strategy
