@@ -67,7 +67,7 @@ ORDER: Final = (
 """The most important first: what is not done in time is left to a later run."""
 CHOSEN: Final = {
     "fire-mini": Settings(learning_rate=4e-3, weight=0.05),
-    "chgnet": Settings(),
+    "chgnet": Settings(learning_rate=8e-3),
     "sevennet-0": Settings(
         batch_frames=1, ratio=8.0, weight=0.01, elements_weight=0.01
     ),
@@ -79,7 +79,7 @@ AUTHORS: Final = Settings(
 """SevenNet's own fine-tuning, as near as FIRE's loss comes to it: its weight of 0.01 is
 of stresses in kbar, whose Huber loss is linear from 0.01 kbar on."""
 NAIVE_SEARCH: Final = (
-    *(Settings(learning_rate=rate) for rate in (5e-4, 1e-3, 2e-3, 4e-3)),
+    *(Settings(learning_rate=rate) for rate in (5e-4, 1e-3, 2e-3, 4e-3, 8e-3)),
     Settings(batch_frames=1),
     Settings(batch_frames=4),
     AUTHORS,
