@@ -110,7 +110,7 @@ def test_each_rewind_brings_new_noise_and_the_last_breach_stops(argon, crystal):
 def test_new_momenta_have_the_targets_temperature_and_no_sum(argon):
     from ase.build import bulk
 
-    from fire_core.exploration.batch import Snapshot
+    from fire_core.exploration.moments import Snapshot
     from fire_core.exploration.monitor import ReplicaMonitor
 
     atoms = bulk("Ar", cubic=True).repeat(8)

@@ -140,7 +140,7 @@ def time_dynamics(
         step = _ase_step(backbone, atoms, settings, seed)
         times = time_calls(step, warm_up=settings.warm_up, repeats=settings.repeats)
         return Timing(len(atoms), *times, settings.repeats)
-    model = need_dynamics(backbone).torch_sim_model()
+    model = need_dynamics(backbone).batched_model()
     states = start_states([atoms], config, seed)
     noise = {state.replica: noise_of(state, seed, 0) for state in states}
     with repeatable(model.device):
