@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from ase.geometry import complete_cell
 
+from fire_core.backbones.cell_lists import search_on_device
+
 if TYPE_CHECKING:
     import torch
 
@@ -42,6 +44,9 @@ def shifts_of(found: Found, state: BatchState) -> torch.Tensor:
 def search(state: BatchState, reach: float, *, once: bool) -> Found:
     """Return every pair that is nearer than `reach` Å, images included.
 
+    On a CPU by vesin, one system after another; on another device by cell lists, all
+    systems at once.
+
     Parameters
     ----------
     state
@@ -51,11 +56,21 @@ def search(state: BatchState, reach: float, *, once: bool) -> Found:
     once
         Whether a pair is given once; else both ways.
     """
+    on_cpu = state.positions.device.type == "cpu"
+    find = search_by_vesin if on_cpu else search_on_device
+    index, shifts = find(state, reach, once=once)
+    return Found(index, shifts.to(state.positions.dtype))
+
+
+def search_by_vesin(
+    state: BatchState, reach: float, *, once: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the same as `cell_lists.search_on_device`, on the CPU."""
     import torch
     from vesin import NeighborList
 
-    positions = state.positions.detach().cpu().double().numpy()
-    cells = state.cells.detach().cpu().double().numpy()
+    positions = state.positions.detach().double().numpy()
+    cells = state.cells.detach().double().numpy()
     searcher = NeighborList(cutoff=reach, full_list=not once)
     pairs, shifts = [np.zeros((0, 2), np.int64)], [np.zeros((0, 3), np.int32)]
     systems = state.systems
@@ -65,8 +80,5 @@ def search(state: BatchState, reach: float, *, once: bool) -> Found:
         found, shift = searcher.compute(positions[first:end], cell, periodic, "PS")
         pairs.append(found.astype(np.int64) + first)
         shifts.append(shift)
-    like = state.positions
-    return Found(
-        torch.as_tensor(np.concatenate(pairs).T.copy(), device=like.device),
-        torch.as_tensor(np.concatenate(shifts), dtype=like.dtype, device=like.device),
-    )
+    index = np.ascontiguousarray(np.concatenate(pairs).T)
+    return torch.from_numpy(index), torch.from_numpy(np.concatenate(shifts))

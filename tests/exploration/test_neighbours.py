@@ -10,6 +10,8 @@ from ase import Atoms
 from ase.build import bulk
 from ase.neighborlist import neighbor_list
 
+from fire_core.backbones import cell_lists
+from fire_core.backbones.cell_lists import search_on_device
 from fire_core.backbones.neighbours import Found, search
 from fire_core.backbones.systems import BatchState, frames_to_state
 
@@ -50,6 +52,16 @@ def rows(found: Found, state: BatchState) -> np.ndarray:
     return table[np.lexsort(table.round(9).T[::-1])]
 
 
+def both_ways(half: Found) -> Found:
+    """Pairs that were found once, and their reverse."""
+    import torch
+
+    return Found(
+        torch.cat([half.index, half.index.flip(0)], dim=1),
+        torch.cat([half.unit_shifts, -half.unit_shifts]),
+    )
+
+
 def expected_rows(frames: list[Atoms]) -> np.ndarray:
     """The same by ASE, one structure after another."""
     tables, before = [], 0
@@ -79,18 +91,42 @@ def test_it_agrees_with_ase_for_systems_of_any_size_and_periodicity(name):
     assert found == pytest.approx(expected, abs=1e-9)
 
 
+@pytest.mark.parametrize("reach", [0.7, 2.9, REACH, 11.0])
+@pytest.mark.parametrize("once", [False, True])
+@pytest.mark.parametrize("name", FRAMES)
+def test_cell_lists_of_a_device_find_what_vesin_finds(name, once, reach, monkeypatch):
+    """A second implementation, for devices, run on the CPU; in one part and in many."""
+    state = state_of(FRAMES[name])
+    expected = rows(search(state, reach, once=False), state)
+    for at_once in (cell_lists.ROWS, 300):
+        monkeypatch.setattr(cell_lists, "ROWS", at_once)
+        index, shifts = search_on_device(state, reach, once=once)
+        found = Found(index, shifts.double())
+        if once:
+            found = both_ways(found)
+        assert rows(found, state) == pytest.approx(expected, abs=1e-9)
+
+
+def test_cell_lists_of_a_large_cell_look_into_few_pairs():
+    """Of 1728 atoms each looks into the bins around its own, not at all others."""
+    from tests.waits import Largest
+
+    atoms = bulk("LiCl", "rocksalt", a=5.13, cubic=True).repeat((6, 6, 6))
+    atoms.rattle(0.1, seed=1)
+    state = state_of([atoms])
+    with Largest() as largest:
+        index, _ = search_on_device(state, 3.0, once=True)
+    assert len(atoms) == 1728
+    assert largest.elements < 3 * 0.1 * len(atoms) ** 2
+    assert index.shape[1] == search(state, 3.0, once=True).index.shape[1]
+
+
 @pytest.mark.parametrize("name", FRAMES)
 def test_pairs_wanted_once_are_half_of_all_and_their_reverse_the_rest(name):
-    import torch
-
     state = state_of(FRAMES[name])
     half = search(state, REACH, once=True)
-    both = Found(
-        torch.cat([half.index, half.index.flip(0)], dim=1),
-        torch.cat([half.unit_shifts, -half.unit_shifts]),
-    )
     every = search(state, REACH, once=False)
-    assert rows(both, state) == pytest.approx(rows(every, state), abs=1e-9)
+    assert rows(both_ways(half), state) == pytest.approx(rows(every, state), abs=1e-9)
 
 
 @pytest.mark.skipif(
