@@ -145,6 +145,7 @@ def test_the_guard_doubts_as_the_scores_do(done: Done) -> None:
     frames = done.store.structures.get(scores.keys[:3])
     states = start_states(frames, replicas, seed=1)
     batch = ReplicaBatch(backbone.batched_model(), states, PartLimit(0, 0))
+    batch.start()
     assert np.allclose(driver.uncertainty(batch), scores.worst[:3], rtol=1e-3)
     # before there is a committee, and on test trajectories, nobody doubts
     for unled in (replace(plan, round=1), replace(plan, purpose=TEST)):
