@@ -123,7 +123,7 @@ def time_dynamics(
     """Time single steps of the dynamics that explorations and properties run.
 
     A step is Langevin's integrator, the neighbour search and one force call; guards
-    and writing are left out. On a GPU a step ends when its results are on the CPU. A
+    and writing are left out. On a GPU a step ends when its energies are on the CPU. A
     model that cannot drive those dynamics is timed under ASE's integrator.
 
     Raises
@@ -147,11 +147,11 @@ def time_dynamics(
         batch = ReplicaBatch(model, states, PartLimit.of("auto", model.device))
         batch.start()
 
-        times = time_calls(
-            lambda: batch.advance(1, config, noise),
-            warm_up=settings.warm_up,
-            repeats=settings.repeats,
-        )
+        def advance() -> None:
+            batch.advance(1, config, noise)
+            batch.energies.tolist()  # else a device may still be at it
+
+        times = time_calls(advance, warm_up=settings.warm_up, repeats=settings.repeats)
     return Timing(len(atoms) * replicas, *times, settings.repeats, replicas)
 
 
