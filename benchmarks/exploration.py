@@ -113,9 +113,9 @@ class Timed:
         self.backbone, self.elements = backbone, backbone.elements
         self.seconds = [0.0]
 
-    def torch_sim_model(self, *, stress: bool = False) -> Any:
+    def batched_model(self, *, stress: bool = False) -> Any:
         """Return the model, whose layers are timed on a CPU."""
-        model = self.backbone.torch_sim_model(stress=stress)
+        model = self.backbone.batched_model(stress=stress)
         inner, seconds = model.model, self.seconds
 
         class Layers:
@@ -201,7 +201,7 @@ def measure(device: str, size: Size) -> dict[str, Any]:
         who: describe(np.array(side.samples), len(atoms)) for who, side in sides.items()
     }
     return {
-        "device": describe_device(backbone.torch_sim_model().device),
+        "device": describe_device(backbone.batched_model().device),
         "replicas": size.replicas,
         "atoms": len(atoms),
         "atom_steps_per_second": median,

@@ -25,7 +25,12 @@ from ase.io import read
 
 from benchmarks.data import SHARED
 from fire_core.backbones.registry import load_backbone
+from fire_core.config.steps import DynamicsConfig
 from fire_core.config.training import TrainConfig
+from fire_core.exploration.batch import ReplicaBatch
+from fire_core.exploration.dynamics import start_states
+from fire_core.exploration.noise import noise_of
+from fire_core.exploration.parts import PartLimit
 from fire_core.structures.crystals import build_crystal
 
 if TYPE_CHECKING:
@@ -116,25 +121,17 @@ def flat(seconds: dict[str, Seconds]) -> dict[str, float]:
 def seconds_of_dynamics(
     backbone: Any, atoms: Atoms, request: dict[str, Any]
 ) -> Seconds:
-    """Return seconds of a step of velocity Verlet at 300 K by torch-sim."""
-    import torch_sim as ts
-
-    model = backbone.torch_sim_model()
-    state = ts.io.atoms_to_state([atoms], model.device, model.dtype)
-
-    def run() -> None:
-        ts.integrate(
-            system=state,
-            model=model,
-            integrator=ts.integrators.nve,
-            n_steps=request["md_steps"],
-            temperature=300.0,
-            timestep=0.001,
-        )
-
-    # the state is made by a first evaluation, which is a step more
-    wall, processor = least(run, request["repeats"])
-    n_steps = request["md_steps"] + 1
+    """Return seconds of a step of the dynamics of explorations at 300 K."""
+    config = DynamicsConfig(temperatures=(300.0,), replicas=1, timestep=1.0)
+    states = start_states([atoms], config, seed=0)
+    noise = {0: noise_of(states[0], 0, 0)}
+    model = backbone.batched_model()
+    batch = ReplicaBatch(model, states, PartLimit.of("auto", model.device))
+    batch.start()
+    n_steps = request["md_steps"]
+    wall, processor = least(
+        lambda: batch.advance(n_steps, config, noise), request["repeats"]
+    )
     return wall / n_steps, processor / n_steps
 
 

@@ -3,7 +3,7 @@
 # Give the address of PyTorch's CPU wheels with `--build-arg PIP_EXTRA_INDEX_URL=...`;
 # without it torch brings gigabytes of CUDA packages.
 #
-# The base is pinned by tag: 3.11 because torch-sim 0.3 is the newest for it, bookworm
+# The base is pinned by tag: 3.11 because all tests ran on it, bookworm
 # because the wheels' glibc is settled. A digest would also pin Debian's security holes.
 FROM python:3.11-slim-bookworm AS builder
 RUN python -m venv /opt/venv

@@ -6,7 +6,7 @@
 # NVIDIA's layers for MACE: `--build-arg EXTRAS=service,cuequivariance`, whose kernels
 # are under NVIDIA's own licence.
 #
-# The base is pinned by tag: 3.11 because torch-sim 0.3 is the newest for it, bookworm
+# The base is pinned by tag: 3.11 because all tests ran on it, bookworm
 # because the wheels' glibc is settled. A digest would also pin Debian's security holes.
 FROM python:3.11-slim-bookworm AS builder
 RUN python -m venv /opt/venv

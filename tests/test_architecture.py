@@ -32,7 +32,7 @@ DOORS = {
     "torch": {"backbones", "training", "exploration", "testing"},
     "mace": {"backbones"},
     "e3nn": {"backbones"},
-    "torch_sim": {"backbones", "exploration", "testing"},
+    "torch_sim": {"backbones"},
     "chgnet": {"backbones"},
     "matscipy": {"backbones"},
     "vesin": {"backbones"},

@@ -19,7 +19,8 @@ CLOCKS_S: Final = 5.0
 LOW_BYTES: Final = 10e9
 LOW_PART: Final = 0.1
 FULL_BYTES: Final = 1e9
-PYTHON: Final = "3.11"
+PYTHONS: Final = ("3.11", "3.12", "3.13")
+"""As `requires-python` of pyproject.toml."""
 
 
 class Status(StrEnum):
@@ -81,8 +82,9 @@ def check_python() -> Check:
         f"FIRE {version('fire-mlip')}, Prefect {version('prefect')}, "
         f"Python {platform.python_version()}"
     )
-    if not platform.python_version().startswith(f"{PYTHON}."):
-        return error("versions", what, f"FIRE needs Python {PYTHON}: install it there")
+    if ".".join(platform.python_version_tuple()[:2]) not in PYTHONS:
+        cure = f"FIRE needs Python {PYTHONS[0]} to {PYTHONS[-1]}: install it there"
+        return error("versions", what, cure)
     return ok("versions", what)
 
 

@@ -85,13 +85,16 @@ class HasFeatures(Backbone, Protocol):
 
 
 class DrivesDynamics(Backbone, Protocol):
-    """A backbone that computes many replicas at once, for torch-sim's dynamics."""
+    """A backbone that computes many replicas at once, as batched dynamics needs it."""
 
-    def torch_sim_model(self, *, stress: bool = False) -> Any:
-        """Return the model as torch-sim's batched dynamics wants it.
+    def batched_model(self, *, stress: bool = False) -> Any:
+        """Return what computes the systems of a batch.
 
-        It gives energies, (n_systems,), eV; forces, (n_atoms, 3), eV/Å; and, if asked
-        for, stresses, (n_systems, 3, 3), eV/Å³.
+        Called with a `backbones.systems.BatchState` whose positions and cells are on
+        its `device` in its `dtype` (torch's), it gives a dict of tensors: `energy`,
+        (n_systems,), eV; `forces`, (n_atoms, 3), eV/Å; and, if asked for, `stress`,
+        (n_systems, 3, 3), eV/Å³, positive under tension. `copy.copy` of it is called
+        with the systems of a part of a batch.
         """
 
 
@@ -129,7 +132,7 @@ def has_features(backbone: Backbone) -> TypeGuard[HasFeatures]:
 
 def drives_dynamics(backbone: Backbone) -> TypeGuard[DrivesDynamics]:
     """Return whether a backbone can drive batched dynamics."""
-    return hasattr(backbone, "torch_sim_model")
+    return hasattr(backbone, "batched_model")
 
 
 def need_features(backbone: Backbone, purpose: str) -> HasFeatures:

@@ -1,9 +1,9 @@
-"""A MACE model on torch-sim's batched states."""
+"""A MACE model that computes many systems at once."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fire_core.backbones.batched_network import BatchedNetwork
 from fire_core.backbones.mace_graphs import interaction_energies
@@ -11,6 +11,8 @@ from fire_core.backbones.torch_types import default_dtype
 
 if TYPE_CHECKING:
     import torch
+
+    from fire_core.backbones.systems import BatchState, Systems
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,36 +24,33 @@ class MaceFacts:
 
 
 class BatchedMace(BatchedNetwork[MaceFacts]):
-    """A `mace.modules.MACE`, as torch-sim calls it."""
+    """A `mace.modules.MACE`, called with the systems of a batch."""
 
     def cutoff(self) -> float:
         """Return the radius of the network's neighbourhoods, Å."""
         return float(self.model.r_max)
 
-    def describe(
-        self, numbers: torch.Tensor, owner: torch.Tensor, n_systems: int
-    ) -> MaceFacts:
+    def describe(self, systems: Systems) -> MaceFacts:
         """Return elements and reference energies."""
         table = self.model.atomic_numbers.to(self.device)
-        matches = numbers[:, None] == table[None]
+        matches = systems.numbers[:, None] == table[None]
         e0 = self.model.atomic_energies_fn.atomic_energies.detach().double()
         e0 = (matches.double() * e0.reshape(-1, len(table))[0]).sum(dim=1)
-        return MaceFacts(
-            matches.to(self.dtype), e0.new_zeros(n_systems).index_add_(0, owner, e0)
-        )
+        totals = e0.new_zeros(len(systems)).index_add_(0, systems.owner, e0)
+        return MaceFacts(matches.to(self.dtype), totals)
 
-    def __call__(self, state: Any) -> dict[str, torch.Tensor]:
+    def __call__(self, state: BatchState) -> dict[str, torch.Tensor]:
         """Return energies, forces and stresses; see `BatchedNetwork`."""
-        systems = self.systems_of(state)
-        pairs = self.pairs.find(state, systems.ptr)
+        systems, facts = state.systems, self.facts_of(state.systems)
+        pairs = self.pairs.find(state)
         with default_dtype(self.dtype):
             output = self.model(
                 {
-                    "ptr": systems.ptr,
-                    "node_attrs": systems.facts.node_attrs,
+                    "ptr": systems.starts,
+                    "node_attrs": facts.node_attrs,
                     "batch": systems.owner,
-                    "pbc": state.pbc,
-                    "cell": state.row_vector_cell,
+                    "pbc": systems.periodic,
+                    "cell": state.cells,
                     "positions": state.positions,
                     "edge_index": pairs.index,
                     "unit_shifts": pairs.unit_shifts,
@@ -60,7 +59,7 @@ class BatchedMace(BatchedNetwork[MaceFacts]):
                 compute_force=True,
                 compute_stress=self.compute_stress,
             )
-        energy = interaction_energies(output).detach().double() + systems.facts.e0
+        energy = interaction_energies(output).detach().double() + facts.e0
         results = {"energy": energy, "forces": output["forces"].detach()}
         if self.compute_stress:
             results["stress"] = output["stress"].detach()

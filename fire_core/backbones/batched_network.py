@@ -1,13 +1,11 @@
-"""What the torch-sim models of all families share: systems and pairs that are kept.
+"""What the batched models of all families share: systems and pairs that are kept.
 
-torch-sim's own wrappers find out anew at each call which atoms there are, and search
-their neighbours on the CPU. In dynamics both seldom change.
+In dynamics the atoms of a batch, and the neighbours of each, seldom change.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from fire_core.backbones.verlet import SKIN, KeptPairs
@@ -15,31 +13,13 @@ from fire_core.backbones.verlet import SKIN, KeptPairs
 if TYPE_CHECKING:
     import torch
 
+    from fire_core.backbones.systems import BatchState, Systems
+
 Facts = TypeVar("Facts")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Systems(Generic[Facts]):
-    """What does not change while the same atoms move.
-
-    Attributes
-    ----------
-    numbers, owner
-        Atomic number and system of each atom, (n_atoms,).
-    ptr
-        Where the atoms of each system begin, and the last ones end, (n_systems + 1,).
-    facts
-        What a family derives from the numbers.
-    """
-
-    numbers: torch.Tensor
-    owner: torch.Tensor
-    ptr: torch.Tensor
-    facts: Facts
-
-
 class BatchedNetwork(ABC, Generic[Facts]):
-    """What torch-sim calls a model.
+    """A network that is called with the systems of a batch.
 
     Parameters
     ----------
@@ -58,8 +38,6 @@ class BatchedNetwork(ABC, Generic[Facts]):
         Whether the network takes each pair of atoms once; else both ways.
     """
 
-    compute_forces = True
-    memory_scales_with = "n_atoms_x_density"
     once = False
 
     def __init__(
@@ -76,7 +54,7 @@ class BatchedNetwork(ABC, Generic[Facts]):
         self.dtype = dtype
         self.compute_stress = compute_stress
         self.pairs = KeptPairs(self.cutoff(), skin=skin, once=self.once)
-        self._systems: Systems[Facts] | None = None
+        self._known: tuple[Systems, Facts] | None = None
 
     def __copy__(self) -> Self:
         """Return one of its own systems and pairs, as parts of a batch need it."""
@@ -93,14 +71,12 @@ class BatchedNetwork(ABC, Generic[Facts]):
         """Return the radius of the network's neighbourhoods, Å."""
 
     @abstractmethod
-    def describe(
-        self, numbers: torch.Tensor, owner: torch.Tensor, n_systems: int
-    ) -> Facts:
+    def describe(self, systems: Systems) -> Facts:
         """Return what the network needs of atoms beside where they are."""
 
     @abstractmethod
-    def __call__(self, state: Any) -> dict[str, torch.Tensor]:
-        """Return energies, forces and stresses of the systems of a torch-sim state.
+    def __call__(self, state: BatchState) -> dict[str, torch.Tensor]:
+        """Return energies, forces and stresses of the systems of a batch.
 
         Returns
         -------
@@ -110,21 +86,16 @@ class BatchedNetwork(ABC, Generic[Facts]):
             `stress`, (n_systems, 3, 3), eV/Å³, positive under tension.
         """
 
-    def systems_of(self, state: Any) -> Systems[Facts]:
-        """Return what is known of a state's systems, found out when they are new."""
-        import torch
+    def facts_of(self, systems: Systems) -> Facts:
+        """Return what `describe` said of these systems, asked when they are new.
 
-        known = self._systems
-        if (
-            known is not None
-            and torch.equal(known.numbers, state.atomic_numbers)
-            and torch.equal(known.owner, state.system_idx)
-        ):
-            return known
-        numbers, owner = state.atomic_numbers.clone(), state.system_idx.clone()
-        ends = torch.cumsum(torch.bincount(owner), 0)
-        ptr = torch.cat([ends.new_zeros(1), ends])
-        facts = self.describe(numbers, owner, len(ends))
-        self._systems = Systems(numbers, owner, ptr, facts)
-        self.pairs.forget()
-        return self._systems
+        Whether they are is seen without the device as long as they are one object.
+        """
+        known = self._known
+        if known is not None and known[0].is_as(systems):
+            facts = known[1]
+        else:
+            facts = self.describe(systems)
+            self.pairs.forget()
+        self._known = (systems, facts)
+        return facts

@@ -251,7 +251,7 @@ def _foreign(family: str) -> Entry:
         elements=str(len(elements)) if elements else "of the model",
         weights="of its package",
         trained=hasattr(loader, "network"),
-        dynamics=hasattr(loader, "torch_sim_model"),
+        dynamics=hasattr(loader, "batched_model"),
         features=hasattr(loader, "atom_features"),
         export="",
     )

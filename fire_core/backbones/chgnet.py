@@ -132,8 +132,8 @@ class ChgnetBackbone:
             features += features_of_graphs(self.model, graphs, self.device)
         return features
 
-    def torch_sim_model(self, *, stress: bool = False) -> Any:
-        """Return the model for torch-sim's states; see `chgnet_batched`."""
+    def batched_model(self, *, stress: bool = False) -> Any:
+        """Return what computes many systems at once; see `chgnet_batched`."""
         from fire_core.backbones.chgnet_batched import BatchedChgnet
 
         return BatchedChgnet(

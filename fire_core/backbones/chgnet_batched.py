@@ -1,8 +1,8 @@
-"""A CHGNet on torch-sim's batched states."""
+"""A CHGNet that computes many systems at once."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fire_core.backbones.batched_network import BatchedNetwork
 from fire_core.backbones.chgnet_graphs import ChgnetBatch
@@ -11,9 +11,11 @@ from fire_core.backbones.chgnet_layers import compute, reference_energies
 if TYPE_CHECKING:
     import torch
 
+    from fire_core.backbones.systems import BatchState, Systems
+
 
 class BatchedChgnet(BatchedNetwork["torch.Tensor"]):
-    """A `chgnet.model.CHGNet`, as torch-sim calls it."""
+    """A `chgnet.model.CHGNet`, called with the systems of a batch."""
 
     once = True
 
@@ -21,30 +23,25 @@ class BatchedChgnet(BatchedNetwork["torch.Tensor"]):
         """Return the radius of the network's neighbourhoods, Å."""
         return float(self.model.graph_converter.atom_graph_cutoff)
 
-    def describe(
-        self,
-        numbers: torch.Tensor,
-        owner: torch.Tensor,
-        n_systems: int,  # noqa: ARG002 - its references are the atoms'
-    ) -> torch.Tensor:
-        """Return the reference energies."""
-        return reference_energies(self.model, numbers, owner)
+    def describe(self, systems: Systems) -> torch.Tensor:
+        """Return the reference energies, (n_systems,), eV."""
+        return reference_energies(self.model, systems.numbers, systems.owner)
 
-    def __call__(self, state: Any) -> dict[str, torch.Tensor]:
+    def __call__(self, state: BatchState) -> dict[str, torch.Tensor]:
         """Return energies, forces and stresses; see `BatchedNetwork`."""
         import torch
 
-        systems = self.systems_of(state)
-        pairs = self.pairs.find(state, systems.ptr)
+        systems, references = state.systems, self.facts_of(state.systems)
+        pairs = self.pairs.find(state)
         batch = ChgnetBatch(
             systems.numbers,
             systems.owner,
             pairs.index,
             -pairs.vectors.double(),
-            torch.linalg.det(state.row_vector_cell.double()).abs(),
+            torch.linalg.det(state.cells.double()).abs(),
         )
         output = compute(self.model, batch, create_graph=False)
-        energy = systems.facts.index_add(
+        energy = references.index_add(
             0, systems.owner, output.energies.detach().double()
         )
         results = {"energy": energy, "forces": output.forces.to(self.dtype)}

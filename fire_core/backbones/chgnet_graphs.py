@@ -148,29 +148,39 @@ def join(graphs: Sequence[ChgnetGraph], device: Any) -> ChgnetBatch:
     return ChgnetBatch(*(torch.from_numpy(part).to(device) for part in parts))
 
 
-def find_angles(pairs: torch.Tensor, n_atoms: int) -> Angles:
+def count_bonds(
+    pairs: torch.Tensor, chosen: torch.Tensor, n_atoms: int
+) -> torch.Tensor:
+    """Return how many of the chosen bonds, (n_bonds,), start at each atom."""
+    ones = chosen.repeat(2).to(pairs.dtype)
+    return ones.new_zeros(n_atoms).index_add(0, pairs.reshape(-1), ones)
+
+
+def find_angles(pairs: torch.Tensor, counts: torch.Tensor, n_angles: int) -> Angles:
     """Return every ordered pair of bonds that start at one atom.
 
     Parameters
     ----------
     pairs
         The two atoms of each bond, (2, n_bonds).
-    n_atoms
-        Number of atoms.
+    counts
+        How many bonds start at each atom, (n_atoms,); see `count_bonds`.
+    n_angles
+        Sum of n (n - 1) over these counts, which the host has to know.
     """
     import torch
 
     starts_at = pairs.reshape(-1)
     order = torch.argsort(starts_at, stable=True)
-    counts = torch.bincount(starts_at, minlength=n_atoms)
     before = torch.cumsum(counts, 0) - counts
     atom = starts_at[order]
     partners = counts[atom]
     places = torch.arange(len(order), device=pairs.device)
-    left = torch.repeat_interleave(places, partners)
+    n_both = n_angles + len(order)  # a bond with itself among them
+    left = torch.repeat_interleave(places, partners, output_size=n_both)
     first = before[atom] - (torch.cumsum(partners, 0) - partners)
-    right = torch.repeat_interleave(first, partners)
-    right = right + torch.arange(len(left), device=pairs.device)
-    other = (left != right).nonzero()[:, 0]
+    right = torch.repeat_interleave(first, partners, output_size=n_both)
+    right = right + torch.arange(n_both, device=pairs.device)
+    other = torch.nonzero_static(left != right, size=n_angles)[:, 0]
     left, right = order[left[other]], order[right[other]]
     return Angles(starts_at[left], left, right)

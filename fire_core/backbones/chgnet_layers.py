@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fire_core.backbones.chgnet_graphs import Angles, find_angles
+from fire_core.backbones.chgnet_graphs import Angles, count_bonds, find_angles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -140,9 +140,13 @@ def _measure(model: Any, batch: ChgnetBatch, vectors: torch.Tensor) -> _Geometry
     lengths = torch.linalg.vector_norm(vectors, dim=1)
     encoder = model.bond_basis_expansion
     reach = float(model.graph_converter.bond_graph_cutoff)
-    short = (lengths.detach() < reach).nonzero()[:, 0]
+    within = lengths.detach() < reach
+    counts = count_bonds(batch.pairs, within, len(batch.numbers))
+    # the one look at the device: how many short bonds there are, and angles
+    sizes = torch.stack([within.sum(), (counts * (counts - 1)).sum()]).tolist()
+    short = torch.nonzero_static(within, size=sizes[0])[:, 0]
     near = lengths[short]
-    found: Angles = find_angles(batch.pairs[:, short], len(batch.numbers))
+    found: Angles = find_angles(batch.pairs[:, short], counts, sizes[1])
     directions = vectors[short] / near[:, None]
     directions = torch.cat([directions, -directions])
     cosines = (

@@ -179,8 +179,8 @@ class MaceBackbone:
             features += [values[a:b] for a, b in pairwise(batch.ptr.tolist())]
         return features
 
-    def torch_sim_model(self, *, stress: bool = False) -> Any:
-        """Return the model for torch-sim's states; see `backbones.batched`."""
+    def batched_model(self, *, stress: bool = False) -> Any:
+        """Return what computes many systems at once; see `backbones.batched`."""
         from fire_core.backbones.batched import BatchedMace
 
         return BatchedMace(

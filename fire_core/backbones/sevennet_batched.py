@@ -1,8 +1,8 @@
-"""A SevenNet on torch-sim's batched states."""
+"""A SevenNet that computes many systems at once."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ase.data import atomic_numbers
 
@@ -16,9 +16,11 @@ from fire_core.backbones.sevennet_graphs import (
 if TYPE_CHECKING:
     import torch
 
+    from fire_core.backbones.systems import BatchState, Systems
+
 
 class BatchedSevennet(BatchedNetwork["torch.Tensor"]):
-    """A `kernels.nequip.NequipStack`, as torch-sim calls it."""
+    """A `kernels.nequip.NequipStack`, called with the systems of a batch."""
 
     once = True
 
@@ -26,33 +28,28 @@ class BatchedSevennet(BatchedNetwork["torch.Tensor"]):
         """Return the radius of the network's neighbourhoods, Å."""
         return float(self.model.setting.cutoff)
 
-    def describe(
-        self,
-        numbers: torch.Tensor,
-        owner: torch.Tensor,  # noqa: ARG002 - atoms alone
-        n_systems: int,  # noqa: ARG002 - as above
-    ) -> torch.Tensor:
+    def describe(self, systems: Systems) -> torch.Tensor:
         """Return the place of each atom's element in the network's list, (n_atoms,)."""
         import torch
 
         known = [atomic_numbers[symbol] for symbol in self.model.setting.elements]
         places = torch.full((max(known) + 1,), -1, device=self.device)
         places[known] = torch.arange(len(known), device=self.device)
-        return places[numbers]
+        return places[systems.numbers]
 
-    def __call__(self, state: Any) -> dict[str, torch.Tensor]:
+    def __call__(self, state: BatchState) -> dict[str, torch.Tensor]:
         """Return energies, forces and stresses; see `BatchedNetwork`."""
         import torch
 
-        systems = self.systems_of(state)
-        pairs = self.pairs.find(state, systems.ptr)
-        volumes = torch.linalg.det(state.row_vector_cell.double()).abs()
+        systems, kinds = state.systems, self.facts_of(state.systems)
+        pairs = self.pairs.find(state)
+        volumes = torch.linalg.det(state.cells.double()).abs()
         graph = SevennetGraph(
-            systems.facts,
+            kinds,
             pairs.vectors.to(self.dtype),
             pairs.index,
             systems.owner,
-            tuple(systems.ptr.diff().tolist()),
+            systems.sizes,
             volumes.to(self.dtype),
         )
         found = evaluate(self.model, graph, stress=self.compute_stress, training=False)

@@ -7,11 +7,21 @@ Rev. 159 (1967) 98), and each call picks those within the cutoff on the model's 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from fire_core.backbones.cells import (
+    displacement_gradients,
+    least_stretches,
+    move_along,
+)
+from fire_core.backbones.neighbours import search, shifts_of
 
 if TYPE_CHECKING:
     import torch
+
+    from fire_core.backbones.neighbours import Found
+    from fire_core.backbones.systems import BatchState
 
 SKIN: Final = 0.6
 """Å beyond the cutoff; changes the time, not the result."""
@@ -40,17 +50,48 @@ class Pairs:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Candidates:
-    """Pairs within cutoff and skin, and where the atoms were when they were found."""
+class Candidates:
+    """Pairs that were nearer than a distance, and where the atoms were then.
 
-    index: torch.Tensor
-    unit_shifts: torch.Tensor
-    positions: torch.Tensor
-    cells: torch.Tensor
+    Attributes
+    ----------
+    pairs
+        What was found.
+    before
+        The systems when they were searched.
+    reach
+        The distance, Å.
+    """
+
+    pairs: Found
+    before: BatchState
+    reach: float
+
+    @classmethod
+    def search(cls, state: BatchState, reach: float, *, once: bool) -> Candidates:
+        """Find the pairs nearer than `reach` Å; see `neighbours.search`."""
+        found = search(state, reach, once=once)
+        copied = replace(
+            state, positions=state.positions.clone(), cells=state.cells.clone()
+        )
+        return cls(found, copied, reach)
+
+    def hold(self, state: BatchState, cutoff: float) -> torch.Tensor:
+        """Return whether no other pair can have come within `cutoff` Å, a bool.
+
+        With F = 1 + D, the deformation of a cell since the search, and d the largest
+        movement of an atom beside it, a pair that was at r₀ is now at least at
+        s r₀ − 2 d, s being the smallest singular value of F.
+        """
+        gradients = displacement_gradients(self.before.cells, state.cells)
+        expected = move_along(self.before.positions, gradients, state.systems.owner)
+        moved = (state.positions - expected).square().sum(dim=1).amax().sqrt()
+        shrunk = least_stretches(gradients).amin()
+        return 2 * moved < shrunk * self.reach - cutoff
 
 
 class KeptPairs:
-    """The pairs of the systems of a torch-sim state, searched for seldom.
+    """The pairs of the systems of a batch, searched for seldom.
 
     Parameters
     ----------
@@ -74,104 +115,48 @@ class KeptPairs:
         self.skin = skin
         self.once = once
         self.searches = 0
-        self._kept: _Candidates | None = None
+        self._kept: Candidates | None = None
 
     def forget(self) -> None:
         """Search at the next call, whose atoms are others."""
         self._kept = None
 
-    def find(self, state: Any, ptr: torch.Tensor) -> Pairs:
+    def find(self, state: BatchState) -> Pairs:
         """Return the pairs within the cutoff, in the type of the state's positions.
 
-        Parameters
-        ----------
-        state
-            A torch-sim state.
-        ptr
-            Where the atoms of each system begin, and the last ones end,
-            (n_systems + 1,).
+        The device is waited for once, and once more where a search is due.
         """
+        state = replace(state, positions=state.positions.detach())
+        kept = self._kept
+        pairs = None if kept is None else self._pick(kept, state, fresh=False)
+        if pairs is None:
+            self.searches += 1
+            reach = self.cutoff + self.skin
+            kept = self._kept = Candidates.search(state, reach, once=self.once)
+            pairs = self._pick(kept, state, fresh=True)
+        assert pairs is not None  # noqa: S101 - fresh ones hold
+        return pairs
+
+    def _pick(
+        self, kept: Candidates, state: BatchState, *, fresh: bool
+    ) -> Pairs | None:
+        """Return the candidates within the cutoff; None where some may be missing."""
         import torch
 
-        positions, cells = state.positions.detach(), state.row_vector_cell
-        kept = self._kept
-        if kept is None or not self._still_holds(kept, positions, cells, state):
-            kept = self._kept = self._search(positions, cells, state, ptr)
-        first, second = kept.index
-        shifts = torch.einsum(
-            "ei,eij->ej", kept.unit_shifts, cells[state.system_idx[first]]
-        )
-        vectors = positions[second] - positions[first] + shifts
-        near = (vectors.square().sum(dim=1) < self.cutoff**2).nonzero()[:, 0]
+        index, unit_shifts = kept.pairs.index, kept.pairs.unit_shifts
+        first, second = index
+        shifts = shifts_of(kept.pairs, state)
+        vectors = state.positions[second] - state.positions[first] + shifts
+        within = vectors.square().sum(dim=1) < self.cutoff**2
+        holds = kept.hold(state, self.cutoff) | fresh
+        # the one look at the device: both answers at once
+        n_pairs, all_there = torch.stack([within.sum(), holds.long()]).tolist()
+        if not all_there:
+            return None
+        near = torch.nonzero_static(within, size=n_pairs)[:, 0]
         return Pairs(
-            kept.index.index_select(1, near),
-            kept.unit_shifts.index_select(0, near),
+            index.index_select(1, near),
+            unit_shifts.index_select(0, near),
             shifts.index_select(0, near),
             vectors.index_select(0, near),
         )
-
-    def _still_holds(
-        self,
-        kept: _Candidates,
-        positions: torch.Tensor,
-        cells: torch.Tensor,
-        state: Any,
-    ) -> bool:
-        """Return whether no pair from beyond the skin can have come within the cutoff.
-
-        With F = h₀⁻¹ h, the deformation of a cell since the search, and d the largest
-        movement of an atom beside it, a pair that was at r₀ is now at least at
-        s r₀ − 2 d, s being the smallest singular value of F.
-        """
-        import torch
-
-        expected, shrunk = kept.positions, 1.0
-        if not torch.equal(kept.cells, cells):
-            deformation = torch.linalg.solve(kept.cells, cells)
-            shrunk = float(torch.linalg.svdvals(deformation).min())
-            expected = torch.einsum(
-                "ai,aij->aj", expected, deformation[state.system_idx]
-            )
-        moved = float((positions - expected).square().sum(dim=1).max().sqrt())
-        return 2 * moved < shrunk * (self.cutoff + self.skin) - self.cutoff
-
-    def _search(
-        self,
-        positions: torch.Tensor,
-        cells: torch.Tensor,
-        state: Any,
-        ptr: torch.Tensor,
-    ) -> _Candidates:
-        import torch
-        from torch_sim.neighbors import vesin_nl_ts
-
-        self.searches += 1
-        places, boxes = positions.cpu().double(), cells.cpu().double()
-        reach = torch.tensor(self.cutoff + self.skin, dtype=torch.float64)
-        bounds = ptr.tolist()
-        pairs, shifts = [], []
-        for i, first in enumerate(bounds[:-1]):
-            found, shift = vesin_nl_ts(
-                positions=places[first : bounds[i + 1]],
-                cell=boxes[i],
-                pbc=state.pbc,
-                cutoff=reach,
-            )
-            if self.once:
-                half = _is_first_way(found, shift)
-                found, shift = found[:, half], shift[half]
-            pairs.append(found + first)
-            shifts.append(shift)
-        return _Candidates(
-            torch.cat(pairs, dim=1).to(positions.device),
-            torch.cat(shifts).to(device=positions.device, dtype=positions.dtype),
-            positions.clone(),
-            cells.clone(),
-        )
-
-
-def _is_first_way(pairs: torch.Tensor, shifts: torch.Tensor) -> torch.Tensor:
-    """Return for each pair whether it is the one to keep of (i, j, S), (j, i, −S)."""
-    x, y, z = shifts.unbind(1)
-    positive = (x > 0) | ((x == 0) & ((y > 0) | ((y == 0) & (z > 0))))
-    return (pairs[0] < pairs[1]) | ((pairs[0] == pairs[1]) & positive)

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 from ase import units
 
 if TYPE_CHECKING:
@@ -87,10 +86,3 @@ def mask(config: BarostatConfig, like: torch.Tensor) -> Any:
 def volumes(cells: torch.Tensor) -> torch.Tensor:
     """Return the volumes, Å³, of cells, (n, 3, 3), rows lattice vectors."""
     return cells.det().abs()
-
-
-def scaled_positions(
-    positions: Any, start_cell: np.ndarray[Any, Any], cell: np.ndarray[Any, Any]
-) -> Any:
-    """Return positions as they are when the cell has taken them along, Å."""
-    return positions @ np.linalg.solve(start_cell, cell)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from ase import units
 
 from fire_core.exploration.barostat import log_scales, n_noises, volumes
-from fire_core.exploration.parts import Parts, split_rows
+from fire_core.exploration.moments import Moment, Snapshot
+from fire_core.exploration.parts import Parts, systems_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,35 +28,18 @@ FAR: Final = 1e3
 """Å; neighbour searches count cells in 32 bits, so no atom is sent further."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Snapshot:
-    """A replica with what the model says of it, to go on without a new force call.
-
-    Attributes
-    ----------
-    state
-        The replica.
-    forces
-        (n_atoms, 3), eV/Å.
-    stress
-        (3,), diagonal of the stress tensor, eV/Å³; nan at constant volume.
-    """
-
-    state: ReplicaState
-    forces: NDArray[np.float64]
-    stress: NDArray[np.float64]
-
-
 class ReplicaBatch:
     """Positions, momenta and forces of all replicas, float64 on the model's device.
 
     Only the model sees its own floating-point type. Nothing is folded into the
-    cell.
+    cell. Steps wait for the device where the model does, and nowhere else: what
+    becomes of the replicas is read when it is asked for.
 
     Parameters
     ----------
     model
-        torch-sim model; called once for each step, in parts where memory is short.
+        Batched model (`DrivesDynamics`); called once for each step, in parts where
+        memory is short.
     states
         Replicas to gather, in the order that results keep.
     limit
@@ -63,12 +47,18 @@ class ReplicaBatch:
 
     Attributes
     ----------
-    states
-        Replicas as they were after the last `advance`.
+    systems
+        The replicas' atoms.
+    owner
+        The replica of each atom, (n_atoms,).
     positions, momenta, forces
         (n_atoms, 3) of all replicas joined; Å, √(amu eV), eV/Å.
     cells
         (n_replicas, 3, 3), rows are lattice vectors, Å.
+    energies
+        (n_replicas,), eV; nan of a replica that has exploded.
+    origin, first_cells
+        Positions and cells at step 0 of the run.
     """
 
     def __init__(
@@ -78,9 +68,8 @@ class ReplicaBatch:
 
         self.model = model
         self.limit = limit
-        self.states = list(states)
-        owner = np.repeat(np.arange(len(states)), [len(s.numbers) for s in states])
-        self.owner = torch.as_tensor(owner, device=model.device)
+        self.systems = systems_of(states, model.device)
+        self.owner = self.systems.owner
         self.positions = self._gather([s.positions for s in states])
         self.momenta = self._gather([s.momenta for s in states])
         self.cells = self._gather([s.cell[None] for s in states])
@@ -89,9 +78,12 @@ class ReplicaBatch:
         self.energies = self._gather([np.array([s.energy]) for s in states])
         self.stresses = torch.full_like(self.cells[:, 0], torch.nan)
         self.broken = torch.zeros_like(self.energies, dtype=torch.bool)
-        self._origin = self._gather([s.start_positions for s in states])
-        self._first_cells = self._gather([s.start_cell[None] for s in states])
-        self._parts = Parts(model, self.states, limit)
+        self.origin = self._gather([s.start_positions for s in states])
+        self.first_cells = self._gather([s.start_cell[None] for s in states])
+        self._states = tuple(states)
+        self._ahead = 0
+        self._read: list[Snapshot] | None = None
+        self._parts = Parts(model, self._states, limit)
         self._others: dict[int, Parts] = {}
 
     @classmethod
@@ -104,40 +96,63 @@ class ReplicaBatch:
         batch.stresses = batch._gather([s.stress[None] for s in snapshots])
         return batch
 
+    @property
+    def states(self) -> list[ReplicaState]:
+        """The replicas as they are now, in order; read once for each place."""
+        return [snapshot.state for snapshot in self.snapshots()]
+
+    @property
+    def steps(self) -> list[int]:
+        """MD steps that each replica has done; known without asking the device."""
+        return [state.step + self._ahead for state in self._states]
+
+    def targets(self, n_steps: int) -> list[float]:
+        """Return the present thermostat target of each replica, K, in a run of steps.
+
+        Known without asking the device.
+        """
+        return [s.target(n_steps, ahead=self._ahead) for s in self._states]
+
+    def start_energies(self) -> list[float]:
+        """Return the energy of each replica at step 0, eV; nan before `start`."""
+        return [state.start_energy for state in self._states]
+
     def evaluate(self) -> None:
         """Compute energies and forces; a replica that has exploded gets nan."""
         import torch
 
-        inside = (self.positions - self._origin).abs() < FAR  # nan compares false
-        if not inside.all():
-            self.broken[self.owner[~inside.all(dim=1)]] = True
-        positions, cells = self._safe()
-        output = self._parts.compute(positions, cells)
-        self.energies = output["energy"].clone()
-        self.energies[self.broken] = torch.nan
+        near = (self.positions - self.origin).abs() < FAR  # nan compares false
+        gone = (~near.all(dim=1)).to(torch.int64)
+        lost = torch.zeros_like(self.broken, dtype=torch.int64)
+        self.broken = self.broken | (lost.index_add_(0, self.owner, gone) > 0)
+        output = self._parts.compute(*self._safe())
+        self.energies = output["energy"].masked_fill(self.broken, torch.nan)
         self.forces = output["forces"]
         if "stress" in output:
             self.stresses = output["stress"].diagonal(dim1=1, dim2=2)
+        self._read = None
 
     def predict(self, model: Any) -> dict[str, torch.Tensor]:
-        """Return what another torch-sim model gives for the present positions.
+        """Return what another batched model gives for the present positions.
 
         In parts that fit into memory, float64: `energy` (n_replicas,) eV, `forces`
         (n_atoms, 3) eV/Å, and whatever else the model returns.
         """
         parts = self._others.setdefault(
-            id(model), Parts(model, self.states, self.limit)
+            id(model), Parts(model, self._states, self.limit)
         )
         return parts.compute(*self._safe())
 
     def start(self) -> None:
         """Make the first force call; a new replica's energy is kept as its start."""
         self.evaluate()
-        energies = self.energies.tolist()
-        self.states = [
-            replace(s, energy=e, start_energy=e) if np.isnan(s.start_energy) else s
-            for s, e in zip(self.states, energies, strict=True)
-        ]
+        if any(np.isnan(s.start_energy) for s in self._states):
+            energies = self.energies.tolist()
+            self._states = tuple(
+                replace(s, start_energy=e) if np.isnan(s.start_energy) else s
+                for s, e in zip(self._states, energies, strict=True)
+            )
+            self._read = None
 
     def advance(
         self, n_steps: int, config: DynamicsConfig, noise: Mapping[int, Noise]
@@ -155,7 +170,7 @@ class ReplicaBatch:
         drift = half / self.masses
         drawn = [
             noise[s.replica].thermostat.standard_normal((n_steps, len(s.numbers), 3))
-            for s in self.states
+            for s in self._states
         ]
         moves = self._cell_noise(n_steps, config, noise)
         for step, kick in enumerate(self._gather(drawn, axis=1) * width):
@@ -167,16 +182,26 @@ class ReplicaBatch:
             self.positions += drift * self.momenta
             self.evaluate()
             self.momenta += half * self.forces
-        self._read(n_steps)
+        self._ahead += n_steps
+
+    def moment(self) -> Moment:
+        """Return the replicas as they are now, on the device."""
+        return Moment(
+            self._states,
+            self._ahead,
+            self.positions.clone(),  # these two are moved in place, the rest is not
+            self.momenta.clone(),
+            self.forces,
+            self.cells,
+            self.stresses,
+            self.energies,
+        )
 
     def snapshots(self) -> list[Snapshot]:
-        """Return the replicas as they are now, in order."""
-        stresses = self.stresses.detach().cpu().numpy()
-        forces = split_rows(self.forces.detach().cpu().numpy(), self.states)
-        return [
-            Snapshot(state, forces[i], stresses[i].copy())
-            for i, state in enumerate(self.states)
-        ]
+        """Return the replicas as they are now, in order; read once for each place."""
+        if self._read is None:
+            self._read = self.moment().read()
+        return self._read
 
     def _rescale(
         self,
@@ -202,7 +227,10 @@ class ReplicaBatch:
     def _targets(self, n_steps: int, config: DynamicsConfig) -> torch.Tensor:
         """Return k_B T of each step, in its middle, and replica, eV."""
         targets = [
-            [s.target(config.steps, ahead=i + 0.5) * units.kB for s in self.states]
+            [
+                s.target(config.steps, ahead=self._ahead + i + 0.5) * units.kB
+                for s in self._states
+            ]
             for i in range(n_steps)
         ]
         return self._gather([np.array(targets)])
@@ -212,37 +240,18 @@ class ReplicaBatch:
     ) -> torch.Tensor:
         n = 0 if config.barostat is None else n_noises(config.barostat)
         shape = (n_steps, 1, n)
-        drawn = [noise[s.replica].barostat.standard_normal(shape) for s in self.states]
+        drawn = [noise[s.replica].barostat.standard_normal(shape) for s in self._states]
         return self._gather(drawn, axis=1)
 
     def _safe(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return positions and cells, of exploded replicas those at the start."""
         import torch
 
-        if not self.broken.any():
-            return self.positions, self.cells
         dead = self.broken[:, None]
         return (
-            torch.where(dead[self.owner], self._origin, self.positions),
-            torch.where(dead[..., None], self._first_cells, self.cells),
+            torch.where(dead[self.owner], self.origin, self.positions),
+            torch.where(dead[..., None], self.first_cells, self.cells),
         )
-
-    def _read(self, n_steps: int) -> None:
-        positions = split_rows(self.positions.cpu().numpy(), self.states)
-        momenta = split_rows(self.momenta.cpu().numpy(), self.states)
-        cells = self.cells.cpu().numpy()
-        energies = self.energies.tolist()
-        self.states = [
-            replace(
-                state,
-                step=state.step + n_steps,
-                energy=energies[i],
-                positions=positions[i],
-                momenta=momenta[i],
-                cell=cells[i].copy(),
-            )
-            for i, state in enumerate(self.states)
-        ]
 
     def _gather(
         self, arrays: Sequence[NDArray[np.float64]], *, axis: int = 0

@@ -1,8 +1,7 @@
 """Run many Langevin replicas in one batch, one repeatable segment at a time.
 
-torch-sim supplies the batched models; the integrator is ours. Its Langevin step
-draws noise from torch's global generator and folds positions into the cell, so a
-killed segment could not be repeated, nor a lost atom be seen.
+Noise is drawn by replica and segment from generators of its own and nothing is folded
+into the cell, so that a killed segment can be repeated and a lost atom be seen.
 """
 
 from __future__ import annotations
@@ -56,8 +55,8 @@ class Driver(Protocol):
     def elements(self) -> frozenset[str]:
         """Chemical symbols that the model knows."""
 
-    def torch_sim_model(self, *, stress: bool = False) -> Any:
-        """Return a torch-sim model that gives energies (eV) and forces (eV/Å).
+    def batched_model(self, *, stress: bool = False) -> Any:
+        """Return what gives energies (eV) and forces (eV/Å) of a batch.
 
         With `stress` also the stress (eV/Å³), which a barostat needs.
         """
@@ -75,9 +74,9 @@ class DriverWithUncertainty:
         """Chemical symbols that the model knows."""
         return self.driver.elements
 
-    def torch_sim_model(self, *, stress: bool = False) -> Any:
+    def batched_model(self, *, stress: bool = False) -> Any:
         """Return the driver's model."""
-        return torch_sim_model(self.driver, stress=stress)
+        return batched_model(self.driver, stress=stress)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -193,32 +192,42 @@ def run_segment(
     ward = ReplicaMonitor(config, seed, segment_index, uncertainty)
     frames: list[Frame] = []
     ended: list[ReplicaState] = []
-    model = torch_sim_model(backbone, stress=config.barostat is not None)
+    model = batched_model(backbone, stress=config.barostat is not None)
     limit = PartLimit.of(config.batch, model.device)
     chunk = _check_interval(config.save_every)
     with repeatable(model.device):
         batch = ReplicaBatch(model, states, limit)
         batch.start()
-        going = batch.snapshots()
-        ward.trust(going)
-        while going:
+        ward.trust(batch.snapshots())
+        while True:
             batch.advance(chunk, config, ward.noise)
-            passed, taken_back = ward.judge(batch)
+            verdict = ward.judge(batch)
+            if not verdict.failed and not _is_wanted(batch, config, end):
+                continue
+            placed = enumerate(batch.snapshots())
+            passed = [s for i, s in placed if i not in verdict.failed]
             here = [s.state for s in passed if is_saved(s.state.step, config)]
             frames += [_state_to_frame(s, config, model_sha) for s in here]
             ended += [s.state for s in passed if s.state.step == end]
-            going = [*(s for s in passed if s.state.step < end), *taken_back]
-            going.sort(key=lambda s: s.state.replica)
-            if going and (taken_back or len(going) < len(batch.states)):
+            going = [s for s in passed if s.state.step < end] + verdict.taken_back
+            if not going:
+                break
+            if verdict.failed or len(going) < len(batch.systems):
+                going.sort(key=lambda s: s.state.replica)
                 batch = ReplicaBatch.of(model, going, limit)
     frames.sort(key=lambda frame: (frame.tag.replica, frame.tag.step))
     ended.sort(key=lambda state: state.replica)
     return SegmentResult(ended, frames, tuple(ward.breaches))
 
 
-def torch_sim_model(driver: Driver, *, stress: bool) -> Any:
+def batched_model(driver: Driver, *, stress: bool) -> Any:
     """Return a driver's model, with stress only where it is needed."""
-    return driver.torch_sim_model(stress=True) if stress else driver.torch_sim_model()
+    return driver.batched_model(stress=True) if stress else driver.batched_model()
+
+
+def _is_wanted(batch: ReplicaBatch, config: DynamicsConfig, end: int) -> bool:
+    """Return whether a replica is saved or ends where the batch is now."""
+    return any(step == end or is_saved(step, config) for step in batch.steps)
 
 
 def _check_interval(save_every: int) -> int:

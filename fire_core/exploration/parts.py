@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from fire_core.backbones.base import BATCH_ATOMS, pack
 from fire_core.backbones.memory import is_out_of_memory
+from fire_core.backbones.systems import BatchState, Systems
 from fire_core.errors import OutOfMemoryError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import torch
+    from numpy.typing import NDArray
 
     from fire_core.exploration.states import ReplicaState
 
@@ -43,13 +44,13 @@ class PartLimit:
 @dataclass(frozen=True, slots=True)
 class _Part:
     model: Any
-    sim: Any
+    state: BatchState
     atoms: slice
     replicas: slice
 
 
 class Parts:
-    """A torch-sim model on all replicas of a batch.
+    """A batched model on all replicas of a batch.
 
     Where memory runs out, the part that did not fit is halved and everything is
     computed again. Replicas do not interact, so results depend on the parts by
@@ -58,8 +59,8 @@ class Parts:
     Parameters
     ----------
     model
-        torch-sim model; each part calls a shallow copy, which may keep what it knows
-        of its part.
+        Called with the systems of a part; each part calls a shallow copy, which may
+        keep what it knows of its part.
     states
         Replicas.
     limit
@@ -121,9 +122,12 @@ class Parts:
         import torch
 
         dtype = self.model.dtype
-        part.sim.positions = positions[part.atoms].to(dtype)
-        part.sim.cell = cells[part.replicas].to(dtype).mT.contiguous()
-        output = part.model(part.sim)
+        state = replace(
+            part.state,
+            positions=positions[part.atoms].to(dtype),
+            cells=cells[part.replicas].to(dtype),
+        )
+        output = part.model(state)
         return {
             name: value.detach().to(torch.float64) for name, value in output.items()
         }
@@ -147,36 +151,31 @@ class Parts:
         parts = []
         for which in pack(costs, limits):
             first, last = which[0], which[-1] + 1
-            model = copy.copy(self.model)
-            sim = model_input(model, self.states[first:last])
+            state = model_input(self.model, self.states[first:last])
             atoms = slice(bounds[first], bounds[last])
-            parts.append(_Part(model, sim, atoms, slice(first, last)))
+            model = copy.copy(self.model)
+            parts.append(_Part(model, state, atoms, slice(first, last)))
         return parts
 
 
-def model_input(model: Any, states: Sequence[ReplicaState]) -> Any:
-    """Return replicas as the torch-sim state that a model is called with."""
+def model_input(model: Any, states: Sequence[ReplicaState]) -> BatchState:
+    """Return replicas as the systems that a model is called with."""
     import torch
-    import torch_sim
 
-    def tensor(arrays: list[Any], dtype: Any) -> torch.Tensor:
-        joined = torch.as_tensor(np.concatenate(arrays), device=model.device)
-        return joined.to(dtype)
+    def tensor(arrays: list[NDArray[np.float64]]) -> torch.Tensor:
+        joined = np.concatenate(arrays)
+        return torch.as_tensor(joined, dtype=model.dtype, device=model.device)
 
-    owner = np.repeat(np.arange(len(states)), [len(s.numbers) for s in states])
-    sim = torch_sim.SimState(
-        positions=tensor([s.positions for s in states], model.dtype),
-        masses=tensor([s.masses for s in states], model.dtype),
-        cell=tensor([s.cell.T[None] for s in states], model.dtype),
-        pbc=bool(states[0].pbc.any()),
-        atomic_numbers=tensor([s.numbers for s in states], torch.int64),
-        system_idx=tensor([owner], torch.int64),
+    return BatchState(
+        systems_of(states, model.device),
+        tensor([s.positions for s in states]),
+        tensor([s.cell[None] for s in states]),
     )
-    if hasattr(model, "setup_from_system_idx"):
-        # torch-sim 0.3.0's MaceModel sets its batch up again only when the
-        # atomic numbers change, not when the same ones form other systems
-        model.setup_from_system_idx(sim.atomic_numbers, sim.system_idx)
-    return sim
+
+
+def systems_of(states: Sequence[ReplicaState], device: torch.device) -> Systems:
+    """Return which atoms replicas are made of."""
+    return Systems.of([s.numbers for s in states], [s.pbc for s in states], device)
 
 
 def _join(outputs: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
@@ -192,11 +191,3 @@ def _empty_cache(device: torch.device) -> None:
 
     if device.type == "cuda":
         torch.cuda.empty_cache()
-
-
-def split_rows(
-    array: np.ndarray[Any, Any], states: Sequence[ReplicaState]
-) -> list[Any]:
-    """Return copies of the rows of each replica."""
-    bounds = np.cumsum([0, *(len(s.numbers) for s in states)]).tolist()
-    return [array[first:last].copy() for first, last in pairwise(bounds)]

@@ -60,9 +60,9 @@ class Spoilt:
         labels = self.backbone.predict(frames, batch_atoms=batch_atoms)
         return [self.spoil(f, x) for f, x in zip(frames, labels, strict=True)]
 
-    def torch_sim_model(self, *, stress: bool = False) -> Any:
+    def batched_model(self, *, stress: bool = False) -> Any:
         """Return the model as it is."""
-        return self.backbone.torch_sim_model(stress=stress)
+        return self.backbone.batched_model(stress=stress)
 
 
 def with_energy(change: Callable[[Atoms, float], float]) -> Callable[..., Label]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ from ase import units
 from ase.build import bulk
 
 from fire_core.backbones.registry import load_backbone
+from fire_core.backbones.systems import frames_to_state
 from fire_core.config.ensemble import BarostatConfig
 from fire_core.config.steps import DynamicsConfig
 from fire_core.config.training import ReplayConfig, TrainConfig
@@ -43,19 +45,18 @@ def rattled(size: float, seed: int) -> Atoms:
 def verlet_energies(chgnet: ChgnetBackbone, timestep: float, n_steps: int) -> list:
     """Total energies along velocity-Verlet steps, eV/atom; timestep in fs."""
     import torch
-    import torch_sim
 
     atoms = bulk("LiCl", "rocksalt", a=5.15, cubic=True)
     masses = torch.tensor(atoms.get_masses(), dtype=torch.float64)[:, None]
     draw = torch.tensor(np.random.default_rng(0).normal(size=(len(atoms), 3)))
     velocities = draw * torch.sqrt(units.kB * 600 / masses)
     velocities -= (masses * velocities).sum(0) / masses.sum()
-    model = chgnet.torch_sim_model()
-    state = torch_sim.io.atoms_to_state([atoms], chgnet.device, torch.float64)
+    model = chgnet.batched_model()
+    state = frames_to_state([atoms], device=chgnet.device, dtype=torch.float64)
     output, step, energies = model(state), timestep * units.fs, []
     for _ in range(n_steps):
         velocities = velocities + step / 2 * output["forces"] / masses
-        state.positions = state.positions + step * velocities
+        state = replace(state, positions=state.positions + step * velocities)
         output = model(state)
         velocities = velocities + step / 2 * output["forces"] / masses
         kinetic = float((masses * velocities.square()).sum() / 2)

@@ -21,6 +21,7 @@ from fire_core.backbones.registry import (
     load_backbone,
     package_of,
 )
+from fire_core.backbones.systems import frames_to_state
 from fire_core.backbones.trainable import OPTIONAL, need_trainable
 from fire_core.errors import BackboneError, StructureError, UnknownElementError
 from fire_core.testing.backbones import (
@@ -137,13 +138,14 @@ def test_elements_and_packages_are_known_without_loading(
 
 def test_batched_dynamics_sees_every_image_of_a_cell_below_the_cutoff() -> None:
     import torch
-    import torch_sim as ts
 
     fire_mini = load_mini()
     cell = bulk("LiCl", "rocksalt", a=5.0)  # 3.5 Å vectors, cutoff 4.5 Å
     cell.positions[1] += [0.1, 0.05, -0.02]
-    model = fire_mini.torch_sim_model()
-    state = ts.io.atoms_to_state([cell, cell * (2, 1, 1)], model.device, torch.float64)
+    model = fire_mini.batched_model()
+    state = frames_to_state(
+        [cell, cell * (2, 1, 1)], device=model.device, dtype=torch.float64
+    )
     output = model(state)
     for energy, frame in zip(output["energy"], (cell, cell * (2, 1, 1)), strict=True):
         expected = fire_mini.predict([frame])[0]

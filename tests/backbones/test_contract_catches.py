@@ -193,12 +193,12 @@ def test_wrong_features_are_caught(
 class OldNeighbours(MaceBackbone):
     """Its dynamics search neighbours once."""
 
-    def torch_sim_model(self, *, stress: bool = False) -> Any:
+    def batched_model(self, *, stress: bool = False) -> Any:
         class Kept(KeptPairs):
-            def _still_holds(self, *_: Any) -> bool:
-                return True
+            def _pick(self, kept: Any, state: Any, *, fresh: bool) -> Any:
+                return super()._pick(kept, state, fresh=True)
 
-        model = super().torch_sim_model(stress=stress)
+        model = super().batched_model(stress=stress)
         model.pairs = Kept(model.pairs.cutoff, skin=model.pairs.skin)
         return model
 
@@ -206,8 +206,8 @@ class OldNeighbours(MaceBackbone):
 class OtherStress(MaceBackbone):
     """Its dynamics give virials in place of stresses."""
 
-    def torch_sim_model(self, *, stress: bool = False) -> Any:
-        sound = super().torch_sim_model(stress=stress)
+    def batched_model(self, *, stress: bool = False) -> Any:
+        sound = super().batched_model(stress=stress)
 
         class Virials:
             device, dtype = self.device, self.dtype

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -59,6 +60,24 @@ def test_each_format_predicts_the_same_when_loaded(
     assert str(path) in result.usage
     in_lammps = format_ in {ExportFormat.LAMMPS, ExportFormat.LAMMPS_MLIAP}
     assert ("not run inside LAMMPS" in result.unchecked) == in_lammps
+    if format_ is ExportFormat.TORCH_SIM:
+        there = importlib.util.find_spec("torch_sim") is not None
+        assert (result.unchecked == "") == there
+
+
+def test_where_torch_sim_is_not_installed_its_export_says_what_was_not_checked(
+    fire_mini: MaceBackbone,
+    frames: list[Atoms],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch_sim", None)
+    path = tmp_path / "folder"
+    result = export_model(fire_mini, ExportFormat.TORCH_SIM, path, frames=frames)
+    assert result.checked == "its model.mace loaded as a MACE model"
+    assert "not run by torch-sim" in result.unchecked
+    assert "fire-mlip[torch-sim]" in result.unchecked
+    assert (path / "torch_sim_model.py").is_file()
 
 
 def test_a_model_file_is_copied_byte_for_byte(

@@ -144,7 +144,8 @@ def test_the_guard_doubts_as_the_scores_do(done: Done) -> None:
     replicas = dynamics.model_copy(update={"replicas": 3, "temperatures": (300.0,)})
     frames = done.store.structures.get(scores.keys[:3])
     states = start_states(frames, replicas, seed=1)
-    batch = ReplicaBatch(backbone.torch_sim_model(), states, PartLimit(0, 0))
+    batch = ReplicaBatch(backbone.batched_model(), states, PartLimit(0, 0))
+    batch.start()
     assert np.allclose(driver.uncertainty(batch), scores.worst[:3], rtol=1e-3)
     # before there is a committee, and on test trajectories, nobody doubts
     for unled in (replace(plan, round=1), replace(plan, purpose=TEST)):

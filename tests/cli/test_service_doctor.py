@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tomllib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,7 +23,6 @@ from fire_core.storage.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from click.testing import Result
 
@@ -229,3 +230,18 @@ def test_what_is_expected_is_what_is_deployed() -> None:
     assert expected.deployments["fire-train/train"] == "gpu-pool"
     assert len(expected.deployments) == len(read_deployments())
     assert all(name.startswith("fire:") for name in expected.automations)
+
+
+def test_the_pythons_it_accepts_are_those_of_the_package(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert service_checks.check_python().status is Status.OK
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    first, last = service_checks.PYTHONS[0], service_checks.PYTHONS[-1]
+    above = f"3.{int(last.removeprefix('3.')) + 1}"
+    wanted = tomllib.loads(text)["project"]["requires-python"]
+    assert wanted == f">={first},<{above}"
+    monkeypatch.setattr("platform.python_version_tuple", lambda: ("3", "10", "4"))
+    refused = service_checks.check_python()
+    assert refused.status is Status.ERROR
+    assert "3.11 to 3.13" in refused.remedy

@@ -39,7 +39,7 @@ class Potential:
     def predict(self, frames: Sequence[Atoms], *, batch_atoms: int = 0) -> list[Any]:
         raise AssertionError
 
-    def torch_sim_model(self, *, stress: bool = False) -> Any:
+    def batched_model(self, *, stress: bool = False) -> Any:
         raise AssertionError
 
 

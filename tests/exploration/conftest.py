@@ -17,11 +17,7 @@ ARGON_CUTOFF = 4.9  # Å, between the first and the second shell of the crystal
 
 
 class Argon:
-    """Lennard-Jones argon behind the small face that the dynamics asks for.
-
-    torch-sim 0.3.0 has such a model, whose forces and stress are twice what its energy
-    says: it adds each pair of a full list to both atoms.
-    """
+    """Lennard-Jones argon behind the small face that the dynamics asks for."""
 
     elements = frozenset({"Ar"})
     sha256 = "argon"
@@ -29,7 +25,7 @@ class Argon:
     def __init__(self, *, single: bool = False) -> None:
         self.model = LennardJones(single=single)
 
-    def torch_sim_model(self, *, stress: bool = False) -> Any:
+    def batched_model(self, *, stress: bool = False) -> Any:
         return self.model
 
 
@@ -47,15 +43,15 @@ class LennardJones:
     def __call__(self, state: Any) -> dict[str, Any]:
         import torch
 
-        counts = torch.bincount(state.system_idx)
+        counts = torch.bincount(state.systems.owner)
         energy = state.positions.new_zeros(len(counts))
         stress = state.positions.new_zeros(len(counts), 3, 3)
         forces = torch.zeros_like(state.positions)
         for size in counts.unique().tolist():  # systems of one size together
             which = counts == size
-            atoms = which[state.system_idx]
+            atoms = which[state.systems.owner]
             positions = state.positions[atoms].reshape(-1, size, 3)
-            found = self._equal(positions, state.row_vector_cell[which])
+            found = self._equal(positions, state.cells[which])
             energy[which], stress[which] = found[0], found[2]
             forces[atoms] = found[1].reshape(-1, 3)
         return {"energy": energy, "forces": forces, "stress": stress}
@@ -94,16 +90,16 @@ class Free:
         self.device = torch.device("cpu")
         self.dtype = torch.float64
 
-    def torch_sim_model(self, *, stress: bool = False) -> Any:
+    def batched_model(self, *, stress: bool = False) -> Any:
         return self
 
     def __call__(self, state: Any) -> dict[str, Any]:
         import torch
 
         return {
-            "energy": torch.zeros(state.n_systems, dtype=torch.float64),
+            "energy": torch.zeros(len(state.systems), dtype=torch.float64),
             "forces": torch.zeros_like(state.positions),
-            "stress": torch.zeros(state.n_systems, 3, 3, dtype=torch.float64),
+            "stress": torch.zeros(len(state.systems), 3, 3, dtype=torch.float64),
         }
 
 
@@ -123,14 +119,14 @@ class Trap:
         self.centres = torch.as_tensor(centres)
         self.stiffness = stiffness
 
-    def torch_sim_model(self, *, stress: bool = False) -> Any:
+    def batched_model(self, *, stress: bool = False) -> Any:
         return self
 
     def __call__(self, state: Any) -> dict[str, Any]:
-        moved = state.positions - self.centres.repeat(state.n_systems, 1)
+        moved = state.positions - self.centres.repeat(len(state.systems), 1)
         energy = 0.5 * self.stiffness * (moved**2).sum(dim=1)
         return {
-            "energy": energy.view(state.n_systems, -1).sum(dim=1),
+            "energy": energy.view(len(state.systems), -1).sum(dim=1),
             "forces": -self.stiffness * moved,
         }
 

@@ -8,6 +8,7 @@ from ase import units
 from ase.build import bulk
 
 from fire_core.backbones.registry import load_backbone
+from fire_core.backbones.systems import frames_to_state
 from fire_core.config.ensemble import BarostatConfig
 from fire_core.config.guards import GuardConfig
 from fire_core.config.steps import DynamicsConfig
@@ -50,10 +51,9 @@ def mean_and_error(values: np.ndarray, replicas: int) -> tuple[float, float]:
 
 def pressures(model, frames, temperature: float) -> np.ndarray:
     """Configurational and mean kinetic pressure along x, y, z, (n, 3), eV/Å³."""
-    import torch_sim
 
     atoms = [f.atoms for f in frames]
-    state = torch_sim.io.atoms_to_state(atoms, model.device, model.dtype)
+    state = frames_to_state(atoms, device=model.device, dtype=model.dtype)
     stress = model(state)["stress"].diagonal(dim1=1, dim2=2).numpy()
     volume = np.array([a.get_volume() for a in atoms])
     return len(atoms[0]) * units.kB * temperature / volume[:, None] - stress
@@ -197,16 +197,15 @@ def test_cold_salt_finds_the_volume_of_least_energy():
 
 
 def test_stress_is_the_slope_of_the_test_models_energy(argon, crystal):
-    import torch_sim
 
     crystal.rattle(0.1, seed=1)
     model, step, energies = argon.model, 1e-4, []
     for sign in (1, -1):
         moved = crystal.copy()
         moved.set_cell(crystal.cell * [1, 1, 1 + sign * step], scale_atoms=True)
-        state = torch_sim.io.atoms_to_state([moved], model.device, model.dtype)
+        state = frames_to_state([moved], device=model.device, dtype=model.dtype)
         energies.append(float(model(state)["energy"]))
-    state = torch_sim.io.atoms_to_state([crystal], model.device, model.dtype)
+    state = frames_to_state([crystal], device=model.device, dtype=model.dtype)
     slope = (energies[0] - energies[1]) / (2 * step) / crystal.get_volume()
     assert float(model(state)["stress"][0, 2, 2]) == pytest.approx(slope, rel=1e-5)
 

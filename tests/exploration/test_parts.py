@@ -11,6 +11,7 @@ from ase.build import bulk
 from fire_core.backbones.batched import BatchedMace
 from fire_core.backbones.memory import is_out_of_memory
 from fire_core.backbones.registry import load_backbone
+from fire_core.backbones.systems import frames_to_state
 from fire_core.config.ensemble import BarostatConfig
 from fire_core.config.steps import DynamicsConfig
 from fire_core.errors import OutOfMemoryError
@@ -50,7 +51,7 @@ class Small:
         self.device, self.dtype = self.model.device, self.model.dtype
         self.calls: list[int] = []
 
-    def torch_sim_model(self, *, stress: bool = False):
+    def batched_model(self, *, stress: bool = False):
         return self
 
     def __call__(self, state):
@@ -154,13 +155,12 @@ def test_a_ramp_is_followed_by_thermostat_guards_and_tags(trap_factory):
 def test_neighbours_kept_between_calls_are_those_found_afresh():
     """Through heat and a changing cell, of two sizes; and found again seldom."""
     import torch
-    import torch_sim
 
     mini = load_backbone("fire-mini", device="cpu", dtype="float64")
     rng = np.random.default_rng(2)
     salt = bulk("LiCl", "rocksalt", a=5.1)
     frames = [salt, salt.repeat((2, 1, 2))]
-    kept = mini.torch_sim_model(stress=True)
+    kept = mini.batched_model(stress=True)
     options = {"device": mini.device, "dtype": mini.dtype, "compute_stress": True}
     for step in range(10):
         for atoms in frames:
@@ -168,7 +168,7 @@ def test_neighbours_kept_between_calls_are_those_found_afresh():
             if step > 4:
                 cell = atoms.cell.array @ np.diag(1 + rng.normal(0, 0.004, 3))
                 atoms.set_cell(cell, scale_atoms=True)
-        state = torch_sim.io.atoms_to_state(frames, mini.device, torch.float64)
+        state = frames_to_state(frames, device=mini.device, dtype=torch.float64)
         found = kept(state)
         fresh = BatchedMace(mini.fast, skin=0.0, **options)(state)
         for name, value in fresh.items():
@@ -185,21 +185,20 @@ def test_neighbours_kept_between_calls_are_those_found_afresh():
 def test_the_parts_of_a_batch_keep_their_own_neighbours(name):
     """Each part is a copy of the model; in turns they do not search again."""
     import torch
-    import torch_sim
 
     if name == "small sevennet":
         backbone = small_sevennet()
     else:
         backbone = load_backbone(name, device="cpu", dtype="float64")
     salt = bulk("LiCl", "rocksalt", a=5.1)
-    whole = backbone.torch_sim_model(stress=True)
+    whole = backbone.batched_model(stress=True)
     frames = [salt, salt.repeat((2, 1, 1)), salt.repeat((1, 1, 2))]
     parts = [copy.copy(whole) for _ in frames]
     rng = np.random.default_rng(3)
     for _ in range(3):
         for frame, part in zip(frames, parts, strict=True):
             frame.positions += rng.normal(0, 0.01, frame.positions.shape)
-            state = torch_sim.io.atoms_to_state([frame], part.device, torch.float64)
+            state = frames_to_state([frame], device=part.device, dtype=torch.float64)
             label = backbone.predict([frame])[0]
             found = part(state)
             assert float(found["energy"][0]) == pytest.approx(label.energy)

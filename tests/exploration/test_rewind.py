@@ -6,10 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from ase import Atoms
+from ase.build import bulk
 
 from fire_core.config.guards import GuardConfig
 from fire_core.config.steps import DynamicsConfig
 from fire_core.errors import ConfigError, StructureError
+from fire_core.exploration.batch import ReplicaBatch
+from fire_core.exploration.committees import BatchedSpread
 from fire_core.exploration.dynamics import (
     DriverWithUncertainty,
     run_segment,
@@ -17,7 +21,11 @@ from fire_core.exploration.dynamics import (
     state_to_bytes,
 )
 from fire_core.exploration.guards import kinetic_temperature
+from fire_core.exploration.parts import PartLimit
 from fire_core.records import Breach, StopReason
+from fire_core.uncertainty.committee import force_spread
+from tests.models import load_mini
+from tests.training.conftest import make_backbone
 
 REWIND = GuardConfig(
     max_uncertainty=1.0, on_breach="rewind", max_rewinds=2, max_energy_rise=100.0
@@ -110,7 +118,7 @@ def test_each_rewind_brings_new_noise_and_the_last_breach_stops(argon, crystal):
 def test_new_momenta_have_the_targets_temperature_and_no_sum(argon):
     from ase.build import bulk
 
-    from fire_core.exploration.batch import Snapshot
+    from fire_core.exploration.moments import Snapshot
     from fire_core.exploration.monitor import ReplicaMonitor
 
     atoms = bulk("Ar", cubic=True).repeat(8)
@@ -171,6 +179,26 @@ def test_a_real_committee_judges_through_predict(argon_factory, crystal):
     config = settings(steps=20, segment=20, guards=guards)
     result = go(argon, start_states([crystal], config, seed=1), config, spread)
     assert {b.reason for b in result.breaches} == {StopReason.UNCERTAIN}
+
+
+def test_a_batchs_spread_is_that_of_the_members_predictions():
+    """All replicas at once; and frame by frame, as scores of candidates are made."""
+    mini, other = load_mini(), make_backbone(dtype="float64")
+    salts = [bulk("LiCl", "rocksalt", a=a, cubic=True) for a in (5.0, 5.3)]
+    states = start_states([*salts, bulk("LiCl", "rocksalt", a=5.1)], settings(), 1)
+    batch = ReplicaBatch(mini.batched_model(), states, PartLimit(2, 0))
+    batch.positions += 0.1 * batch.momenta.sin()
+    batch.evaluate()
+    frames = [
+        Atoms(s.numbers, positions=s.positions, cell=s.cell, pbc=True)
+        for s in batch.states
+    ]
+    expected = force_spread([mini.predict(frames), other.predict(frames)])
+    found = BatchedSpread([other.batched_model()])(batch)
+    assert [len(part) for part in found] == [len(frame) for frame in frames]
+    for mine, theirs in zip(found, expected, strict=True):
+        assert mine == pytest.approx(theirs, abs=1e-9)
+        assert theirs.max() > 1e-3
 
 
 def test_a_threshold_without_a_judge_or_with_a_wrong_one_is_refused(argon, crystal):

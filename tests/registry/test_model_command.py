@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,7 +78,9 @@ def test_export_of_a_campaigns_model_and_of_a_backbone(
     assert target.read_bytes() == Path(facts["path"]).read_bytes()
     folder = tmp_path / "mini"
     done = fire(ref, "export", str(target), str(folder), "--format", "torch-sim")
-    assert "loaded by its own torch_sim_model.py" in done.stdout
+    installed = importlib.util.find_spec("torch_sim") is not None
+    assert ("loaded by its own torch_sim_model.py" in done.stdout) == installed
+    assert ("not run by torch-sim" in done.stdout) != installed
     assert fire(ref, "export", "fire-mini").exit_code == 2
 
 

@@ -84,8 +84,8 @@ class AseBackbone:
         refuse_unknown_elements(frames, self.elements, self.name)
         return [self._predict(frame) for frame in tracked(frames, "Predicting")]
 
-    def torch_sim_model(self, *, stress: bool = False) -> Any:
-        """Return the model as torch-sim's batched dynamics wants it."""
+    def batched_model(self, *, stress: bool = False) -> Any:
+        """Return what computes many systems at once; see `packaged.states`."""
         return PredictedStates(
             self, device=self.device, dtype=self.dtype, compute_stress=stress
         )

@@ -145,8 +145,8 @@ class SevennBackbone:
             features += np.split(rows, ends)
         return features
 
-    def torch_sim_model(self, *, stress: bool = False) -> Any:
-        """Return the model as torch-sim's batched dynamics wants it."""
+    def batched_model(self, *, stress: bool = False) -> Any:
+        """Return what computes many systems at once; see `packaged.states`."""
         return PredictedStates(
             self, device=self.device, dtype=self.dtype, compute_stress=stress
         )

@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from ase import Atoms
 from ase.stress import voigt_6_to_full_3x3_stress
+
+from fire_core.backbones.systems import state_to_frames
 
 if TYPE_CHECKING:
     import torch
 
     from fire_core.backbones.base import Backbone
+    from fire_core.backbones.systems import BatchState
 
 
 class PredictedStates:
-    """What torch-sim calls a model, for any backbone: its states become frames.
+    """A batched model of any backbone: the systems of a batch become frames.
 
     As fast as the backbone's own `predict`, plus some 0.1 ms a frame and call.
 
@@ -28,9 +30,6 @@ class PredictedStates:
     compute_stress
         Whether the stress is given too.
     """
-
-    compute_forces = True
-    memory_scales_with = "n_atoms"
 
     def __init__(
         self,
@@ -45,8 +44,8 @@ class PredictedStates:
         self.dtype = dtype
         self.compute_stress = compute_stress
 
-    def __call__(self, state: Any) -> dict[str, torch.Tensor]:
-        """Return energies, forces and stresses of the systems of a torch-sim state.
+    def __call__(self, state: BatchState) -> dict[str, torch.Tensor]:
+        """Return energies, forces and stresses of the systems of a batch.
 
         Returns
         -------
@@ -57,7 +56,7 @@ class PredictedStates:
         """
         import torch
 
-        labels = self.backbone.predict(_frames(state))
+        labels = self.backbone.predict(state_to_frames(state))
 
         def tensor(values: Any, dtype: torch.dtype) -> torch.Tensor:
             return torch.as_tensor(np.asarray(values), dtype=dtype, device=self.device)
@@ -76,21 +75,3 @@ class PredictedStates:
             ]
             results["stress"] = tensor(stresses, self.dtype)
         return results
-
-
-def _frames(state: Any) -> list[Atoms]:
-    """Return the systems of a torch-sim state as frames."""
-    owner = state.system_idx.cpu().numpy()
-    numbers = state.atomic_numbers.cpu().numpy()
-    positions = state.positions.detach().cpu().double().numpy()
-    cells = state.row_vector_cell.detach().cpu().double().numpy()
-    pbc = np.asarray(state.pbc.cpu() if hasattr(state.pbc, "cpu") else state.pbc)
-    return [
-        Atoms(
-            numbers[owner == i],
-            positions=positions[owner == i],
-            cell=cell,
-            pbc=np.broadcast_to(pbc, 3),
-        )
-        for i, cell in enumerate(cells)
-    ]

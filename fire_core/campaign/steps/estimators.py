@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from ase import Atoms
 
-from fire_core.backbones.base import need_features
+from fire_core.backbones.base import drives_dynamics, need_features
 from fire_core.campaign.names import (
     EXPLORE,
     RunPlan,
@@ -17,6 +17,7 @@ from fire_core.campaign.names import (
     model_name,
 )
 from fire_core.campaign.steps.replay import read_replay
+from fire_core.exploration.committees import BatchedSpread
 from fire_core.exploration.dynamics import DriverWithUncertainty
 from fire_core.records import Split
 from fire_core.training.data import sample_evenly
@@ -28,6 +29,8 @@ from fire_core.uncertainty.estimate import (
 from fire_core.uncertainty.last_layer import sum_features
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from fire_core.campaign.state import CampaignState
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
     from fire_core.exploration.batch import ReplicaBatch
     from fire_core.exploration.dynamics import Driver
     from fire_core.uncertainty.estimate import Estimator
+
+    Deviations = Callable[[ReplicaBatch], list[NDArray[np.float64]]]
 
 REHEARSED: Final = 256
 """Replay structures that stand for all that the model rehearses."""
@@ -71,15 +76,33 @@ def guard_by_uncertainty(
     held = campaign.part(driver_of(EXPLORE, plan.round), Split.VALID)
     calibration = calibrate(estimator, held).calibration
 
+    deviations = _batched_deviations(estimator)
+
     def doubt(batch: ReplicaBatch) -> NDArray[np.float64]:
+        raw = deviations(batch)
+        return np.array([float(calibration.apply(part).max()) for part in raw])
+
+    return DriverWithUncertainty(backbone, doubt), dynamics
+
+
+def _batched_deviations(estimator: Estimator) -> Deviations:
+    """Return what gives the raw uncertainty of each replica's atoms, (n_atoms,).
+
+    A committee that drives dynamics computes all replicas at once, on its device.
+    """
+    if isinstance(estimator, CommitteeEstimator):
+        members: list[Any] = list(estimator.members)
+        if all(drives_dynamics(member) for member in members):
+            return BatchedSpread([member.batched_model() for member in members])
+
+    def by_frames(batch: ReplicaBatch) -> list[NDArray[np.float64]]:
         frames = [
             Atoms(s.numbers, positions=s.positions, cell=s.cell, pbc=s.pbc)
             for s in batch.states
         ]
-        raw = estimator.estimate(frames).raw
-        return np.array([float(calibration.apply(part).max()) for part in raw])
+        return list(estimator.estimate(frames).raw)
 
-    return DriverWithUncertainty(backbone, doubt), dynamics
+    return by_frames
 
 
 def build_estimator(campaign: CampaignState, round_: int) -> Estimator:

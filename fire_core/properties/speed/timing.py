@@ -123,7 +123,7 @@ def time_dynamics(
     """Time single steps of the dynamics that explorations and properties run.
 
     A step is Langevin's integrator, the neighbour search and one force call; guards
-    and writing are left out. On a GPU a step ends when its results are on the CPU. A
+    and writing are left out. On a GPU a step ends when its energies are on the CPU. A
     model that cannot drive those dynamics is timed under ASE's integrator.
 
     Raises
@@ -140,18 +140,18 @@ def time_dynamics(
         step = _ase_step(backbone, atoms, settings, seed)
         times = time_calls(step, warm_up=settings.warm_up, repeats=settings.repeats)
         return Timing(len(atoms), *times, settings.repeats)
-    model = need_dynamics(backbone).torch_sim_model()
+    model = need_dynamics(backbone).batched_model()
     states = start_states([atoms], config, seed)
     noise = {state.replica: noise_of(state, seed, 0) for state in states}
     with repeatable(model.device):
         batch = ReplicaBatch(model, states, PartLimit.of("auto", model.device))
         batch.start()
 
-        times = time_calls(
-            lambda: batch.advance(1, config, noise),
-            warm_up=settings.warm_up,
-            repeats=settings.repeats,
-        )
+        def advance() -> None:
+            batch.advance(1, config, noise)
+            batch.energies.tolist()  # else a device may still be at it
+
+        times = time_calls(advance, warm_up=settings.warm_up, repeats=settings.repeats)
     return Timing(len(atoms) * replicas, *times, settings.repeats, replicas)
 
 

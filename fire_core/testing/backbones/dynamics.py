@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fire_core.backbones.base import drives_dynamics
+from fire_core.backbones.systems import frames_to_state
 from fire_core.testing.backbones.frames import large, rattled, small, tensor
 
 if TYPE_CHECKING:
@@ -34,9 +35,9 @@ class DynamicsContract:
         self, backbone: DrivesDynamics, model: Any, frames: Sequence[Atoms]
     ) -> None:
         """Assert that replicas are predicted like single frames."""
-        import torch_sim as ts
-
-        output = model(ts.io.atoms_to_state(list(frames), model.device, model.dtype))
+        output = model(
+            frames_to_state(list(frames), device=model.device, dtype=model.dtype)
+        )
         start = 0
         for i, frame in enumerate(frames):
             (label,) = backbone.predict([frame])
@@ -58,20 +59,20 @@ class DynamicsContract:
         self, backbone: DrivesDynamics, atoms: Atoms
     ) -> None:
         assert drives_dynamics(backbone)
-        model = backbone.torch_sim_model(stress=True)
+        model = backbone.batched_model(stress=True)
         self.as_single(backbone, model, [atoms, large(atoms), atoms * (2, 1, 1)])
 
     def test_every_image_in_a_small_cell_is_seen(
         self, backbone: DrivesDynamics, atoms: Atoms
     ) -> None:
-        model = backbone.torch_sim_model(stress=True)
+        model = backbone.batched_model(stress=True)
         self.as_single(backbone, model, [small(atoms), atoms, small(atoms) * (2, 1, 1)])
 
     def test_it_follows_replicas_that_move_strain_and_change(
         self, backbone: DrivesDynamics, atoms: Atoms
     ) -> None:
         """What a model keeps between calls never outlives what it was true of."""
-        model = backbone.torch_sim_model(stress=True)
+        model = backbone.batched_model(stress=True)
         frames = [atoms, atoms * (1, 2, 1)]
         self.as_single(backbone, model, frames)
         moved = [*rattled(frames[0], 1, 3, 0.01), *rattled(frames[1], 1, 4, 0.01)]
@@ -89,4 +90,4 @@ class DynamicsContract:
     def test_without_stress_the_rest_is_the_same(
         self, backbone: DrivesDynamics, atoms: Atoms
     ) -> None:
-        self.as_single(backbone, backbone.torch_sim_model(), [atoms, atoms * (2, 1, 1)])
+        self.as_single(backbone, backbone.batched_model(), [atoms, atoms * (2, 1, 1)])

@@ -60,8 +60,8 @@ class Gas(Free):
 class Driven(PairBackbone):
     """Argon that drives batched dynamics."""
 
-    def torch_sim_model(self, *, stress: bool = False) -> Any:
-        return Argon().torch_sim_model(stress=stress)
+    def batched_model(self, *, stress: bool = False) -> Any:
+        return Argon().batched_model(stress=stress)
 
 
 def test_free_atoms_have_the_pressure_of_an_ideal_gas() -> None:
