@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ase.geometry import complete_cell
 
+from fire_core.backbones.sending import host_of, send_known
 from fire_core.errors import StructureError
 
 if TYPE_CHECKING:
@@ -145,10 +146,44 @@ def join(graphs: Sequence[ChgnetGraph], device: Any) -> ChgnetBatch:
         np.concatenate([graph.vectors for graph in graphs]),
         np.array([graph.volume for graph in graphs]),
     )
-    return ChgnetBatch(*(torch.from_numpy(part).to(device) for part in parts))
+    return ChgnetBatch(*(send_known(torch.from_numpy(p), device) for p in parts))
 
 
-def find_angles(pairs: torch.Tensor, n_atoms: int) -> Angles:
+def find_short(batch: ChgnetBatch, lengths: torch.Tensor, reach: float) -> torch.Tensor:
+    """Return the bonds shorter than `reach` Å, (n_short,), known to the host.
+
+    Parameters
+    ----------
+    batch
+        Bonds; the host waits where it does not know their vectors.
+    lengths
+        Of the bonds, (n_bonds,), Å, on the batch's device.
+    reach
+        Å.
+    """
+    import torch
+
+    known = host_of(batch.vectors)
+    if known is None:
+        return (lengths < reach).nonzero()[:, 0]
+    near = torch.linalg.vector_norm(known, dim=1) < reach
+    return send_known(near.nonzero()[:, 0], lengths.device)
+
+
+def count_angles(batch: ChgnetBatch, short: torch.Tensor) -> int | None:
+    """Return how many angles there are between short bonds; None: the host has to wait.
+
+    Bonds that start at one atom are paired with each other and themselves.
+    """
+    pairs, known = host_of(batch.pairs), host_of(short)
+    if pairs is None or known is None:
+        return None
+    return int(pairs[:, known].flatten().bincount().square().sum())
+
+
+def find_angles(
+    pairs: torch.Tensor, n_atoms: int, n_products: int | None = None
+) -> Angles:
     """Return every ordered pair of bonds that start at one atom.
 
     Parameters
@@ -157,20 +192,35 @@ def find_angles(pairs: torch.Tensor, n_atoms: int) -> Angles:
         The two atoms of each bond, (2, n_bonds).
     n_atoms
         Number of atoms.
+    n_products
+        Of `count_angles`; None: the host waits for it.
     """
     import torch
 
     starts_at = pairs.reshape(-1)
     order = torch.argsort(starts_at, stable=True)
-    counts = torch.bincount(starts_at, minlength=n_atoms)
+    counts = starts_at.new_zeros(n_atoms)
+    counts = counts.index_add_(0, starts_at, torch.ones_like(starts_at))
     before = torch.cumsum(counts, 0) - counts
     atom = starts_at[order]
     partners = counts[atom]
+    total = int(partners.sum()) if n_products is None else n_products
     places = torch.arange(len(order), device=pairs.device)
-    left = torch.repeat_interleave(places, partners)
+    left = torch.repeat_interleave(places, partners, output_size=total)
     first = before[atom] - (torch.cumsum(partners, 0) - partners)
-    right = torch.repeat_interleave(first, partners)
-    right = right + torch.arange(len(left), device=pairs.device)
-    other = (left != right).nonzero()[:, 0]
+    right = torch.repeat_interleave(first, partners, output_size=total)
+    right = right + torch.arange(total, device=pairs.device)
+    # each bond is its own partner once: what is left has a size that is known
+    other = _kept(left != right, total - len(order))
     left, right = order[left[other]], order[right[other]]
     return Angles(starts_at[left], left, right)
+
+
+def _kept(mask: torch.Tensor, count: int) -> torch.Tensor:
+    """Return where a mask is true, (count,), which is as often as the host says."""
+    import torch
+
+    places = torch.where(mask, torch.cumsum(mask, 0) - 1, count)
+    found = torch.empty(count + 1, dtype=torch.long, device=mask.device)
+    found.index_copy_(0, places, torch.arange(len(mask), device=mask.device))
+    return found[:count]

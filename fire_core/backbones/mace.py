@@ -21,6 +21,7 @@ from fire_core.backbones.export import ExportFormat
 from fire_core.backbones.mace_graphs import (
     invariant_columns,
     predict_graphs,
+    to_batch,
     to_graph,
 )
 from fire_core.backbones.neutral import is_neutral, read_neutral
@@ -165,14 +166,13 @@ class MaceBackbone:
             A frame holds an element that the model does not know.
         """
         import torch
-        from mace.tools.torch_geometric import Batch
 
         refuse_unknown_elements(frames, self.elements, self.name)
         keep = invariant_columns(self.model)
         features: list[NDArray[np.float64]] = []
         for part in pack_by_atoms([len(f) for f in frames], batch_atoms):
             graphs = [self.graph(frames[i]) for i in part]
-            batch = Batch.from_data_list(graphs).to(self.device)
+            batch = to_batch(graphs, self.device)
             with torch.no_grad():
                 output = self.fast(batch.to_dict(), compute_force=False)
             values = output["node_feats"][:, keep].cpu().double().numpy()

@@ -214,6 +214,8 @@ class _Run:
 
     def epoch(self) -> None:
         """Train and judge one epoch; keep its weights if they are the best so far."""
+        import torch
+
         start, number = time.monotonic(), len(self.records)
         draw = draw_replay(len(self.replay), self.n_replay, self.seed, number)
         steps = epoch_steps(
@@ -226,8 +228,12 @@ class _Run:
         losses = []
         for i, examples in enumerate(steps):
             self._set_rate((number + i / len(steps)) / self.config.epochs)
-            losses.append(self.stepper.step(examples))
-            self._refuse_nonfinite("loss", losses[-1], number)
+            losses.append(self.stepper.queue(examples))
+            if losses[-1].device.type == "cpu":  # elsewhere the host would wait
+                self._refuse_nonfinite("loss", float(losses[-1]), number)
+        values = torch.stack(losses).tolist()
+        for value in values:
+            self._refuse_nonfinite("loss", value, number)
         with self.average.average_parameters():
             valid = self._judge(self.valid, self.valid_graphs)
             forgetting = None
@@ -237,7 +243,7 @@ class _Run:
         self.records.append(
             EpochRecord(
                 epoch=number,
-                train_loss=float(np.mean(losses)),
+                train_loss=float(np.mean(values)),
                 valid=valid,
                 forgetting_force_mae=forgetting,
                 learning_rate=float(self.optimizer.param_groups[0]["lr"]),
