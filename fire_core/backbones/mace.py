@@ -49,6 +49,9 @@ if TYPE_CHECKING:
 
 UNREADABLE: Final = (RuntimeError, AttributeError, EOFError, ValueError, ImportError)
 
+LAYOUTS: Final[dict[str, Kernels]] = {"": "fire", "cuequivariance": "cuequivariance"}
+"""Whose layers hold the weights in each `layout`."""
+
 
 class MaceBackbone:
     """A MACE model in memory.
@@ -214,6 +217,35 @@ class MaceBackbone:
             device=str(self.device),
             dtype=dtype_name(self.dtype),
         )
+
+    def with_layout(self, layout: str) -> MaceBackbone:
+        """Return the same model computed by the layers of a `layout`.
+
+        Raises
+        ------
+        BackboneError
+            They are not installed, or there are none of that name.
+        """
+        kernels = LAYOUTS.get(layout)
+        if kernels is None:
+            msg = f"a training began with the layers {layout!r}, which no FIRE has"
+            raise BackboneError(msg)
+        try:
+            return MaceBackbone(
+                copy.deepcopy(self.model),
+                name=self.name,
+                sha256=self.sha256,
+                device=str(self.device),
+                dtype=dtype_name(self.dtype),
+                kernels=kernels,
+            )
+        except BackboneError as error:
+            msg = (
+                f"a training began with {kernels}'s layers and can only go on with "
+                f"them ({error}); go on where they are installed, or start it again "
+                "under another name with backbone.kernels: fire"
+            )
+            raise BackboneError(msg) from error
 
     def neutral(self) -> NeutralModel:
         """Return the model as tensors and JSON; see `backbones.mace_neutral`."""

@@ -20,14 +20,17 @@ UNPINNED: Final = frozenset({"cpu", "meta", "mps"})
 """Devices to which nothing is sent from pinned memory."""
 
 
-def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+def send(tensor: torch.Tensor, device: torch.device | str) -> torch.Tensor:
     """Return a tensor of the host on a device; the copy is queued."""
+    import torch
+
+    device = torch.device(device)
     if device.type in UNPINNED or tensor.device.type != "cpu":
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
 
 
-def send_known(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+def send_known(tensor: torch.Tensor, device: torch.device | str) -> torch.Tensor:
     """Send a tensor whose numbers the host is to know while the copy lives."""
     sent = send(tensor, device)
     if sent is not tensor:
@@ -52,4 +55,5 @@ def read(tensor: torch.Tensor) -> torch.Tensor:
 def _known() -> MutableMapping[Any, torch.Tensor]:
     from torch.utils.weak import WeakTensorKeyDictionary
 
-    return WeakTensorKeyDictionary()
+    kept: MutableMapping[Any, torch.Tensor] = WeakTensorKeyDictionary()
+    return kept

@@ -11,7 +11,7 @@ import numpy as np
 
 from fire_core.backbones.base import pack_by_atoms
 from fire_core.backbones.repeatable import repeatable
-from fire_core.backbones.trainable import adapts_elements, need_trainable
+from fire_core.backbones.trainable import adapts_elements, in_layout, need_trainable
 from fire_core.errors import TrainingError
 from fire_core.evaluation.errors import summarise_errors
 from fire_core.records import EpochRecord
@@ -23,7 +23,11 @@ from fire_core.training.batches import (
     describe_steps,
     epoch_steps,
 )
-from fire_core.training.checkpoints import pack_checkpoint, unpack_checkpoint
+from fire_core.training.checkpoints import (
+    pack_checkpoint,
+    recorded_layout,
+    unpack_checkpoint,
+)
 from fire_core.training.data import (
     TrainingData,
     identify,
@@ -111,7 +115,9 @@ def fine_tune(
     seed
         Source of every order and draw.
     checkpoint
-        What `on_epoch` was given after the last finished epoch.
+        What `on_epoch` was given after the last finished epoch. The training goes on
+        with the layers that it began with, such as cuEquivariance's, whatever the
+        backbone's are.
     on_epoch
         Called after each epoch with its record and the checkpoint; in the leading
         one of joined processes.
@@ -119,7 +125,8 @@ def fine_tune(
     Raises
     ------
     BackboneError
-        The model cannot be trained.
+        The model cannot be trained, or the layers that the training began with are not
+        installed here.
     UnknownElementError
         A structure holds an element that the model does not know.
     TrainingError
@@ -127,6 +134,8 @@ def fine_tune(
         belongs to another training.
     """
     foundation = need_trainable(backbone)
+    if checkpoint is not None:
+        foundation = in_layout(foundation, recorded_layout(checkpoint))
     if not data.train:
         msg = "expected at least one labelled structure to train on, got none"
         raise TrainingError(msg)
@@ -202,7 +211,13 @@ class _Run:
         self.stepper.n_parts = self.records[-1].n_parts
 
     def pack(self) -> bytes:
-        return pack_checkpoint(self._parts(), self.records, self.identity, self.best)
+        return pack_checkpoint(
+            self._parts(),
+            self.records,
+            self.identity,
+            self.best,
+            layout=self.backbone.layout,
+        )
 
     def finished(self) -> bool:
         if len(self.records) >= self.config.epochs:

@@ -50,9 +50,7 @@ def differentiable_loss(
 
     output = network.forward([e.graph for e in examples], stress=True)
     shares = shares or share_step(examples, config)
-    targets = gather_targets(
-        examples, shares, device=torch.device("cpu"), dtype=torch.float64
-    )
+    targets = gather_targets(examples, shares, device="cpu", dtype=torch.float64)
     return weighted_loss(output, targets, config)
 
 

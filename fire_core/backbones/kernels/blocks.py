@@ -102,7 +102,8 @@ def blocks_of(receivers: torch.Tensor, n_atoms: int) -> Blocks:
 def _kept() -> MutableMapping[Any, Blocks]:
     from torch.utils.weak import WeakTensorKeyDictionary
 
-    return WeakTensorKeyDictionary()
+    kept: MutableMapping[Any, Blocks] = WeakTensorKeyDictionary()
+    return kept
 
 
 def _group_ends(ordered: list[int]) -> list[int]:

@@ -62,7 +62,7 @@ class DeviceContract:
     @pytest.fixture(scope="class")
     @classmethod
     def found(cls) -> Found:
-        """Walk the paths once, in a process of its own; return what was found on each."""
+        """Walk the paths once, in another process; return what was found on each."""
         text = io.StringIO()
         write(text, cls.crystal(), format="extxyz")
         order = {

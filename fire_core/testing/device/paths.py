@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from fire_core.records import EpochRecord, Label
 
-CLOSE: Final = {"rel": 2e-3, "abs": 2e-4}
+CLOSE: Final[dict[str, Any]] = {"rel": 2e-3, "abs": 2e-4}
 """How well the two devices agree: eV, eV/Å and losses, single precision."""
 OF_DYNAMICS: Final = {"nve_drift", "heating", "compression"}
 TRACED: Final = {ExportFormat.LAMMPS}
@@ -233,8 +233,10 @@ def resume(walk: Walk) -> None:
 
 def _data(walk: Walk, backbone: Any, config: TrainConfig) -> TrainingData:
     start = backbone if config.warm_start else None
-    parts = (walk.items(seed, n) for seed, n in enumerate((2, 1, 1, 1), 1))
-    return TrainingData(*parts, start=start)
+    train, valid, replay, heldout = (
+        walk.items(seed, n) for seed, n in enumerate((2, 1, 1, 1), 1)
+    )
+    return TrainingData(train, valid, replay, heldout, start)
 
 
 def _read_again(backbone: Trainable, model: bytes, frames: Sequence[Atoms]) -> None:

@@ -121,7 +121,7 @@ class PretendTensor(torch.Tensor):
 
     @staticmethod
     def __new__(cls, inner: torch.Tensor) -> PretendTensor:
-        made: PretendTensor = torch.Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
+        made: PretendTensor = torch.Tensor._make_wrapper_subclass(
             cls,
             inner.shape,
             strides=inner.stride(),
@@ -132,7 +132,7 @@ class PretendTensor(torch.Tensor):
         made.inner = inner
         return made
 
-    def __repr__(self) -> str:  # type: ignore[override]
+    def __repr__(self) -> str:
         """Show the numbers without counting that they were looked at."""
         return f"{NAME}({self.inner})"
 
@@ -161,7 +161,7 @@ class PretendTensor(torch.Tensor):
 
     @data.setter
     def data(self, new: Any) -> None:
-        torch.Tensor.data.__set__(self, new)  # type: ignore[attr-defined]
+        torch.Tensor.data.__set__(self, new)
         self.inner = new.inner
 
     def tolist(self) -> Any:
@@ -177,7 +177,7 @@ class PretendTensor(torch.Tensor):
     __array__ = numpy
 
     @classmethod
-    def __torch_dispatch__(  # type: ignore[override]
+    def __torch_dispatch__(
         cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         """Compute on the CPU what a device of its own would."""
@@ -198,7 +198,7 @@ class Pretend(TorchDispatchMode):
         super().__init__()
         self.waits = Waits(Counter())
 
-    def __enter__(self) -> Pretend:  # type: ignore[override]
+    def __enter__(self) -> Pretend:
         """Begin to watch."""
         register()
         _watching.append(self.waits)

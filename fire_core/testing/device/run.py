@@ -16,7 +16,8 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fire_core.testing.device import pretend
+from fire_core.testing.device.backend import DEVICE, register
+from fire_core.testing.device.pretend import Pretend
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,13 +52,13 @@ def walk_paths(order: Order) -> dict[str, Any]:
 
     atoms: Any = read(io.StringIO(order.frame), format="extxyz")
     loader = find_loader(order.loader)
-    walk = Walk(loader, pretend.DEVICE, atoms)
+    walk = Walk(loader, DEVICE, atoms)
     paths = paths_of(walk.on_cpu) | {"step": count_waits}
     found: dict[str, Any] = {}
     for name, path in paths.items():
         if name not in order.only:
             continue
-        with pretend.Pretend() as watch:
+        with Pretend() as watch:
             problem, begun = "", time.monotonic()
             try:
                 waits = path(walk)
@@ -101,7 +102,7 @@ def main(arguments: Sequence[str]) -> None:
     """Walk what the first argument asks for; print what was found."""
     warnings.simplefilter("ignore")
     order = Order(**json.loads(arguments[0]))
-    pretend.register()
+    register()
     sys.stdout.write(f"{json.dumps(walk_paths(order))}\n")
 
 
