@@ -6,16 +6,15 @@ import contextlib
 import copy
 import io
 import warnings
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from ase.data import chemical_symbols
 
 from fire_core.backbones.base import (
-    BATCH_ATOMS,
-    pack_by_atoms,
     refuse_unknown_elements,
 )
+from fire_core.backbones.batch_sizes import BatchSizes, sizes_of
 from fire_core.backbones.calculator import BackboneCalculator
 from fire_core.backbones.export import ExportFormat
 from fire_core.backbones.mace_graphs import (
@@ -28,7 +27,6 @@ from fire_core.backbones.neutral import is_neutral, read_neutral
 from fire_core.backbones.torch_types import default_dtype, dtype_name
 from fire_core.errors import BackboneError
 from fire_core.files import file_sha256
-from fire_core.progress import tracked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,6 +75,8 @@ class MaceBackbone:
         computes the same in less time.
     atomic_energies
         Reference energy of each element, eV; of the first head if there are more.
+    sizes
+        What is known of how many atoms its device's memory holds.
     layout
         Whose layers hold the trained weights, unless they are MACE's own.
     """
@@ -104,6 +104,7 @@ class MaceBackbone:
         self.sha256 = sha256
         self.device = torch.device(device)
         self.dtype = getattr(torch, dtype)
+        self.sizes = BatchSizes.of(self.device)
         self.model = model.to(device=self.device, dtype=self.dtype).eval()
         for parameter in self.model.parameters():
             parameter.requires_grad_(requires_grad=False)
@@ -135,7 +136,7 @@ class MaceBackbone:
         )
 
     def predict(
-        self, frames: Sequence[Atoms], *, batch_atoms: int = BATCH_ATOMS
+        self, frames: Sequence[Atoms], *, batch_atoms: int | None = None
     ) -> list[Label]:
         """Return energies (eV), forces (eV/Å) and stresses (eV/Å³) in order.
 
@@ -148,15 +149,15 @@ class MaceBackbone:
             A frame holds an element that the model does not know.
         """
         refuse_unknown_elements(frames, self.elements, self.name)
-        labels: list[Label] = []
-        parts = list(pack_by_atoms([len(f) for f in frames], batch_atoms))
-        for part in tracked(parts, "Predicting"):
-            graphs = [self.graph(frames[i]) for i in part]
-            labels += predict_graphs(self.fast, graphs, self.device)
-        return labels
+
+        def compute(batch: list[int]) -> list[Label]:
+            graphs = [self.graph(frames[i]) for i in batch]
+            return predict_graphs(self.fast, graphs, self.device)
+
+        return self.sizes.compute(sizes_of(frames), compute, most=batch_atoms)
 
     def atom_features(
-        self, frames: Sequence[Atoms], *, batch_atoms: int = BATCH_ATOMS
+        self, frames: Sequence[Atoms], *, batch_atoms: int | None = None
     ) -> list[NDArray[np.float64]]:
         """Return the invariant node features of each frame's atoms, (n_atoms, k).
 
@@ -172,15 +173,19 @@ class MaceBackbone:
 
         refuse_unknown_elements(frames, self.elements, self.name)
         keep = invariant_columns(self.model)
-        features: list[NDArray[np.float64]] = []
-        for part in pack_by_atoms([len(f) for f in frames], batch_atoms):
-            graphs = [self.graph(frames[i]) for i in part]
-            batch = to_batch(graphs, self.device)
+        sizes = sizes_of(frames)
+
+        def compute(part: list[int]) -> list[NDArray[np.float64]]:
+            batch = to_batch([self.graph(frames[i]) for i in part], self.device)
             with torch.no_grad():
                 output = self.fast(batch.to_dict(), compute_force=False)
             values = output["node_feats"][:, keep].cpu().double().numpy()
-            features += [values[a:b] for a, b in pairwise(batch.ptr.tolist())]
-        return features
+            bounds = pairwise(accumulate((sizes[i] for i in part), initial=0))
+            return [values[a:b] for a, b in bounds]
+
+        return self.sizes.compute(
+            sizes, compute, most=batch_atoms, title="Features of atoms"
+        )
 
     def torch_sim_model(self, *, stress: bool = False) -> Any:
         """Return the model for torch-sim's states; see `backbones.batched`."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from fire_core.backbones.base import pack_by_atoms
+from fire_core.backbones.batch_sizes import BatchSizes
 from fire_core.backbones.repeatable import repeatable
 from fire_core.backbones.trainable import adapts_elements, in_layout, need_trainable
 from fire_core.errors import TrainingError
@@ -165,6 +165,7 @@ class _Run:
 
         self.backbone, self.config, self.seed = backbone, config, seed
         self.group = current_group()
+        self.sizes = BatchSizes.of(backbone.device, small=EVALUATION_ATOMS)
         self.references = find_shift(backbone, data.train, config)
         shift = self.references.shift
         train = to_foundation_scale(data.train, shift)
@@ -311,12 +312,13 @@ class _Run:
     def _judge(
         self, items: Sequence[LabelledStructure], graphs: Sequence[Any]
     ) -> ErrorSummary:
-        labels = []
-        parts = list(pack_by_atoms([len(i.atoms) for i in items], EVALUATION_ATOMS))
-        for part in self.group.mine(parts):
-            found = self.network.predict([graphs[i] for i in part])
-            labels += list(zip(part, found, strict=True))
-        by_index = dict(self.group.collect(labels))
+        mine = self.group.mine(range(len(items)))
+        labels = self.sizes.compute(
+            [len(items[i].atoms) for i in mine],
+            lambda part: self.network.predict([graphs[mine[k]] for k in part]),
+            title="Judging an epoch",
+        )
+        by_index = dict(self.group.collect(list(zip(mine, labels, strict=True))))
         return summarise_errors([by_index[i] for i in range(len(items))], items)
 
 
