@@ -15,7 +15,27 @@ def load_mini(dtype: str = "float64") -> MaceBackbone:
     return load_mace(bundled_model(), name="fire-mini", device="cpu", dtype=dtype)
 
 
-def small_sevennet(dtype: str = "float64", seed: int = 3) -> SevennetBackbone:
+def random_mace_on(device: str) -> MaceBackbone:
+    """Return a small random MACE with vector features, single precision, on a device.
+
+    For Li, F and Cl.
+    """
+    from tests.training.conftest import make_backbone
+
+    made = make_backbone(hidden="8x0e+8x1o")
+    return MaceBackbone(
+        made.model, name="random", sha256="0" * 64, device=device, dtype="float32"
+    )
+
+
+def small_sevennet_on(device: str) -> SevennetBackbone:
+    """Return `small_sevennet` in single precision on a device."""
+    return small_sevennet("float32", device=device)
+
+
+def small_sevennet(
+    dtype: str = "float64", seed: int = 3, device: str = "cpu"
+) -> SevennetBackbone:
     """Return a network of SevenNet's class with random weights and few channels."""
     import torch
 
@@ -36,5 +56,5 @@ def small_sevennet(dtype: str = "float64", seed: int = 3) -> SevennetBackbone:
     for layer in module.layers:
         layer.denominator.fill_(6.0)
     return SevennetBackbone(
-        module, name="small", sha256="0" * 64, device="cpu", dtype=dtype
+        module, name="small", sha256="0" * 64, device=device, dtype=dtype
     )

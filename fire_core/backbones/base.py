@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fire_core.records import Label
 
 BATCH_ATOMS = 512
-"""Atoms in one forward pass unless the caller says otherwise."""
+"""Atoms in one forward pass on a CPU, and at first on a GPU; see `batch_sizes`."""
 
 OTHER_BACKBONE = (
     "Choose a backbone that covers it, for example backbone.name: medium-mpa-0"
@@ -55,9 +55,16 @@ class Backbone(Protocol):
         """Return an ASE calculator of the model."""
 
     def predict(
-        self, frames: Sequence[Atoms], *, batch_atoms: int = BATCH_ATOMS
+        self, frames: Sequence[Atoms], *, batch_atoms: int | None = None
     ) -> list[Label]:
         """Return energies (eV), forces (eV/Å) and stresses (eV/Å³) in order.
+
+        Parameters
+        ----------
+        frames
+            Structures.
+        batch_atoms
+            Most atoms in one forward pass; None: as many as the device's memory holds.
 
         Raises
         ------
@@ -70,7 +77,7 @@ class HasFeatures(Backbone, Protocol):
     """A backbone that gives what it sees of each atom."""
 
     def atom_features(
-        self, frames: Sequence[Atoms], *, batch_atoms: int = BATCH_ATOMS
+        self, frames: Sequence[Atoms], *, batch_atoms: int | None = None
     ) -> list[NDArray[np.float64]]:
         """Return for each frame features of its atoms, (n_atoms, k).
 

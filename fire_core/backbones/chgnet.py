@@ -8,11 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ase.data import chemical_symbols
 
-from fire_core.backbones.base import (
-    BATCH_ATOMS,
-    pack_by_atoms,
-    refuse_unknown_elements,
-)
+from fire_core.backbones.base import refuse_unknown_elements
+from fire_core.backbones.batch_sizes import BatchSizes, sizes_of
 from fire_core.backbones.calculator import BackboneCalculator
 from fire_core.backbones.chgnet_graphs import to_graph
 from fire_core.backbones.chgnet_models import (
@@ -25,7 +22,6 @@ from fire_core.backbones.chgnet_models import (
 from fire_core.backbones.export import ExportFormat
 from fire_core.backbones.torch_types import dtype_name
 from fire_core.files import file_sha256
-from fire_core.progress import tracked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,6 +76,7 @@ class ChgnetBackbone:
 
         self.name = model or NAME
         self.device, self.dtype = torch.device(device), getattr(torch, dtype)
+        self.sizes = BatchSizes.of(self.device)
         loaded = read_model(Path(model)) if model else published_model()
         self.sha256 = file_sha256(Path(model)) if model else _digest(loaded)
         self.model = loaded.to(device=self.device, dtype=self.dtype).eval()
@@ -96,7 +93,7 @@ class ChgnetBackbone:
         return BackboneCalculator(self)
 
     def predict(
-        self, frames: Sequence[Atoms], *, batch_atoms: int = BATCH_ATOMS
+        self, frames: Sequence[Atoms], *, batch_atoms: int | None = None
     ) -> list[Label]:
         """Return energies (eV), forces (eV/Å) and stresses (eV/Å³) in order.
 
@@ -108,15 +105,15 @@ class ChgnetBackbone:
             A frame holds an element that the model does not know.
         """
         refuse_unknown_elements(frames, self.elements, self.name)
-        labels: list[Label] = []
-        parts = list(pack_by_atoms([len(f) for f in frames], batch_atoms))
-        for part in tracked(parts, "Predicting"):
-            graphs = [to_graph(frames[i], self.cutoff) for i in part]
-            labels += predict_graphs(self.model, graphs, self.device)
-        return labels
+
+        def compute(batch: list[int]) -> list[Label]:
+            graphs = [to_graph(frames[i], self.cutoff) for i in batch]
+            return predict_graphs(self.model, graphs, self.device)
+
+        return self.sizes.compute(sizes_of(frames), compute, most=batch_atoms)
 
     def atom_features(
-        self, frames: Sequence[Atoms], *, batch_atoms: int = BATCH_ATOMS
+        self, frames: Sequence[Atoms], *, batch_atoms: int | None = None
     ) -> list[NDArray[np.float64]]:
         """Return what the readout takes of each frame's atoms, (n_atoms, 64).
 
@@ -126,11 +123,14 @@ class ChgnetBackbone:
             A frame holds an element that the model does not know.
         """
         refuse_unknown_elements(frames, self.elements, self.name)
-        features: list[NDArray[np.float64]] = []
-        for part in pack_by_atoms([len(f) for f in frames], batch_atoms):
-            graphs = [to_graph(frames[i], self.cutoff) for i in part]
-            features += features_of_graphs(self.model, graphs, self.device)
-        return features
+
+        def compute(batch: list[int]) -> list[NDArray[np.float64]]:
+            graphs = [to_graph(frames[i], self.cutoff) for i in batch]
+            return features_of_graphs(self.model, graphs, self.device)
+
+        return self.sizes.compute(
+            sizes_of(frames), compute, most=batch_atoms, title="Features of atoms"
+        )
 
     def batched_model(self, *, stress: bool = False) -> Any:
         """Return what computes many systems at once; see `chgnet_batched`."""

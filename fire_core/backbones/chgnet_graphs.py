@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ase.geometry import complete_cell
 
+from fire_core.backbones.sending import host_of, send_known
 from fire_core.errors import StructureError
 
 if TYPE_CHECKING:
@@ -145,15 +146,67 @@ def join(graphs: Sequence[ChgnetGraph], device: Any) -> ChgnetBatch:
         np.concatenate([graph.vectors for graph in graphs]),
         np.array([graph.volume for graph in graphs]),
     )
-    return ChgnetBatch(*(torch.from_numpy(part).to(device) for part in parts))
+    return ChgnetBatch(*(send_known(torch.from_numpy(p), device) for p in parts))
 
 
-def count_bonds(
-    pairs: torch.Tensor, chosen: torch.Tensor, n_atoms: int
-) -> torch.Tensor:
-    """Return how many of the chosen bonds, (n_bonds,), start at each atom."""
-    ones = chosen.repeat(2).to(pairs.dtype)
-    return ones.new_zeros(n_atoms).index_add(0, pairs.reshape(-1), ones)
+@dataclass(frozen=True, slots=True, eq=False)
+class ShortBonds:
+    """Bonds that angles are made of, and how many these are.
+
+    Attributes
+    ----------
+    index
+        Which bonds, (n_short,).
+    counts
+        How many of them start at each atom, in either direction, (n_atoms,).
+    n_angles
+        Ordered pairs of different ones that start at one atom, known to the host.
+    """
+
+    index: torch.Tensor
+    counts: torch.Tensor
+    n_angles: int
+
+
+def find_short(batch: ChgnetBatch, lengths: torch.Tensor, reach: float) -> ShortBonds:
+    """Return the bonds shorter than `reach` Å.
+
+    Where the host knows the bonds it chooses them, so that it need not wait for the
+    device; else it looks at the device once.
+
+    Parameters
+    ----------
+    batch
+        Bonds.
+    lengths
+        Of the bonds, (n_bonds,), Å, on the batch's device.
+    reach
+        Å.
+    """
+    import torch
+
+    n_atoms = len(batch.numbers)
+    vectors, pairs = host_of(batch.vectors), host_of(batch.pairs)
+    if vectors is not None and pairs is not None:
+        known = (torch.linalg.vector_norm(vectors, dim=1) < reach).nonzero()[:, 0]
+        on_host = _count(pairs[:, known], n_atoms)
+        index = send_known(known, lengths.device)
+        counts = _count(batch.pairs.index_select(1, index), n_atoms)
+        return ShortBonds(index, counts, int((on_host * (on_host - 1)).sum()))
+    within = lengths < reach
+    ones = within.repeat(2).to(batch.pairs.dtype)
+    counts = ones.new_zeros(n_atoms).index_add(0, batch.pairs.reshape(-1), ones)
+    sizes = torch.stack([within.sum(), (counts * (counts - 1)).sum()]).tolist()
+    index = torch.nonzero_static(within, size=sizes[0])[:, 0]
+    return ShortBonds(index, counts, sizes[1])
+
+
+def _count(pairs: torch.Tensor, n_atoms: int) -> torch.Tensor:
+    """Return how many bonds, (2, n_bonds), start at each atom, in either direction."""
+    import torch
+
+    starts = pairs.reshape(-1)
+    return starts.new_zeros(n_atoms).index_add(0, starts, torch.ones_like(starts))
 
 
 def find_angles(pairs: torch.Tensor, counts: torch.Tensor, n_angles: int) -> Angles:
@@ -164,7 +217,7 @@ def find_angles(pairs: torch.Tensor, counts: torch.Tensor, n_angles: int) -> Ang
     pairs
         The two atoms of each bond, (2, n_bonds).
     counts
-        How many bonds start at each atom, (n_atoms,); see `count_bonds`.
+        How many bonds start at each atom, (n_atoms,).
     n_angles
         Sum of n (n - 1) over these counts, which the host has to know.
     """

@@ -14,10 +14,11 @@ with the bonds' vectors.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fire_core.backbones.chgnet_graphs import Angles, count_bonds, find_angles
+from fire_core.backbones.chgnet_graphs import Angles, find_angles, find_short
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -140,13 +141,10 @@ def _measure(model: Any, batch: ChgnetBatch, vectors: torch.Tensor) -> _Geometry
     lengths = torch.linalg.vector_norm(vectors, dim=1)
     encoder = model.bond_basis_expansion
     reach = float(model.graph_converter.bond_graph_cutoff)
-    within = lengths.detach() < reach
-    counts = count_bonds(batch.pairs, within, len(batch.numbers))
-    # the one look at the device: how many short bonds there are, and angles
-    sizes = torch.stack([within.sum(), (counts * (counts - 1)).sum()]).tolist()
-    short = torch.nonzero_static(within, size=sizes[0])[:, 0]
+    bonds = find_short(batch, lengths.detach(), reach)
+    short = bonds.index
     near = lengths[short]
-    found: Angles = find_angles(batch.pairs[:, short], counts, sizes[1])
+    found: Angles = find_angles(batch.pairs[:, short], bonds.counts, bonds.n_angles)
     directions = vectors[short] / near[:, None]
     directions = torch.cat([directions, -directions])
     cosines = (
@@ -157,12 +155,22 @@ def _measure(model: Any, batch: ChgnetBatch, vectors: torch.Tensor) -> _Geometry
     return _Geometry(
         encoder.rbf_expansion_ag(lengths.to(dtype)),
         encoder.rbf_expansion_bg(near.to(dtype)),
-        model.angle_basis_expansion.fourier_expansion(angles),
+        _fourier(model.angle_basis_expansion.fourier_expansion, angles),
         short,
         found.center,
         found.left % max(len(short), 1),
         found.right % max(len(short), 1),
     )
+
+
+def _fourier(expansion: Any, angles: torch.Tensor) -> torch.Tensor:
+    """Return the package's Fourier basis of angles, (n_angles, 31), made in one go."""
+    import torch
+
+    waves = torch.outer(angles, expansion.frequencies)
+    constant = torch.full_like(angles[:, None], math.sqrt(0.5))
+    basis = torch.cat([constant, torch.sin(waves), torch.cos(waves)], dim=1)
+    return basis / math.sqrt(math.pi)
 
 
 def _convolve_atoms(
@@ -268,7 +276,10 @@ def _finish(layer: Any, summed: torch.Tensor, before: torch.Tensor, norm: Any) -
 
 
 def reference_energies(
-    model: Any, numbers: torch.Tensor, owner: torch.Tensor
+    model: Any,
+    numbers: torch.Tensor,
+    owner: torch.Tensor,
+    n_graphs: int | None = None,
 ) -> torch.Tensor:
     """Return the sum of each graph's reference energies, (n_graphs,), eV, float64.
 
@@ -278,7 +289,11 @@ def reference_energies(
         A `chgnet.model.CHGNet`.
     numbers, owner
         Atomic number of each atom and the graph that it belongs to, (n_atoms,).
+    n_graphs
+        How many there are; None: the host reads it, and waits for the device.
     """
     table = model.composition_model.fc.weight.detach()[0].double()
     values = table[numbers - 1]
-    return values.new_zeros(int(owner[-1]) + 1).index_add(0, owner, values)
+    if n_graphs is None:
+        n_graphs = int(owner[-1]) + 1
+    return values.new_zeros(n_graphs).index_add(0, owner, values)

@@ -115,9 +115,9 @@ def predict_graphs(
     """
     batch = join(graphs, device)
     output = compute(model, batch, create_graph=False)
-    energies = reference_energies(model, batch.numbers, batch.owner).index_add(
-        0, batch.owner, output.energies.detach().double()
-    )
+    energies = reference_energies(
+        model, batch.numbers, batch.owner, len(graphs)
+    ).index_add(0, batch.owner, output.energies.detach().double())
     forces = output.forces.cpu().numpy()
     stresses = output.stress.cpu().numpy()
     return [

@@ -99,7 +99,9 @@ class ChgnetNetwork:
         self.module.train()
         batch = join(graphs, self.device)
         output = compute(self.module, batch, create_graph=True)
-        energy = reference_energies(self.module, batch.numbers, batch.owner)
+        energy = reference_energies(
+            self.module, batch.numbers, batch.owner, len(graphs)
+        )
         energy = energy.index_add(0, batch.owner, output.energies.double())
         return Prediction(
             energy.to(self.dtype),

@@ -6,28 +6,27 @@ import contextlib
 import copy
 import io
 import warnings
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from ase.data import chemical_symbols
 
 from fire_core.backbones.base import (
-    BATCH_ATOMS,
-    pack_by_atoms,
     refuse_unknown_elements,
 )
+from fire_core.backbones.batch_sizes import BatchSizes, sizes_of
 from fire_core.backbones.calculator import BackboneCalculator
 from fire_core.backbones.export import ExportFormat
 from fire_core.backbones.mace_graphs import (
     invariant_columns,
     predict_graphs,
+    to_batch,
     to_graph,
 )
 from fire_core.backbones.neutral import is_neutral, read_neutral
 from fire_core.backbones.torch_types import default_dtype, dtype_name
 from fire_core.errors import BackboneError
 from fire_core.files import file_sha256
-from fire_core.progress import tracked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +46,9 @@ if TYPE_CHECKING:
     from fire_core.records import Label, LabelledStructure
 
 UNREADABLE: Final = (RuntimeError, AttributeError, EOFError, ValueError, ImportError)
+
+LAYOUTS: Final[dict[str, Kernels]] = {"": "fire", "cuequivariance": "cuequivariance"}
+"""Whose layers hold the weights in each `layout`."""
 
 
 class MaceBackbone:
@@ -73,6 +75,8 @@ class MaceBackbone:
         computes the same in less time.
     atomic_energies
         Reference energy of each element, eV; of the first head if there are more.
+    sizes
+        What is known of how many atoms its device's memory holds.
     layout
         Whose layers hold the trained weights, unless they are MACE's own.
     """
@@ -100,6 +104,7 @@ class MaceBackbone:
         self.sha256 = sha256
         self.device = torch.device(device)
         self.dtype = getattr(torch, dtype)
+        self.sizes = BatchSizes.of(self.device)
         self.model = model.to(device=self.device, dtype=self.dtype).eval()
         for parameter in self.model.parameters():
             parameter.requires_grad_(requires_grad=False)
@@ -131,7 +136,7 @@ class MaceBackbone:
         )
 
     def predict(
-        self, frames: Sequence[Atoms], *, batch_atoms: int = BATCH_ATOMS
+        self, frames: Sequence[Atoms], *, batch_atoms: int | None = None
     ) -> list[Label]:
         """Return energies (eV), forces (eV/Å) and stresses (eV/Å³) in order.
 
@@ -144,15 +149,15 @@ class MaceBackbone:
             A frame holds an element that the model does not know.
         """
         refuse_unknown_elements(frames, self.elements, self.name)
-        labels: list[Label] = []
-        parts = list(pack_by_atoms([len(f) for f in frames], batch_atoms))
-        for part in tracked(parts, "Predicting"):
-            graphs = [self.graph(frames[i]) for i in part]
-            labels += predict_graphs(self.fast, graphs, self.device)
-        return labels
+
+        def compute(batch: list[int]) -> list[Label]:
+            graphs = [self.graph(frames[i]) for i in batch]
+            return predict_graphs(self.fast, graphs, self.device)
+
+        return self.sizes.compute(sizes_of(frames), compute, most=batch_atoms)
 
     def atom_features(
-        self, frames: Sequence[Atoms], *, batch_atoms: int = BATCH_ATOMS
+        self, frames: Sequence[Atoms], *, batch_atoms: int | None = None
     ) -> list[NDArray[np.float64]]:
         """Return the invariant node features of each frame's atoms, (n_atoms, k).
 
@@ -165,19 +170,22 @@ class MaceBackbone:
             A frame holds an element that the model does not know.
         """
         import torch
-        from mace.tools.torch_geometric import Batch
 
         refuse_unknown_elements(frames, self.elements, self.name)
         keep = invariant_columns(self.model)
-        features: list[NDArray[np.float64]] = []
-        for part in pack_by_atoms([len(f) for f in frames], batch_atoms):
-            graphs = [self.graph(frames[i]) for i in part]
-            batch = Batch.from_data_list(graphs).to(self.device)
+        sizes = sizes_of(frames)
+
+        def compute(part: list[int]) -> list[NDArray[np.float64]]:
+            batch = to_batch([self.graph(frames[i]) for i in part], self.device)
             with torch.no_grad():
                 output = self.fast(batch.to_dict(), compute_force=False)
             values = output["node_feats"][:, keep].cpu().double().numpy()
-            features += [values[a:b] for a, b in pairwise(batch.ptr.tolist())]
-        return features
+            bounds = pairwise(accumulate((sizes[i] for i in part), initial=0))
+            return [values[a:b] for a, b in bounds]
+
+        return self.sizes.compute(
+            sizes, compute, most=batch_atoms, title="Features of atoms"
+        )
 
     def batched_model(self, *, stress: bool = False) -> Any:
         """Return what computes many systems at once; see `backbones.batched`."""
@@ -214,6 +222,35 @@ class MaceBackbone:
             device=str(self.device),
             dtype=dtype_name(self.dtype),
         )
+
+    def with_layout(self, layout: str) -> MaceBackbone:
+        """Return the same model computed by the layers of a `layout`.
+
+        Raises
+        ------
+        BackboneError
+            They are not installed, or there are none of that name.
+        """
+        kernels = LAYOUTS.get(layout)
+        if kernels is None:
+            msg = f"a training began with the layers {layout!r}, which no FIRE has"
+            raise BackboneError(msg)
+        try:
+            return MaceBackbone(
+                copy.deepcopy(self.model),
+                name=self.name,
+                sha256=self.sha256,
+                device=str(self.device),
+                dtype=dtype_name(self.dtype),
+                kernels=kernels,
+            )
+        except BackboneError as error:
+            msg = (
+                f"a training began with {kernels}'s layers and can only go on with "
+                f"them ({error}); go on where they are installed, or start it again "
+                "under another name with backbone.kernels: fire"
+            )
+            raise BackboneError(msg) from error
 
     def neutral(self) -> NeutralModel:
         """Return the model as tensors and JSON; see `backbones.mace_neutral`."""

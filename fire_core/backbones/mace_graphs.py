@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
+from fire_core.backbones.sending import send, send_known
 from fire_core.backbones.torch_types import default_dtype
 from fire_core.errors import StructureError
 from fire_core.records import Label
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
     from fire_core.backbones.base import Backbone
     from fire_core.config.steps import Kernels
 
+QUANTITIES: Final = (
+    *("energy", "forces", "stress", "virials", "dipole", "charges", "polarizability"),
+)
+LABELS: Final = frozenset(
+    ["weight", *QUANTITIES, *(f"{name}_weight" for name in QUANTITIES)]
+)
+"""What mace-torch's graphs hold beside structures."""
 VOIGT: Final = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
 
@@ -97,11 +105,24 @@ def to_graph(
     return graph
 
 
-def predict_graphs(model: Any, graphs: Sequence[Any], device: Any) -> list[Label]:
-    """Return the labels of graphs in one forward pass of a MACE model."""
+def to_batch(graphs: Sequence[Any], device: Any) -> Any:
+    """Return MACE's batch of graphs on a device, its edges known to the host.
+
+    What graphs are labelled with stays on the host: the loss has labels of its own.
+    """
     from mace.tools.torch_geometric import Batch
 
-    batch = Batch.from_data_list(list(graphs)).to(device)
+    batch = Batch.from_data_list(list(graphs))
+    wanted = [key for key in batch.keys if key not in LABELS]
+    edges = batch.edge_index
+    moved = batch.apply(lambda tensor: send(tensor, device), *wanted)
+    moved.edge_index = send_known(edges, device)
+    return moved
+
+
+def predict_graphs(model: Any, graphs: Sequence[Any], device: Any) -> list[Label]:
+    """Return the labels of graphs in one forward pass of a MACE model."""
+    batch = to_batch(graphs, device)
     output = model(batch.to_dict(), compute_force=True, compute_stress=True)
     e0 = model.atomic_energies_fn.atomic_energies.detach().cpu().double()
     e0 = e0.reshape(-1, e0.shape[-1])[batch.head[batch.batch].cpu()]

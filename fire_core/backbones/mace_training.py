@@ -6,7 +6,7 @@ import copy
 import io
 from typing import TYPE_CHECKING, Any
 
-from fire_core.backbones.mace_graphs import predict_graphs
+from fire_core.backbones.mace_graphs import predict_graphs, to_batch
 from fire_core.backbones.mace_networks import (
     build_network,
     fast_twin,
@@ -72,9 +72,7 @@ class MaceNetwork:
 
     def forward(self, graphs: Sequence[Any], *, stress: bool) -> Prediction:
         """Predict graphs so that the weights' gradients can be had."""
-        from mace.tools.torch_geometric import Batch
-
-        batch = Batch.from_data_list(list(graphs)).to(self._backbone.device)
+        batch = to_batch(graphs, self._backbone.device)
         self.fast.train()
         output = self.fast(
             batch.to_dict(), training=True, compute_force=True, compute_stress=stress

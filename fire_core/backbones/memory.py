@@ -7,7 +7,7 @@ from typing import Final
 
 _WORDS: Final = re.compile(
     r"out of memory|not enough memory|can.t allocate memory|cannot allocate memory"
-    r"|bad_alloc|CUBLAS_STATUS_ALLOC_FAILED",
+    r"|bad_alloc|CU[A-Z]+_STATUS_ALLOC_FAILED",
     re.IGNORECASE,
 )
 
@@ -15,7 +15,8 @@ _WORDS: Final = re.compile(
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error is torch's, Python's or C++'s way to say so.
 
-    torch has a class for CUDA alone; elsewhere it raises RuntimeError.
+    torch has a class for CUDA alone; on other devices, and wherever TorchScript ran,
+    it raises a RuntimeError that says so among a traceback.
     """
     import torch
 

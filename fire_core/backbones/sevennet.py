@@ -6,11 +6,8 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fire_core.backbones.base import (
-    BATCH_ATOMS,
-    pack_by_atoms,
-    refuse_unknown_elements,
-)
+from fire_core.backbones.base import refuse_unknown_elements
+from fire_core.backbones.batch_sizes import BatchSizes, sizes_of
 from fire_core.backbones.calculator import BackboneCalculator
 from fire_core.backbones.neutral import pack_neutral
 from fire_core.backbones.sevennet_graphs import join, predict_graphs, to_graph
@@ -24,7 +21,6 @@ from fire_core.backbones.sevennet_weights import (
 from fire_core.backbones.torch_types import dtype_name
 from fire_core.errors import BackboneError
 from fire_core.files import file_sha256
-from fire_core.progress import tracked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -84,6 +80,7 @@ class SevennetBackbone:
 
         self.name, self.sha256 = name, sha256
         self.device, self.dtype = torch.device(device), getattr(torch, dtype)
+        self.sizes = BatchSizes.of(self.device)
         self.notice = dict(notice or {})
         self.model = place(module, device=self.device, dtype=self.dtype).eval()
         self.model.requires_grad_(requires_grad=False)
@@ -104,7 +101,7 @@ class SevennetBackbone:
         return to_graph(atoms, index=self._index, cutoff=self.cutoff, dtype=self.dtype)
 
     def predict(
-        self, frames: Sequence[Atoms], *, batch_atoms: int = BATCH_ATOMS
+        self, frames: Sequence[Atoms], *, batch_atoms: int | None = None
     ) -> list[Label]:
         """Return energies (eV), forces (eV/Å) and stresses (eV/Å³) in order.
 
@@ -114,15 +111,15 @@ class SevennetBackbone:
             A frame holds an element that the model does not know.
         """
         refuse_unknown_elements(frames, self.elements, self.name)
-        labels: list[Label] = []
-        parts = list(pack_by_atoms([len(f) for f in frames], batch_atoms))
-        for part in tracked(parts, "Predicting"):
-            graphs = [self.graph(frames[i]) for i in part]
-            labels += predict_graphs(self.model, graphs, self.device)
-        return labels
+
+        def compute(batch: list[int]) -> list[Label]:
+            graphs = [self.graph(frames[i]) for i in batch]
+            return predict_graphs(self.model, graphs, self.device)
+
+        return self.sizes.compute(sizes_of(frames), compute, most=batch_atoms)
 
     def atom_features(
-        self, frames: Sequence[Atoms], *, batch_atoms: int = BATCH_ATOMS
+        self, frames: Sequence[Atoms], *, batch_atoms: int | None = None
     ) -> list[NDArray[np.float64]]:
         """Return the invariant features of each frame's atoms, (n_atoms, k).
 
@@ -136,16 +133,19 @@ class SevennetBackbone:
         import torch
 
         refuse_unknown_elements(frames, self.elements, self.name)
-        features: list[NDArray[np.float64]] = []
-        for part in pack_by_atoms([len(f) for f in frames], batch_atoms):
+
+        def compute(part: list[int]) -> list[NDArray[np.float64]]:
             batch = join([self.graph(frames[i]) for i in part], self.device)
             scalars: list[torch.Tensor] = []
             with torch.no_grad():
                 self.model(batch.kinds, batch.vectors, batch.pairs, scalars)
             values = torch.cat(scalars, dim=1).cpu().double().numpy()
             bounds = pairwise(accumulate(batch.sizes, initial=0))
-            features += [values[a:b] for a, b in bounds]
-        return features
+            return [values[a:b] for a, b in bounds]
+
+        return self.sizes.compute(
+            sizes_of(frames), compute, most=batch_atoms, title="Features of atoms"
+        )
 
     def batched_model(self, *, stress: bool = False) -> Any:
         """Return what computes many systems at once; see `sevennet_batched`."""

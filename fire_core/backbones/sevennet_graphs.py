@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
+from fire_core.backbones.sending import send, send_known
 from fire_core.backbones.trainable import Prediction
 from fire_core.errors import StructureError
 from fire_core.records import Label
@@ -158,12 +159,12 @@ def join(graphs: Sequence[SevennetGraph], device: torch.device) -> SevennetGraph
 def move(graph: SevennetGraph, device: torch.device) -> SevennetGraph:
     """Return a graph on a device."""
     return SevennetGraph(
-        graph.kinds.to(device),
-        graph.vectors.to(device),
-        graph.pairs.to(device),
-        graph.owner.to(device),
+        send_known(graph.kinds, device),
+        send(graph.vectors, device),
+        send_known(graph.pairs, device),
+        send(graph.owner, device),
         graph.sizes,
-        graph.volumes.to(device),
+        send(graph.volumes, device),
     )
 
 

@@ -123,7 +123,8 @@ class Trainable(Backbone, Protocol):
         Optional: whether `adapt: auto` means weights of the target's elements alone.
     layout
         What beside `sha256` decides the weights' shapes, for example whose layers
-        compute it; checkpoints of another layout are refused. Empty as a rule.
+        compute it. Empty as a rule; a backbone with more has `with_layout`, for a
+        training goes on in the layout that it began in.
     """
 
     device: torch.device
@@ -200,6 +201,26 @@ def need_trainable(backbone: Backbone) -> Trainable:
         )
         raise BackboneError(msg)
     return backbone
+
+
+def in_layout(backbone: Trainable, layout: str | None) -> Trainable:
+    """Return the same model in the layout of a training that goes on.
+
+    Parameters
+    ----------
+    backbone
+        Not changed.
+    layout
+        What the training began in; None: it is not known.
+
+    Raises
+    ------
+    BackboneError
+        What computes that layout is not installed here.
+    """
+    if layout in {None, backbone.layout} or not hasattr(backbone, "with_layout"):
+        return backbone
+    return backbone.with_layout(layout)  # type: ignore[no-any-return]
 
 
 def elements_of(items: Collection[LabelledStructure]) -> set[str]:

@@ -54,7 +54,7 @@ class Spoilt:
         return BackboneCalculator(self)
 
     def predict(
-        self, frames: Sequence[Atoms], *, batch_atoms: int = 512
+        self, frames: Sequence[Atoms], *, batch_atoms: int | None = None
     ) -> list[Label]:
         """Return the spoilt labels."""
         labels = self.backbone.predict(frames, batch_atoms=batch_atoms)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 VERSION: Final = 3
+UNREADABLE: Final = (RuntimeError, EOFError, KeyError, TypeError, ValueError)
 
 
 def pack_checkpoint(
@@ -24,6 +25,8 @@ def pack_checkpoint(
     records: Sequence[EpochRecord],
     identity: str,
     best: list[Any] | None = None,
+    *,
+    layout: str = "",
 ) -> bytes:
     """Return the states of model, optimiser and average as bytes.
 
@@ -37,6 +40,8 @@ def pack_checkpoint(
         Says which training this is; resuming another one is refused.
     best
         Averaged weights of the epoch to keep, where that is not the last one.
+    layout
+        `Trainable.layout` of the backbone that is trained.
     """
     import torch
 
@@ -47,9 +52,27 @@ def pack_checkpoint(
         "records": [asdict(record) for record in records],
         "states": {name: part.state_dict() for name, part in parts.items()},
         "best": best,
+        "layout": layout,
     }
     torch.save(content, buffer)
     return buffer.getvalue()
+
+
+def recorded_layout(data: bytes) -> str | None:
+    """Return the layout that a training began in; None: its checkpoint says none.
+
+    Checkpoints of before it was recorded say none, and what is no checkpoint.
+    """
+    import pickle
+
+    import torch
+
+    try:
+        content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=False)
+        layout = content.get("layout")
+    except (*UNREADABLE, AttributeError, pickle.UnpicklingError):
+        return None
+    return layout if isinstance(layout, str) else None
 
 
 def unpack_checkpoint(
@@ -68,7 +91,7 @@ def unpack_checkpoint(
     try:
         content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=False)
         version, found = content["version"], content["identity"]
-    except (RuntimeError, EOFError, KeyError, TypeError, ValueError) as error:
+    except UNREADABLE as error:
         msg = f"the checkpoint cannot be read: {error}; delete it to start afresh"
         raise TrainingError(msg) from error
     if version != VERSION or found != identity:

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from fire_core.backbones.sending import send
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -115,13 +117,13 @@ def gather_targets(
     import torch
 
     def floats(values: Any) -> torch.Tensor:
-        return torch.tensor(np.asarray(values), dtype=dtype, device=device)
+        return send(torch.tensor(np.asarray(values), dtype=dtype), device)
 
     labels = [example.label for example in examples]
     counts = [shares.of(example) for example in examples]
     stresses = [np.zeros(6) if i.stress is None else i.stress for i in labels]
     return Targets(
-        n_atoms=torch.tensor([example.n_atoms for example in examples], device=device),
+        n_atoms=send(torch.tensor([example.n_atoms for example in examples]), device),
         energy=floats([label.energy for label in labels]),
         forces=floats(np.concatenate([label.forces for label in labels])),
         stress=floats([np.asarray(s)[np.array(FROM_VOIGT)] for s in stresses]),
@@ -157,7 +159,9 @@ def weighted_loss(
     from torch.nn.functional import huber_loss
 
     n_atoms = targets.n_atoms
-    of_atoms = torch.repeat_interleave(targets.atom_weight, n_atoms)[:, None]
+    of_atoms = torch.repeat_interleave(  # of a size that the host need not ask for
+        targets.atom_weight, n_atoms, output_size=len(targets.forces)
+    )[:, None]
     energy = huber_loss(  # a network may give energies in double precision
         output.energy / n_atoms,
         targets.energy.to(output.energy.dtype) / n_atoms,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from typing import TYPE_CHECKING, Any, Final
 
+from fire_core.backbones.memory import is_out_of_memory
 from fire_core.backbones.torch_types import default_dtype
 from fire_core.errors import TrainingError
 from fire_core.training.loss import gather_targets, share_step, weighted_loss
@@ -12,6 +13,8 @@ from fire_core.training.parallel import current_group
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import torch
 
     from fire_core.backbones.trainable import Network
     from fire_core.config.training import TrainConfig
@@ -64,7 +67,14 @@ class Stepper:
         self.n_parts = 1
 
     def step(self, examples: Sequence[Example]) -> float:
-        """Take one step on the examples; return their mean loss.
+        """Take one step on the examples; return their mean loss, waiting for it."""
+        return float(self.queue(examples))
+
+    def queue(self, examples: Sequence[Example]) -> torch.Tensor:
+        """Take one step on the examples; return their mean loss, (), float64.
+
+        On a GPU the host has gone on before the loss is computed; it waits where the
+        number is looked at.
 
         Raises
         ------
@@ -89,19 +99,20 @@ class Stepper:
             torch.cuda.empty_cache()
         return value
 
-    def _attempt(self, examples: Sequence[Example]) -> float | None:
+    def _attempt(self, examples: Sequence[Example]) -> torch.Tensor | None:
         """Take the step; return its loss, or None if any process's memory ran out."""
         import torch
 
         self.optimizer.zero_grad(set_to_none=True)
         parameters = [p for g in self.optimizer.param_groups for p in g["params"]]
         with default_dtype(self.dtype):
-            value, short = 0.0, False
+            value = None
             try:
                 value = self._add_up(examples)
-            except torch.OutOfMemoryError:
-                short = True
-            if self.group.any(flag=short):
+            except (RuntimeError, MemoryError) as error:  # TorchScript's is the former
+                if not is_out_of_memory(error):
+                    raise
+            if self.group.any(flag=value is None):
                 return None
             for parameter in parameters:  # of elements that this step has not: Adam
                 if parameter.grad is None:  # treats them alike on any number of devices
@@ -110,15 +121,20 @@ class Stepper:
             torch.nn.utils.clip_grad_norm_(parameters, max_norm=self.config.clip)
             self.optimizer.step()
             self.average.update()
-        return self.group.add(value)
+        if self.group.size == 1 or value is None:
+            return value
+        return torch.tensor(self.group.add(float(value)), dtype=torch.float64)
 
-    def _add_up(self, examples: Sequence[Example]) -> float:
+    def _add_up(self, examples: Sequence[Example]) -> torch.Tensor:
         """Add this process's gradients to the parameters'; return its loss."""
-        shares, value = share_step(examples, self.config), 0.0
+        import torch
+
+        shares = share_step(examples, self.config)
+        value = torch.zeros((), dtype=torch.float64, device=self.device)
         for part in self.group.mine(self._divide(examples)):
             loss = self._loss(part, shares)
             loss.backward()
-            value += float(loss.detach())
+            value = value + loss.detach().double()
         return value
 
     def _divide(self, examples: Sequence[Example]) -> list[list[Example]]:

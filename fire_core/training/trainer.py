@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from fire_core.backbones.base import pack_by_atoms
+from fire_core.backbones.batch_sizes import BatchSizes
 from fire_core.backbones.repeatable import repeatable
 from fire_core.backbones.trainable import (
     adapts_elements,
     elements_of,
+    in_layout,
     need_trainable,
 )
 from fire_core.errors import TrainingError
@@ -27,7 +28,11 @@ from fire_core.training.batches import (
     describe_steps,
     epoch_steps,
 )
-from fire_core.training.checkpoints import pack_checkpoint, unpack_checkpoint
+from fire_core.training.checkpoints import (
+    pack_checkpoint,
+    recorded_layout,
+    unpack_checkpoint,
+)
 from fire_core.training.data import (
     TrainingData,
     identify,
@@ -118,7 +123,9 @@ def fine_tune(
     seed
         Source of every order and draw.
     checkpoint
-        What `on_epoch` was given after the last finished epoch.
+        What `on_epoch` was given after the last finished epoch. The training goes on
+        with the layers that it began with, such as cuEquivariance's, whatever the
+        backbone's are.
     on_epoch
         Called after each epoch with its record and the checkpoint; in the leading
         one of joined processes.
@@ -126,7 +133,8 @@ def fine_tune(
     Raises
     ------
     BackboneError
-        The model cannot be trained.
+        The model cannot be trained, or the layers that the training began with are not
+        installed here.
     UnknownElementError
         A structure holds an element that the model does not know.
     TrainingError
@@ -134,6 +142,8 @@ def fine_tune(
         belongs to another training.
     """
     foundation = need_trainable(backbone)
+    if checkpoint is not None:
+        foundation = in_layout(foundation, recorded_layout(checkpoint))
     if not data.train:
         msg = "expected at least one labelled structure to train on, got none"
         raise TrainingError(msg)
@@ -163,6 +173,7 @@ class _Run:
 
         self.backbone, self.config, self.seed = backbone, config, seed
         self.group = current_group()
+        self.sizes = BatchSizes.of(backbone.device, small=EVALUATION_ATOMS)
         self.references = find_shift(backbone, data.train, config)
         shift = self.references.shift
         train = to_foundation_scale(data.train, shift)
@@ -211,7 +222,13 @@ class _Run:
         self.stepper.n_parts = self.records[-1].n_parts
 
     def pack(self) -> bytes:
-        return pack_checkpoint(self._parts(), self.records, self.identity, self.best)
+        return pack_checkpoint(
+            self._parts(),
+            self.records,
+            self.identity,
+            self.best,
+            layout=self.backbone.layout,
+        )
 
     def finished(self) -> bool:
         if len(self.records) >= self.config.epochs:
@@ -223,6 +240,8 @@ class _Run:
 
     def epoch(self) -> None:
         """Train and judge one epoch; keep its weights if they are the best so far."""
+        import torch
+
         start, number = time.monotonic(), len(self.records)
         draw = draw_replay(len(self.replay), self.n_replay, self.seed, number)
         steps = epoch_steps(
@@ -235,8 +254,12 @@ class _Run:
         losses = []
         for i, examples in enumerate(steps):
             self._set_rate((number + i / len(steps)) / self.config.epochs)
-            losses.append(self.stepper.step(examples))
-            self._refuse_nonfinite("loss", losses[-1], number)
+            losses.append(self.stepper.queue(examples))
+            if losses[-1].device.type == "cpu":  # elsewhere the host would wait
+                self._refuse_nonfinite("loss", float(losses[-1]), number)
+        values = torch.stack(losses).tolist()
+        for value in values:
+            self._refuse_nonfinite("loss", value, number)
         with self.average.average_parameters():
             valid = self._judge(self.valid, self.valid_graphs)
             forgetting = None
@@ -246,7 +269,7 @@ class _Run:
         self.records.append(
             EpochRecord(
                 epoch=number,
-                train_loss=float(np.mean(losses)),
+                train_loss=float(np.mean(values)),
                 valid=valid,
                 forgetting_force_mae=forgetting,
                 learning_rate=float(self.optimizer.param_groups[0]["lr"]),
@@ -300,12 +323,13 @@ class _Run:
     def _judge(
         self, items: Sequence[LabelledStructure], graphs: Sequence[Any]
     ) -> ErrorSummary:
-        labels = []
-        parts = list(pack_by_atoms([len(i.atoms) for i in items], EVALUATION_ATOMS))
-        for part in self.group.mine(parts):
-            found = self.network.predict([graphs[i] for i in part])
-            labels += list(zip(part, found, strict=True))
-        by_index = dict(self.group.collect(labels))
+        mine = self.group.mine(range(len(items)))
+        labels = self.sizes.compute(
+            [len(items[i].atoms) for i in mine],
+            lambda part: self.network.predict([graphs[mine[k]] for k in part]),
+            title="Judging an epoch",
+        )
+        by_index = dict(self.group.collect(list(zip(mine, labels, strict=True))))
         return summarise_errors([by_index[i] for i in range(len(items))], items)
 
 

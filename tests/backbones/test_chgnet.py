@@ -13,7 +13,7 @@ from ase import Atoms
 from ase.build import bulk, molecule
 
 from fire_core.backbones.chgnet import ChgnetBackbone
-from fire_core.backbones.chgnet_graphs import count_bonds, find_angles, join, to_graph
+from fire_core.backbones.chgnet_graphs import find_angles, find_short, join, to_graph
 from fire_core.backbones.chgnet_training import PARTS
 from fire_core.backbones.export import ExportFormat, export_model
 from fire_core.backbones.registry import load_backbone
@@ -122,10 +122,9 @@ def test_bonds_and_angles_are_those_of_the_packages_converter(
         mine, rows(torch.stack([first, second]), vectors.numpy()), atol=1e-5
     )
     batch = join([ours], "cpu")
-    short = torch.linalg.vector_norm(batch.vectors, dim=1) < 3.0
-    counts = count_bonds(batch.pairs, short, len(atoms))
-    n_angles = int((counts * (counts - 1)).sum())
-    found = find_angles(batch.pairs[:, short], counts, n_angles)
+    bonds = find_short(batch, torch.linalg.vector_norm(batch.vectors, dim=1), 3.0)
+    short = bonds.index
+    found = find_angles(batch.pairs[:, short], bonds.counts, bonds.n_angles)
     directed = torch.cat([batch.vectors[short], -batch.vectors[short]])
 
     def cosines(center: Any, left: Any, right: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,8 +19,9 @@ from fire_core.backbones.kernels.cuequivariance import (
 from fire_core.backbones.mace import MaceBackbone
 from fire_core.backbones.registry import load_backbone
 from fire_core.config.training import LoraConfig, TrainConfig
-from fire_core.errors import BackboneError, TrainingError
+from fire_core.errors import BackboneError
 from fire_core.evaluation.errors import summarise_errors
+from fire_core.training.checkpoints import recorded_layout
 from fire_core.training.data import TrainingData
 from fire_core.training.trainer import FineTuned, fine_tune
 from tests.training.conftest import labelled, make_backbone, rattled
@@ -125,17 +127,46 @@ def test_frozen_parts_stay_and_adapters_take_maces_layers() -> None:
     )
 
 
-def test_a_checkpoint_of_other_layers_is_refused() -> None:
+TWO_EPOCHS = TrainConfig(strategy="naive", epochs=2, batch_frames=2)
+
+
+def states_of(backbone: MaceBackbone) -> tuple[FineTuned, list[bytes]]:
     states: list[bytes] = []
-    config = TrainConfig(strategy="naive", epochs=1, batch_frames=2)
-    plain = make_backbone(dtype="float64")
-    fine_tune(
-        plain, make_data(), config, seed=1, on_epoch=lambda _, s: states.append(s)
+    tuned = fine_tune(
+        backbone,
+        make_data(),
+        TWO_EPOCHS,
+        seed=1,
+        on_epoch=lambda _, state: states.append(state),
     )
-    with pytest.raises(TrainingError, match=r"backbone\.kernels"):
-        fine_tune(
-            with_other_layers(plain), make_data(), config, seed=1, checkpoint=states[0]
-        )
+    return tuned, states
+
+
+@pytest.mark.parametrize("theirs_first", [False, True])
+def test_a_training_goes_on_with_the_layers_that_it_began_with(
+    *, theirs_first: bool
+) -> None:
+    """`auto` becomes one thing on one worker and the other on the next."""
+    plain = make_backbone(dtype="float64")
+    began, goes_on = plain, with_other_layers(make_backbone(dtype="float64"))
+    if theirs_first:
+        began, goes_on = goes_on, began
+    whole, states = states_of(began)
+    assert recorded_layout(states[0]) == began.layout
+    again = fine_tune(goes_on, make_data(), TWO_EPOCHS, seed=1, checkpoint=states[0])
+    for one, two in zip(whole.records, again.records, strict=True):
+        assert replace(two, seconds=one.seconds) == one
+    assert goes_on.layout != began.layout  # the caller's model is what it was
+
+
+def test_without_its_layers_a_training_says_where_it_can_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, states = states_of(with_other_layers(make_backbone(dtype="float64")))
+    monkeypatch.setitem(sys.modules, "cuequivariance_torch", None)
+    plain = make_backbone(dtype="float64")
+    with pytest.raises(BackboneError, match=r"only go on with.*start it again"):
+        fine_tune(plain, make_data(), TWO_EPOCHS, seed=1, checkpoint=states[0])
 
 
 def test_they_are_taken_by_themselves_only_on_a_gpu() -> None:

@@ -96,6 +96,22 @@ def test_out_of_memory_halves_the_batch_and_changes_nothing_else() -> None:
     assert np.allclose(weights(short), weights(whole), rtol=0, atol=1e-14)
 
 
+def test_out_of_memory_in_torchscript_is_one_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """TorchScript raises a plain RuntimeError with torch's words in it."""
+    import torch
+
+    class ScriptedError(RuntimeError):
+        pass
+
+    monkeypatch.setattr(torch, "OutOfMemoryError", ScriptedError)
+    short, examples = make_stepper(small_memory(make_stepper()[1][0].n_atoms))
+    whole, _ = make_stepper()
+    assert short.step(examples) == pytest.approx(whole.step(examples), rel=1e-12)
+    assert short.n_parts == 4
+
+
 def test_a_frame_that_no_memory_holds_is_an_error_with_a_remedy() -> None:
     stepper, examples = make_stepper(small_memory(1))
     with pytest.raises(TrainingError, match=r"one frame of 32 atoms.*backbone.device"):

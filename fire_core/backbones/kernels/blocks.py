@@ -6,9 +6,15 @@ are found as well.
 
 from __future__ import annotations
 
-from typing import Any, Final
+import functools
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
+
+from fire_core.backbones.sending import host_of, send
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
 
 WASTE: Final = 1.25
 """Most that a block may be longer than the neighbours of any of its atoms."""
@@ -62,6 +68,42 @@ class Blocks:
             - before[receivers[order]]
         )
         self.places = starts[receivers] + rank
+
+    def to(self, device: torch.device) -> Blocks:
+        """Send them to a device."""
+        for name in ("places", "row_of_atom", "atom_of_row"):
+            setattr(self, name, send(getattr(self, name), device))
+        return self
+
+
+def blocks_of(receivers: torch.Tensor, n_atoms: int) -> Blocks:
+    """Return the blocks of edges: made once, on the host where it knows the edges.
+
+    Their ranges are numbers of the host, which would wait for a device to tell them.
+
+    Parameters
+    ----------
+    receivers
+        As of `Blocks`; or (2, n_edges) with the receivers in the second row. The same
+        tensor is given by every layer.
+    n_atoms
+        Number of atoms.
+    """
+    kept = _kept()
+    if receivers not in kept:
+        known = host_of(receivers)
+        ends = receivers if known is None else known
+        blocks = Blocks(ends if ends.dim() == 1 else ends[1], n_atoms)
+        kept[receivers] = blocks.to(receivers.device)
+    return kept[receivers]
+
+
+@functools.cache
+def _kept() -> MutableMapping[Any, Blocks]:
+    from torch.utils.weak import WeakTensorKeyDictionary
+
+    kept: MutableMapping[Any, Blocks] = WeakTensorKeyDictionary()
+    return kept
 
 
 def _group_ends(ordered: list[int]) -> list[int]:

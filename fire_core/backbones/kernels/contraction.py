@@ -49,18 +49,22 @@ class PolynomialContraction(torch.nn.Module):
         for order, tensor in tensors.items():
             basis, mixing = _reduce(tensor, order)
             self.ranks[order] = len(mixing)
-            self.register_buffer(f"mixing_{order}", mixing.to(dtype), persistent=False)
+            self._keep(f"mixing_{order}", mixing.to(dtype))
             if order == 1:
-                linear = basis.reshape(n_ell, -1).T.to(dtype)
-                self.register_buffer("linear", linear, persistent=False)
+                self._keep("linear", basis.reshape(n_ell, -1).T.to(dtype))
             else:
                 rows.append(_on_pairs(basis, order, pairs))
         empty = torch.zeros(0, len(pairs), dtype=dtype)
         quadratic = torch.cat([r.to(dtype) for r in rows]) if rows else empty
         first, second = torch.tensor(pairs).T
-        self.register_buffer("quadratic", quadratic, persistent=False)
-        self.register_buffer("first", first.contiguous(), persistent=False)
-        self.register_buffer("second", second.contiguous(), persistent=False)
+        self._keep("quadratic", quadratic)
+        self._keep("first", first.contiguous())
+        self._keep("second", second.contiguous())
+
+    def _keep(self, name: str, constant: torch.Tensor) -> None:
+        """Keep a constant beside the weights, on their device."""
+        where = self.weights_max.device
+        self.register_buffer(name, constant.to(where), persistent=False)
 
     def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Contract features with themselves.

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from fire_core.backbones.kernels.blocks import Blocks, gather, spread, to_atoms
+from fire_core.backbones.kernels.blocks import blocks_of, gather, spread, to_atoms
 
 
 class BlockConvolution(torch.nn.Module):
@@ -58,7 +58,7 @@ class BlockConvolution(torch.nn.Module):
             self.n_channels,
             len(self.degrees),
         )
-        blocks = Blocks(edge_index[1], n_atoms)
+        blocks = blocks_of(edge_index, n_atoms)
         senders = gather(node_feats, edge_index[0])
         weighted = tp_weights.reshape(-1, n_paths, n_channels) * senders[:, None]
         left = spread(weighted.flatten(1), blocks)

@@ -53,10 +53,16 @@ def harmonics(vectors: torch.Tensor, lengths: torch.Tensor, l_max: int) -> torch
     return torch.stack(columns, dim=1)
 
 
-def parity(l_max: int) -> torch.Tensor:
-    """Return what harmonics are multiplied with in the opposite direction."""
+def parity(l_max: int, like: torch.Tensor) -> torch.Tensor:
+    """Return what harmonics are multiplied with in the opposite direction.
+
+    Of the type and on the device of `like`.
+    """
     return torch.cat(
-        [torch.full((2 * degree + 1,), (-1.0) ** degree) for degree in range(l_max + 1)]
+        [
+            like.new_full((2 * degree + 1,), (-1.0) ** degree)
+            for degree in range(l_max + 1)
+        ]
     )
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 import torch
 from torch.nn.functional import silu
 
+from fire_core.backbones.sending import read, send
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -74,14 +76,16 @@ def find_sites(
     """
     if not adapted:
         return None
-    own = torch.isin(kinds, kinds.new_tensor(adapted))
-    atoms = own.nonzero()[:, 0]
-    if not len(atoms):
+    known = read(kinds)
+    mine = torch.isin(known, known.new_tensor(adapted))
+    chosen = mine.nonzero()[:, 0]
+    if not len(chosen):
         return None
-    atoms = atoms[kinds[atoms].argsort(stable=True)]
-    present, counts = kinds[atoms].unique_consecutive(return_counts=True)
-    weight = None
+    chosen = chosen[known[chosen].argsort(stable=True)]
+    present, counts = known[chosen].unique_consecutive(return_counts=True)
+    atoms, weight = send(chosen, kinds.device), None
     if len(atoms) < len(kinds):
+        own = send(mine, kinds.device)
         nearness = (1.0 - vectors.square().sum(dim=1) / cutoff**2).clamp(min=0.0) ** 3
         crowd = torch.zeros_like(kinds, dtype=vectors.dtype)
         for one, other in (pairs, pairs.flip(0)):

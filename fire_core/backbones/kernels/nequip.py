@@ -36,6 +36,7 @@ from fire_core.backbones.kernels.mixing import (
     Sites,
     find_sites,
 )
+from fire_core.backbones.sending import host_of, send_known
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -246,10 +247,10 @@ class NequipStack(torch.nn.Module):
         radial = bessel(lengths, self.wave_numbers, setting.cutoff)
         one_way = harmonics(vectors, lengths, setting.l_edge)
         return Edges(
-            torch.cat([one_way, one_way * parity(setting.l_edge).to(one_way)]),
+            torch.cat([one_way, one_way * parity(setting.l_edge, one_way)]),
             radial * envelope[:, None],
             pairs.flip(0).flatten(),
-            pairs.flatten(),
+            flattened(pairs),
         )
 
 
@@ -261,6 +262,14 @@ def couplings_of(setting: Architecture) -> list[Degrees]:
         for path in convolution_paths(a, setting.l_edge, len(b) - 1)
     }
     return sorted(needed)
+
+
+def flattened(pairs: torch.Tensor) -> torch.Tensor:
+    """Return the atoms that edges lead to, known to the host where the pairs are."""
+    known = host_of(pairs)
+    if known is None or known is pairs:
+        return pairs.flatten()
+    return send_known(known.flatten(), pairs.device)
 
 
 def flatten(x: Features) -> torch.Tensor:

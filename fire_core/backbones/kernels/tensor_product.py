@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from fire_core.backbones.kernels import neighbour_sums
-from fire_core.backbones.kernels.blocks import Blocks, gather, spread, to_atoms
+from fire_core.backbones.kernels.blocks import blocks_of, gather, spread, to_atoms
 from fire_core.backbones.kernels.channels import HIGHEST_DEGREE
 from fire_core.backbones.kernels.tables import Parts, Path, Tables, make_tables
 from fire_core.errors import BackboneError
@@ -119,7 +119,7 @@ class TensorProductConvolution(torch.nn.Module):
         """
         if len(weights) < len(senders):
             weights = weights.repeat(2, 1)
-        blocks = Blocks(receivers, n_nodes)
+        blocks = blocks_of(receivers, n_nodes)
         lengths = [stop - start for start, stop, _ in blocks.ranges]
         features = gather(x, senders).split(self.features.sizes, dim=1)
         padded = spread(edge_harmonics, blocks)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fire_core.backbones.base import BATCH_ATOMS, refuse_unknown_elements
+from fire_core.backbones.base import refuse_unknown_elements
 from fire_core.backbones.packaged.states import PredictedStates
 from fire_core.errors import BackboneError
 from fire_core.progress import tracked
@@ -70,7 +70,7 @@ class AseBackbone:
         self,
         frames: Sequence[Atoms],
         *,
-        batch_atoms: int = BATCH_ATOMS,  # noqa: ARG002 - one frame at a time
+        batch_atoms: int | None = None,  # noqa: ARG002 - one frame at a time
     ) -> list[Label]:
         """Return energies (eV), forces (eV/Å) and stresses (eV/Å³) in order.
 

@@ -101,7 +101,7 @@ class SevennBackbone:
         return BackboneCalculator(self)
 
     def predict(
-        self, frames: Sequence[Atoms], *, batch_atoms: int = BATCH_ATOMS
+        self, frames: Sequence[Atoms], *, batch_atoms: int | None = None
     ) -> list[Label]:
         """Return energies (eV), forces (eV/Å) and stresses (eV/Å³) in order.
 
@@ -112,14 +112,16 @@ class SevennBackbone:
         """
         refuse_unknown_elements(frames, self.elements, self.name)
         labels: list[Label] = []
-        parts = list(pack_by_atoms([len(f) for f in frames], batch_atoms))
+        parts = list(
+            pack_by_atoms([len(f) for f in frames], batch_atoms or BATCH_ATOMS)
+        )
         for part in tracked(parts, "Predicting"):
             graphs = [to_graph(self.model, frames[i]) for i in part]
             labels += predict_graphs(self.model, graphs)
         return labels
 
     def atom_features(
-        self, frames: Sequence[Atoms], *, batch_atoms: int = BATCH_ATOMS
+        self, frames: Sequence[Atoms], *, batch_atoms: int | None = None
     ) -> list[NDArray[np.float64]]:
         """Return what goes into the readout for each atom, (n_atoms, channels).
 
@@ -130,7 +132,7 @@ class SevennBackbone:
         """
         refuse_unknown_elements(frames, self.elements, self.name)
         features: list[NDArray[np.float64]] = []
-        for part in pack_by_atoms([len(f) for f in frames], batch_atoms):
+        for part in pack_by_atoms([len(f) for f in frames], batch_atoms or BATCH_ATOMS):
             graphs = [to_graph(self.model, frames[i]) for i in part]
             caught: list[Any] = []
             hook = self.model.reduce_input_to_hidden.register_forward_pre_hook(

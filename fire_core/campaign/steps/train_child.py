@@ -5,6 +5,7 @@ A committee's member, on several devices, or with a backbone of another environm
 
 from __future__ import annotations
 
+import os
 import uuid
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from fire_core.campaign.state import CampaignState
 
 AT_ONCE_ON_CPU: Final = 2
+VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
 
 
 def train_in_child(
@@ -63,10 +65,7 @@ def train_in_child(
     command += ["--db", ref.db, "--blobs", ref.blobs]
     command += ["--round", str(round_), "--kind", kind]
     command += ["--threads", str(threads), "--devices", str(devices)]
-    environment = thread_limits(threads)
-    member, n_gpus = member_number(kind), count_gpus()
-    if member is not None and n_gpus:  # they take turns on them
-        environment["CUDA_VISIBLE_DEVICES"] = str((member - 1) % n_gpus)
+    environment = thread_limits(threads) | environment_of_member(member_number(kind))
     epochs = training_of(campaign.config, kind).epochs
     key = f"train-{ref.name}-{kind.replace('_', '-')}"
     with campaign.observer.progress(key, f"Training {name}", epochs) as progress:
@@ -83,6 +82,41 @@ def train_in_child(
         msg = f"training {name} ended with exit status {status}; its log {log}: {tail}"
         raise TrainingError(msg)
     return trained.blob_sha
+
+
+def environment_of_member(member: int | None) -> dict[str, str]:
+    """Return what a member's process is told of GPUs, on which members take turns.
+
+    Nothing where there are none, or the model is no member of a committee.
+    """
+    n_gpus = count_gpus()
+    if member is None or not n_gpus:
+        return {}
+    return {VISIBLE: gpu_of_member(member, n_gpus, os.environ.get(VISIBLE))}
+
+
+def gpu_of_member(member: int, n_gpus: int, visible: str | None) -> str:
+    """Return the `CUDA_VISIBLE_DEVICES` of a committee's member: one GPU.
+
+    It is one of those that this process was given, by the name that it was given under:
+    a number of the machine, as Slurm's `2,3`; `GPU-` and a UUID; or `MIG-` and that of
+    a part of a GPU, of which CUDA shows a process one, however many are named.
+
+    Parameters
+    ----------
+    member
+        Number of the member, 1 first.
+    n_gpus
+        GPUs that torch sees in this process, at least one.
+    visible
+        This process's `CUDA_VISIBLE_DEVICES`; None: it has none and sees all GPUs.
+    """
+    names = [name.strip() for name in (visible or "").split(",") if name.strip()]
+    if visible is None or not names:
+        names = [str(number) for number in range(n_gpus)]
+    elif not names[0].startswith("MIG-"):
+        names = names[:n_gpus]  # CUDA ends at the first name that it does not know
+    return names[(member - 1) % len(names)]
 
 
 def count_devices(wanted: int, device: str) -> int:

@@ -1,0 +1,59 @@
+"""Tensors sent to a device without waiting for it, and what the host knows of them.
+
+A copy from pageable memory waits until the device has done all that it was given; one
+from pinned memory is queued behind it. What the size of a result follows from, such as
+the two atoms of each edge, was on the host before it was sent: whoever needs it asks
+here (`host_of`) in place of reading it back, for which the host would wait again.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
+    import torch
+
+UNPINNED: Final = frozenset({"cpu", "meta", "mps"})
+"""Devices to which nothing is sent from pinned memory."""
+
+
+def send(tensor: torch.Tensor, device: torch.device | str) -> torch.Tensor:
+    """Return a tensor of the host on a device; the copy is queued."""
+    import torch
+
+    device = torch.device(device)
+    if device.type in UNPINNED or tensor.device.type != "cpu":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def send_known(tensor: torch.Tensor, device: torch.device | str) -> torch.Tensor:
+    """Send a tensor whose numbers the host is to know while the copy lives."""
+    sent = send(tensor, device)
+    if sent is not tensor:
+        _known()[sent] = tensor
+    return sent
+
+
+def host_of(tensor: torch.Tensor) -> torch.Tensor | None:
+    """Return the numbers of a tensor on the host; None where the host has to wait."""
+    if tensor.device.type == "cpu":
+        return tensor
+    return _known().get(tensor)
+
+
+def read(tensor: torch.Tensor) -> torch.Tensor:
+    """Return the numbers of a tensor on the host, if need be after waiting."""
+    known = host_of(tensor)
+    return tensor.cpu() if known is None else known
+
+
+@functools.cache
+def _known() -> MutableMapping[Any, torch.Tensor]:
+    from torch.utils.weak import WeakTensorKeyDictionary
+
+    kept: MutableMapping[Any, torch.Tensor] = WeakTensorKeyDictionary()
+    return kept
