@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True)
 
 HERE = "FIRE's"
+RECIPE_KEYS = (
+    *("learning_rate", "batch_frames", "energy_weight", "forces_weight"),
+    *("stress_weight", "weight_decay", "ema_decay", "clip"),
+)
 
 
 @app.command("list")
@@ -119,6 +123,31 @@ def check(
         _show(found)
     if not found.sound:
         raise typer.Exit(1)
+
+
+@app.command()
+def recipe(
+    name: Annotated[str, typer.Argument(help="As `backbone.name` says it.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show what a training of a model takes where its configuration says nothing."""
+    from fire_core.config.recipes import METHODS, recipe_of
+    from fire_core.config.training import TrainConfig
+
+    values = {method: recipe_of(name, method) for method in METHODS}
+    if as_json:
+        typer.echo(json.dumps(values))
+        return
+    if not any(values.values()):
+        defaults = TrainConfig().model_dump(include=set(RECIPE_KEYS))
+        typer.echo(f"{name} has no recipe of its own: FIRE's defaults")
+        values = {"every strategy": defaults}
+    for method, settings in values.items():
+        told = ", ".join(f"{key}: {settings[key]:g}" for key in RECIPE_KEYS)
+        typer.echo(f"{method}: {{{told}}}")
+    typer.echo(
+        "`lora` is of adapters on one head. What a configuration says comes first."
+    )
 
 
 def _show(found: BackboneCheck) -> None:

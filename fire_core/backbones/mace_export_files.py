@@ -120,7 +120,7 @@ def _write_torchscript(backbone: LoadedMace, path: Path) -> None:
     from e3nn.util import jit
     from mace.calculators import LAMMPS_MACE
 
-    network = copy.deepcopy(backbone.model).to("cpu")
+    network = _with_named_head(backbone)
     jit.compile(LAMMPS_MACE(network, head=first_head(network))).save(str(path))
 
 
@@ -129,7 +129,7 @@ def _write_mliap(backbone: LoadedMace, path: Path) -> None:
     import torch
     from mace.calculators.lammps_mliap_mace import LAMMPS_MLIAP_MACE
 
-    network = copy.deepcopy(backbone.model).to("cpu")
+    network = _with_named_head(backbone)
     network.lammps_mliap = True
     wrapped = LAMMPS_MLIAP_MACE(
         network,
@@ -140,6 +140,14 @@ def _write_mliap(backbone: LoadedMace, path: Path) -> None:
     # An attribute of LAMMPS' base class, which is an empty one where LAMMPS is absent.
     wrapped.interface = None
     torch.save(wrapped, path)
+
+
+def _with_named_head(backbone: LoadedMace) -> Any:
+    """Return a copy on the CPU that names its head, as files of 2023 do not."""
+    network = copy.deepcopy(backbone.model).to("cpu")
+    if not getattr(network, "heads", None):
+        network.heads = ["Default"]
+    return network
 
 
 def first_head(network: Any) -> Any:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final, Self
+from typing import Annotated, Any, Final, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from fire_core.config.base import Count, Part
 from fire_core.config.environment import default_blobs, default_database
 from fire_core.config.open_sets import SELECTORS
+from fire_core.config.recipes import follow_recipes
 from fire_core.config.spending import ApprovalConfig, BudgetConfig
 from fire_core.config.steps import (
     BackboneConfig,
@@ -25,6 +26,8 @@ from fire_core.config.uncertainty import UncertaintyConfig
 
 STUDY_PREFIX: Final = "study-"
 """Begins the name of a study in the store; no campaign may be called so."""
+TRAININGS: Final = ("pre_fine_tune", "fine_tune")
+"""Where a campaign describes trainings."""
 
 
 class StoreConfig(Part):
@@ -83,6 +86,12 @@ class CampaignConfig(Part):
     results: str | None = None
     """Folder of the report; left out: a folder of the campaign's name in the one that
     the environment variable FIRE_RESULTS names, else in `results`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _follow_recipes(cls, raw: Any) -> Any:
+        """Fill up trainings of a published model with what its authors advise."""
+        return follow_recipes(raw, TRAININGS)
 
     @field_validator("name")
     @classmethod

@@ -1,4 +1,4 @@
-"""Settings that earlier versions had: what took their place.
+"""Settings that earlier versions had, and had not: what took their place.
 
 A file that still has one is refused with that; a campaign or study in the store, which
 ended under such a version, is read without it.
@@ -7,6 +7,8 @@ ended under such a version, is read without it.
 from __future__ import annotations
 
 from typing import Any, Final
+
+from fire_core.config.recipes import without_recipes
 
 RETIRED: Final = {
     "batch_atoms": (
@@ -22,8 +24,11 @@ PARENTS: Final = ("train", "variants", "pre_fine_tune", "fine_tune")
 
 
 def without_retired(raw: dict[str, Any]) -> dict[str, Any]:
-    """Return a stored configuration without the settings that are no more."""
-    kept = dict(raw)
+    """Return a stored configuration without the settings that are no more.
+
+    Its trainings follow no recipe if they were written before there were any.
+    """
+    kept = without_recipes(raw, PARENTS)
     for key in PARENTS:
         value = kept.get(key)
         if not isinstance(value, dict):

@@ -16,6 +16,7 @@ from pydantic import (
 from fire_core.config.base import Count, Part
 from fire_core.config.campaign import STUDY_PREFIX, StoreConfig
 from fire_core.config.open_sets import SELECTORS
+from fire_core.config.recipes import backbone_of, follow_recipe, follow_recipes
 from fire_core.config.steps import BackboneConfig, SoapConfig
 from fire_core.config.training import TrainConfig
 from fire_core.config.variants import NameOf
@@ -148,10 +149,15 @@ class StudyConfig(Part):
             TrainConfig.model_validate(shared)
         except ValidationError:
             return raw  # reported once, under `train`
+        backbone = backbone_of(raw)
         complete = {
-            name: _merge(shared, changes) for name, changes in raw["variants"].items()
+            name: follow_recipe(merged, backbone)
+            if isinstance(merged, dict)
+            else merged
+            for name, changes in raw["variants"].items()
+            for merged in [_merge(shared, changes)]
         }
-        return raw | {"variants": complete}
+        return follow_recipes(raw | {"variants": complete}, ("train",))
 
     @model_validator(mode="after")
     def _atoms_given(self) -> Self:

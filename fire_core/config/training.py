@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from ase.data import chemical_symbols
 from pydantic import Field, model_validator
@@ -13,6 +13,8 @@ Strategy = Literal[
     "scratch", "naive", "replay", "multihead_replay", "pseudolabel_replay"
 ]
 Module = Literal["embedding", "interactions", "products", "readouts"]
+ORIGIN: Final = frozenset({"recipe", "from_recipe"})
+"""Settings that say where others come from; what is trained depends on the others."""
 
 
 class ReplayConfig(Part):
@@ -95,6 +97,13 @@ class TrainConfig(Part):
     these elements are then computed as before, so nothing is forgotten of them, and
     replay rehearses the others. `auto`: `elements` for SevenNet (computed by FIRE),
     unless something is asked for that does not go with it, `all` for other models."""
+    recipe: Literal["auto", "none"] = "auto"
+    """Where learning rate, batch, weights of the loss and of decay, average and
+    clipping come from when they are left out: `auto`, of a published MACE model what
+    its authors advise (`fire backbone recipe`), of others the defaults below; `none`:
+    the defaults."""
+    from_recipe: tuple[str, ...] = ()
+    """Settings that were taken from the model's recipe; filled in by FIRE."""
     freeze: tuple[Module, ...] = ()
     """Parts of the model that do not change."""
     lora: LoraConfig | None = None

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import ValidationError
 from sqlalchemy import insert, select, update
 
-from fire_core.config.campaign import CampaignConfig
+from fire_core.config.campaign import TRAININGS, CampaignConfig
+from fire_core.config.recipes import keep_older_settings, without_recipes
+from fire_core.config.training import ORIGIN
 from fire_core.errors import StoreError
 from fire_core.storage.dialects import lock
 from fire_core.storage.tables import CampaignTable, SelectionTable
@@ -97,10 +99,12 @@ def open_campaign(connection: Connection, name: str, config_json: str) -> Campai
         )
     else:
         chosen = select(SelectionTable.campaign).where(SelectionTable.campaign == name)
-        values: dict[str, Any] = {"config_json": config_json}
-        if connection.scalar(chosen.limit(1)) is not None:
+        begun = connection.scalar(chosen.limit(1)) is not None
+        if begun:
+            config_json = _as_begun(stored, config_json)
             _refuse_difference(name, stored, config_json)
-        elif _differing(stored, config_json):
+        values: dict[str, Any] = {"config_json": config_json}
+        if not begun and _differing(stored, config_json):
             values |= {column.key: None for column in IDENTITY}
         connection.execute(
             update(CampaignTable).where(CampaignTable.name == name).values(values)
@@ -185,6 +189,15 @@ def _refuse_difference(name: str, stored: str, given: str) -> None:
         raise StoreError(msg)
 
 
+def _as_begun(stored: str, given: str) -> str:
+    """Return a configuration in which trainings are what they were begun with.
+
+    A campaign of before there were recipes keeps the settings that its file left out.
+    """
+    kept = keep_older_settings(json.loads(stored), json.loads(given), TRAININGS)
+    return json.dumps(kept, sort_keys=True)
+
+
 def _differing(stored: str, given: str) -> list[str]:
     """Return the settings that change what a campaign finds, with their values."""
     before, after = (_flat(json.loads(text)) for text in (_completed(stored), given))
@@ -193,13 +206,15 @@ def _differing(stored: str, given: str) -> list[str]:
         for key in sorted(before.keys() | after.keys())
         if before.get(key) != after.get(key)
         and not any(key == s or key.startswith(f"{s}.") for s in RUN_SETTINGS)
+        and key.rpartition(".")[2] not in ORIGIN
     ]
 
 
 def _completed(stored: str) -> str:
     """Return a stored configuration with the defaults of settings newer than it."""
     try:
-        config = CampaignConfig.model_validate_json(stored)
+        raw = without_recipes(json.loads(stored), TRAININGS)
+        config = CampaignConfig.model_validate(raw)
     except ValidationError:  # settings that this FIRE does not know show as they are
         return stored
     return config.model_dump_json()

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
-from fire_core.config.training import ReplayConfig
+from fire_core.config.training import ORIGIN, ReplayConfig
 from fire_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def identify_cell(cell: Cell, config: StudyConfig, shared: SharedHashes) -> str:
         "selection": cell.selection,
         "seed": cell.seed,
         "train": settings_of(config, cell.variant).model_dump(
-            mode="json", exclude={"devices"}
+            mode="json", exclude={"devices", *ORIGIN}
         ),
         "space": describe_space(config) if chooses_in_space else None,
         "shared": asdict(shared) | {"replay": shared.replay[cell.variant]},

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fire_core.backbones.base import refuse_unknown_elements
+from fire_core.config.training import ORIGIN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +66,7 @@ def identify(
     backbone: Trainable, data: TrainingData, config: TrainConfig, seed: int
 ) -> str:
     """Return a hash of all that a training's course depends on, labels included."""
-    how = {"devices", "part_atoms"}  # they change no step
+    how = {"devices", "part_atoms", *ORIGIN}  # they change no step
     settings = config.model_dump_json(exclude=how)
     digest = hashlib.sha256(f"{settings}|{seed}|{backbone.sha256}".encode())
     if backbone.layout:

@@ -23,6 +23,7 @@ from fire_core.backbones.sevennet_install import (
     WHEEL,
     WHEEL_SHA256,
 )
+from fire_core.config.recipes import recipe_of
 from fire_core.errors import BackboneError
 from fire_core.files import file_sha256
 from fire_core.records import Label
@@ -54,6 +55,19 @@ def test_the_list_names_every_family_and_what_is_missing(tmp_path: Path) -> None
     shown = fire(tmp_path, "backbone", "list").stdout
     assert "backbone.name" in shown
     assert all(family in shown for family in PACKAGES)
+
+
+def test_a_published_models_recipe_is_told_before_anything_is_trained(
+    tmp_path: Path,
+) -> None:
+    told = json.loads(
+        fire(tmp_path, "backbone", "recipe", "medium-mpa-0", "--json").stdout
+    )
+    assert told["naive"] == recipe_of("medium-mpa-0", "naive")
+    shown = fire(tmp_path, "backbone", "recipe", "medium-mpa-0").stdout
+    assert "naive: {learning_rate: 0.001, batch_frames: 2, " in shown
+    other = fire(tmp_path, "backbone", "recipe", "fire-mini").stdout
+    assert "FIRE's defaults\nevery strategy: {learning_rate: 0.002" in other
 
 
 @pytest.mark.parametrize("family", ABSENT)
