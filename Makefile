@@ -10,7 +10,7 @@ export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS := 600
 
 PYTEST := $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 30 --durations-min 5
 
-.PHONY: campaign test test-long docs lint install pretrain clean
+.PHONY: campaign test test-long docs lint install pretrain gpu clean
 
 campaign: $(VENV)/.installed
 	$(BIN)/fire campaign run examples/licl_gaf3.yaml
@@ -41,6 +41,11 @@ install: $(VENV)/.installed
 # Rebuilds the bundled foundation model; hours on a CPU. See pretraining/README.md.
 pretrain: $(VENV)/.installed
 	$(BIN)/python -m pretraining --workdir build/pretraining
+
+# On a machine with a GPU and torch's CUDA build: what is measured goes to
+# benchmarks/RESULTS.md. A rehearsal without one: python -m benchmarks.gpu --device cpu --quick
+gpu: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks.gpu
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

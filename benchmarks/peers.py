@@ -39,11 +39,12 @@ class PeerEpoch:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """The foundation model's file, structures in one batch, source of orders."""
+    """The foundation model's file, structures in one batch, source of orders, device."""
 
     model: Path
     batch_size: int
     seed: int = 1
+    device: str = "cpu"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ def run_mace(
         "forces_key": "forces",
         "stress_key": "stress",
         "default_dtype": "float32",
-        "device": "cpu",
+        "device": peer.device,
         "seed": peer.seed,
         "loss": "universal",
         "energy_weight": config.energy_weight,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,10 @@ from fire_core.backbones.kernels.accelerate import accelerate
 from fire_core.backbones.kernels.blocks import Blocks
 from fire_core.backbones.kernels.contraction import PolynomialContraction
 from fire_core.backbones.kernels.convolution import BlockConvolution
+from fire_core.backbones.kernels.self_interaction import (
+    SelfInteraction,
+    is_self_interaction,
+)
 from tests.models import load_mini
 from tests.training.conftest import make_backbone, rattled
 
@@ -80,17 +85,16 @@ def test_forces_are_the_slope_of_the_energy(mini: MaceBackbone) -> None:
     assert force == pytest.approx(-(energies[0] - energies[1]) / (2 * step), abs=1e-6)
 
 
-def test_both_layers_are_replaced_and_the_original_is_left_alone(
+def test_the_layers_are_replaced_and_the_original_is_left_alone(
     mini: MaceBackbone,
 ) -> None:
     kinds = {type(m) for m in mini.fast.modules()}
-    assert {BlockConvolution, PolynomialContraction} <= kinds
-    assert not {BlockConvolution, PolynomialContraction} & {
-        type(m) for m in mini.model.modules()
-    }
+    ours = {BlockConvolution, PolynomialContraction, SelfInteraction}
+    assert ours <= kinds
+    assert not ours & {type(m) for m in mini.model.modules()}
     twin = accelerate(mini.model)
-    ours = [p.data_ptr() for p in mini.model.parameters()]
-    assert [p.data_ptr() for p in twin.parameters()] == ours
+    weights = [p.data_ptr() for p in mini.model.parameters()]
+    assert [p.data_ptr() for p in twin.parameters()] == weights
 
 
 def test_third_order_invariants_of_s_v_t_are_five(mini: MaceBackbone) -> None:
@@ -126,6 +130,35 @@ def test_gradients_of_a_force_loss_agree(hidden: str) -> None:
     assert len(gradients[0]) == len(gradients[1]) > 10
     for ours, theirs in zip(*gradients, strict=True):
         assert torch.allclose(ours, theirs, rtol=1e-9, atol=1e-11)
+
+
+def test_an_element_that_is_not_there_takes_no_part_in_the_self_interaction() -> None:
+    """The product itself is the second implementation, to its second slopes."""
+    import torch
+    from e3nn.o3 import FullyConnectedTensorProduct
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # notes of e3nn on what torch deprecates
+        product = FullyConnectedTensorProduct(
+            "4x0e+3x1o+2x2e", "7x0e", "3x0e+5x1o+2x3o", internal_weights=True
+        ).double()
+    assert is_self_interaction(product)
+    layer = SelfInteraction(product)
+    torch.manual_seed(1)
+    kinds = torch.tensor([5, 2, 2, 5, 0])
+    elements = torch.nn.functional.one_hot(kinds, 7).double()
+    found = []
+    for mix in (product, layer):
+        x = torch.randn(5, 23, generator=torch.Generator().manual_seed(2)).double()
+        x.requires_grad_(True)
+        out = mix(x, elements)
+        (slope,) = torch.autograd.grad(out.pow(3).sum(), x, create_graph=True)
+        (weights,) = torch.autograd.grad(slope.square().sum(), product.weight)
+        found.append((out.detach(), slope.detach(), weights))
+    for ours, theirs in zip(*found, strict=True):
+        assert torch.allclose(ours, theirs, rtol=ROUNDING, atol=ROUNDING)
+    by_element = found[1][2][: 4 * 7 * 3].reshape(4, 7, 3).abs().sum(dim=(0, 2))
+    assert (by_element > 0).tolist() == [k in kinds.tolist() for k in range(7)]
 
 
 def test_every_edge_has_a_place_of_its_own_beside_those_of_its_atom() -> None:

@@ -10,6 +10,10 @@ from fire_core.backbones.kernels.convolution import (
     BlockConvolution,
     is_block_convolution,
 )
+from fire_core.backbones.kernels.self_interaction import (
+    SelfInteraction,
+    is_self_interaction,
+)
 from fire_core.backbones.kernels.uvu import ChannelConvolution, is_weighted_by_channel
 
 if TYPE_CHECKING:
@@ -20,7 +24,8 @@ def accelerate(model: Any) -> Any:
     """Return a model that shares every parameter and buffer with the given one.
 
     Layers that can be replaced are (`kernels.convolution`, `kernels.uvu` on the CPU,
-    `kernels.contraction`); the others stay as mace-torch has them. The given model is
+    `kernels.self_interaction`, `kernels.contraction`); the others stay as mace-torch
+    has them. The given model is
     left as it was, so it can be saved and read without FIRE. Moving either to another
     device or type ends the sharing.
     """
@@ -35,6 +40,8 @@ def accelerate(model: Any) -> Any:
             faster = _faster_convolution(product, on_cpu=on_cpu)
             if faster is not None:
                 interaction.conv_tp, interaction.conv_fusion = faster, True
+        if is_self_interaction(getattr(interaction, "skip_tp", None)):
+            interaction.skip_tp = SelfInteraction(interaction.skip_tp)
     for block in twin.products:
         layer = block.symmetric_contractions
         for i, contraction in enumerate(getattr(layer, "contractions", ())):
