@@ -85,13 +85,13 @@ def test_killed_with_rewinds_and_a_barostat_it_ends_the_same(tmp_path: Path) -> 
 
 
 def read(folder: Path) -> tuple:
-    store = Store.open(f"sqlite:///{folder}/fire.db", folder / "blobs")
-    run = store.runs.open("c", 1, "explore", "m", run_settings(store))
-    frames = store.runs.frames(run)
-    keys = [f.key for f in frames]
-    atoms = store.structures.get(keys)
-    volumes = {k: a.get_volume() for k, a in zip(keys, atoms, strict=True)}
-    return store.runs.segments(run), frames, volumes
+    with Store.open(f"sqlite:///{folder}/fire.db", folder / "blobs") as store:
+        run = store.runs.open("c", 1, "explore", "m", run_settings(store))
+        frames = store.runs.frames(run)
+        keys = [f.key for f in frames]
+        atoms = store.structures.get(keys)
+        volumes = {k: a.get_volume() for k, a in zip(keys, atoms, strict=True)}
+        return store.runs.segments(run), frames, volumes
 
 
 def run_settings(store: Store) -> str:
