@@ -16,16 +16,18 @@ import platform
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fire_core.backbones.device import describe_device
 from fire_core.backbones.registry import count_gpus, load_backbone
 from fire_core.children import python_command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 RESULTS: Final = Path(__file__).with_name("RESULTS.md")
 NO_GPU: Final = (
@@ -189,7 +191,7 @@ def rows_of(figures: dict[str, Any]) -> list[Row]:
         elif part == "steps":
             times = found["ms"]
             words = ", ".join(f"{n}: {ms:g}" for n, ms in times.items())
-            first, last = list(times.values())[0], list(times.values())[-1]
+            first, *_, last = times.values()
             rows.append(Row("MD step by atoms, ms", words))
             rows.append(
                 Row(

@@ -39,7 +39,7 @@ class PeerEpoch:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """The foundation model's file, structures in one batch, source of orders, device."""
+    """The foundation model's file, frames in one batch, source of orders, device."""
 
     model: Path
     batch_size: int

@@ -34,7 +34,7 @@ def send_known(tensor: torch.Tensor, device: torch.device | str) -> torch.Tensor
     """Send a tensor whose numbers the host is to know while the copy lives."""
     sent = send(tensor, device)
     if sent is not tensor:
-        _known()[sent] = tensor
+        _known()[sent] = writes_to(sent), tensor
     return sent
 
 
@@ -42,7 +42,13 @@ def host_of(tensor: torch.Tensor) -> torch.Tensor | None:
     """Return the numbers of a tensor on the host; None where the host has to wait."""
     if tensor.device.type == "cpu":
         return tensor
-    return _known().get(tensor)
+    version, known = _known().get(tensor, (0, None))
+    return known if version == writes_to(tensor) else None
+
+
+def writes_to(tensor: torch.Tensor) -> int:
+    """Return how often a tensor was written to: what was known of it may be wrong."""
+    return int(tensor._version)  # noqa: SLF001 - there is no other way to it
 
 
 def read(tensor: torch.Tensor) -> torch.Tensor:
@@ -52,8 +58,8 @@ def read(tensor: torch.Tensor) -> torch.Tensor:
 
 
 @functools.cache
-def _known() -> MutableMapping[Any, torch.Tensor]:
+def _known() -> MutableMapping[Any, tuple[int, torch.Tensor | None]]:
     from torch.utils.weak import WeakTensorKeyDictionary
 
-    kept: MutableMapping[Any, torch.Tensor] = WeakTensorKeyDictionary()
+    kept: MutableMapping[Any, Any] = WeakTensorKeyDictionary()
     return kept

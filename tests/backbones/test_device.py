@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import pytest
 from ase.build import bulk
 
-from fire_core.backbones.trainable import OPTIONAL
 from fire_core.testing.device import PATHS, DeviceContract, paths_of_training
 
 if TYPE_CHECKING:
@@ -15,17 +14,21 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow]
 
+OWN = ("multihead_replay", "lora", "adapt: elements")
+"""Trainings in which tensors of their own are made."""
+
 
 class TestFireMini(DeviceContract):
     loader = "fire-mini"
-    paths = (*PATHS, *paths_of_training(*OPTIONAL))
+    paths = (*PATHS, *paths_of_training("scratch", *OWN))
 
 
+@pytest.mark.long
 class TestRandomMace(DeviceContract):
     """Vector features, whose layers e3nn compiles with constants of their own."""
 
     loader = "tests.models:random_mace_on"
-    paths = (*PATHS, *paths_of_training("multihead_replay", "lora"))
+    paths = (*PATHS, *paths_of_training(*OWN))
 
     @classmethod
     def crystal(cls) -> Atoms:
@@ -34,6 +37,7 @@ class TestRandomMace(DeviceContract):
         return salt
 
 
+@pytest.mark.long
 class TestChgnet(DeviceContract):
     loader = "chgnet"
 

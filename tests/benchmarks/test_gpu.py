@@ -5,13 +5,13 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from benchmarks import gpu
 from fire_core.children import python_command
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
 FIGURES: dict[str, Any] = {
     "training": {

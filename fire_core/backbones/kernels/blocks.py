@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
-from fire_core.backbones.sending import host_of, send
+from fire_core.backbones.sending import host_of, send, writes_to
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -89,20 +89,21 @@ def blocks_of(receivers: torch.Tensor, n_atoms: int) -> Blocks:
     n_atoms
         Number of atoms.
     """
-    kept = _kept()
-    if receivers not in kept:
+    kept, version = _kept(), writes_to(receivers)
+    told = kept.get(receivers)
+    if told is None or told[0] != (version, n_atoms):
         known = host_of(receivers)
         ends = receivers if known is None else known
         blocks = Blocks(ends if ends.dim() == 1 else ends[1], n_atoms)
-        kept[receivers] = blocks.to(receivers.device)
-    return kept[receivers]
+        told = kept[receivers] = (version, n_atoms), blocks.to(receivers.device)
+    return told[1]
 
 
 @functools.cache
-def _kept() -> MutableMapping[Any, Blocks]:
+def _kept() -> MutableMapping[Any, tuple[tuple[int, int], Blocks]]:
     from torch.utils.weak import WeakTensorKeyDictionary
 
-    kept: MutableMapping[Any, Blocks] = WeakTensorKeyDictionary()
+    kept: MutableMapping[Any, Any] = WeakTensorKeyDictionary()
     return kept
 
 

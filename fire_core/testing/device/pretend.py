@@ -13,6 +13,7 @@ thread of its own, as it does CUDA.
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections import Counter
 from contextlib import ExitStack
@@ -21,7 +22,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
-from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import (
     TorchDispatchMode,
     return_and_correct_aliasing,
@@ -36,6 +36,7 @@ from fire_core.testing.device.backend import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
 
 CPU: Final = torch.device("cpu")
@@ -223,31 +224,55 @@ class Pretend(TorchDispatchMode):
 
 
 def _run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    tensors = [t for t in pytree.tree_leaves((args, kwargs)) if torch.is_tensor(t)]
-    ours = [t for t in tensors if isinstance(t, PretendTensor)]
+    """Compute an operation, on the device if one of its tensors or its result is."""
+    tensors: list[Any] = []
+    _map(tensors.append, (args, kwargs))
     asked = kwargs.get("device")
     where = None if asked is None else torch.device(asked)
-    if ours or (where is not None and where.type == NAME):
-        _check(func, args, kwargs, tensors)
-    elif func.overloadpacket is aten.is_pinned:
-        return getattr(args[0], "pinned", False)
-    elif func.overloadpacket is aten._pin_memory:
-        pinned = args[0].clone()
-        pinned.pinned = True
-        return pinned
-    else:
-        return func(*args, **kwargs)
-    inner_args, inner_kwargs = pytree.tree_map(_inner, (args, kwargs))
+    ours = where is not None and where.type == NAME
+    if not ours and not any(isinstance(t, PretendTensor) for t in tensors):
+        return _run_on_host(func, args, kwargs)
+    _check(func, args, kwargs, tensors)
+    inner_args, inner_kwargs = _map(_inner, args), _map(_inner, kwargs)
     if where is not None:
         inner_kwargs["device"] = CPU
     out = func(*inner_args, **inner_kwargs)
-    to_cpu = where is not None and where.type != NAME
-    if to_cpu or func.overloadpacket in {aten.is_pinned}:
+    if where is not None and not ours:  # a copy to the host
         return out
     if func.overloadpacket is aten.copy_ and not isinstance(args[0], PretendTensor):
         return args[0]
-    wrapped = pytree.tree_map(_wrap, out)
-    return return_and_correct_aliasing(func, args, kwargs, wrapped)
+    wrapped = _map(_wrap, out)
+    if _returns_an_argument(func):
+        return return_and_correct_aliasing(func, args, kwargs, wrapped)
+    return wrapped
+
+
+def _run_on_host(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Compute an operation of the host's tensors, of which some are pinned."""
+    if func.overloadpacket is aten.is_pinned:
+        return getattr(args[0], "pinned", False)
+    if func.overloadpacket is aten._pin_memory:
+        pinned = args[0].clone()
+        pinned.pinned = True
+        return pinned
+    return func(*args, **kwargs)
+
+
+def _map(function: Callable[[Any], Any], value: Any) -> Any:
+    """Return nested arguments or results, each tensor replaced."""
+    if isinstance(value, torch.Tensor):
+        return function(value)
+    if isinstance(value, list | tuple):
+        return type(value)(_map(function, part) for part in value)
+    if isinstance(value, dict):
+        return {key: _map(function, part) for key, part in value.items()}
+    return value
+
+
+@functools.cache
+def _returns_an_argument(func: Any) -> bool:
+    """Return whether results of an operation share memory with its arguments."""
+    return any(result.alias_info is not None for result in func._schema.returns)
 
 
 def _inner(value: Any) -> Any:
@@ -255,8 +280,7 @@ def _inner(value: Any) -> Any:
 
 
 def _wrap(value: Any) -> Any:
-    plain = torch.is_tensor(value) and not isinstance(value, PretendTensor)
-    return PretendTensor(value) if plain else value
+    return value if isinstance(value, PretendTensor) else PretendTensor(value)
 
 
 def _check(
@@ -272,7 +296,7 @@ def _check(
     if packet in BY_SIZE or unsized:
         _note(Wait.READ, packet)
     if packet in INDEXED:
-        indices = [t for t in pytree.tree_leaves(args[1]) if torch.is_tensor(t)]
+        indices = [t for t in args[1] if t is not None]
         if any(t.dtype in {torch.bool, torch.uint8} for t in indices):
             _note(Wait.READ, packet)
         on_cpu = [t for t in indices if not isinstance(t, PretendTensor)]
