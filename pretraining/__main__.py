@@ -1,7 +1,8 @@
 """Make fire-mini: generate, label, train, judge and bundle whatever is missing.
 
 ``python -m pretraining --workdir build/pretraining`` does everything; a second call
-goes on where the first was stopped.
+goes on where the first was stopped. The teacher's weights are fetched once by
+``fire backbone install``.
 """
 
 from __future__ import annotations
@@ -12,44 +13,29 @@ import logging
 import os
 import subprocess
 import sys
-import venv
 from pathlib import Path
 
-from pretraining.anneal import AnnealPlan, anneal
+from fire_core.backbones.sevennet_install import install_sevennet, installed_path
+from fire_core.children import python_command
 from pretraining.bundle import bundle
 from pretraining.dataset import write_splits
 from pretraining.generate import write_jobs
-from pretraining.train import TrainingPlan, train
+from pretraining.label import DRIVER, TEACHER
+from pretraining.train import TrainingPlan, train_in_processes
 
 SEED = 2026
-TEACHER_PACKAGES = ("torch==2.13.*", "sevenn==0.13.*", "ase==3.29.0")
 
 logger = logging.getLogger(__name__)
 
 
-def make_teacher(folder: Path) -> Path:
-    """Install the teacher in its own environment; return its interpreter.
-
-    SevenNet needs e3nn 0.5 or newer, mace-torch pins 0.4.4.
-    """
-    python = folder / "bin" / "python"
-    if not (folder / ".installed").exists():
-        venv.create(folder, with_pip=True)
-        command = [str(python), "-m", "pip", "install", "-q", *TEACHER_PACKAGES]
-        subprocess.run(command, check=True)
-        (folder / ".installed").touch()
-    return python
-
-
-def label_all(python: Path, workdir: Path, parts: int) -> None:
-    """Run the labelling processes side by side until every job has its file."""
-    script = Path(__file__).with_name("label.py")
+def label_all(workdir: Path, parts: int, device: str) -> None:
+    """Run the labelling processes side by side until every share has its file."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     children = []
     for part in range(parts):
-        command = [str(python), "-W", "ignore", str(script)]
+        command = python_command("pretraining.label", quiet=True)
         command += ["--jobs", str(workdir / "jobs.extxyz")]
-        command += ["--out", str(workdir / "labels")]
+        command += ["--out", str(workdir / "labels"), "--device", device]
         command += ["--part", str(part), "--parts", str(parts)]
         children.append(subprocess.Popen(command, env=environment))
     codes = [child.wait() for child in children]
@@ -62,31 +48,24 @@ def main() -> int:
     """Do what is missing; return the exit status."""
     parser = argparse.ArgumentParser(prog="pretraining", description=__doc__)
     parser.add_argument("--workdir", type=Path, default=Path("build/pretraining"))
-    parser.add_argument("--teacher", type=Path, help="environment of the teacher")
     parser.add_argument("--epochs", type=int, default=TrainingPlan().epochs)
-    parser.add_argument(
-        "--anneal-minutes", type=float, default=AnnealPlan().minutes, metavar="M"
-    )
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--parts", type=int, default=2, help="labelling processes")
+    parser.add_argument("--device", default="cpu", help="of the teacher")
+    parser.add_argument("--parts", type=int, default=2, help="processes side by side")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     workdir: Path = arguments.workdir
-    python = make_teacher(arguments.teacher or workdir / "teacher")
+    for name in (TEACHER, DRIVER):
+        if not installed_path(name).is_file():
+            install_sevennet(name)
     if not (workdir / "jobs.extxyz").exists():
         write_jobs(workdir / "jobs.extxyz", SEED)
-    label_all(python, workdir, arguments.parts)
-    references = write_splits(workdir / "labels", workdir / "data")
-    plan = TrainingPlan(epochs=arguments.epochs, device=arguments.device)
-    model = train(workdir / "data", workdir / "training", references, plan)
-    second = AnnealPlan(minutes=arguments.anneal_minutes)
-    train_file = workdir / "data" / "train.extxyz"
-    model = anneal(model, train_file, workdir / "anneal", second)
-    stages = {
-        "first_stage": dataclasses.asdict(plan),
-        "second_stage": dataclasses.asdict(second),
-    }
-    bundle(model, workdir / "data", SEED, stages)
+    label_all(workdir, arguments.parts, arguments.device)
+    data = workdir / "data"
+    if not (data / "references.json").exists():
+        write_splits(workdir / "labels", data)
+    plan = TrainingPlan(epochs=arguments.epochs)
+    model = train_in_processes(data, workdir / "training", plan, arguments.parts)
+    bundle(model, data, SEED, dataclasses.asdict(plan))
     return 0
 
 

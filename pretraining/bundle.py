@@ -14,9 +14,9 @@ from ase.io import read
 
 from fire_core.files import file_sha256
 from fire_core.storage.exchange import frame_text
+from pretraining.chemistry import ELEMENTS
 from pretraining.dataset import is_heldout
 from pretraining.evaluate import evaluate
-from pretraining.prototypes import ELEMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,12 +26,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 ASSETS = Path(__file__).parents[1] / "fire_core" / "backbones" / "assets"
-REPLAY_TRAIN = 3000
-REPLAY_HELDOUT = 260
+REPLAY_TRAIN = 4000
+REPLAY_HELDOUT = 400
 MAX_ATOMS = 40
 SHARES = {
-    "element": 0.06, "binary": 0.3, "ternary": 0.24, "mixture": 0.12,
-    "crystal": 0.16, "interface": 0.11, "molecule": 0.01,
+    "element": 0.05, "binary": 0.17, "ternary": 0.13, "mixture": 0.08,
+    "published": 0.27, "random": 0.12, "crystal": 0.1, "interface": 0.07,
+    "molecule": 0.01,
 }  # fmt: skip
 
 
@@ -56,7 +57,7 @@ def bundle(model: Path, data: Path, seed: int, training: Mapping[str, Any]) -> N
     write_replay(data, replay, seed)
     facts: dict[str, Any] = {
         "name": "fire-mini",
-        "version": 1,
+        "version": 2,
         "format": f"mace-torch {version('mace-torch')}",
         "model_file": target.name,
         "model_sha256": file_sha256(target),
@@ -66,11 +67,11 @@ def bundle(model: Path, data: Path, seed: int, training: Mapping[str, Any]) -> N
         "r_max": r_max,
         "num_parameters": parameters,
         "theory": {
-            "code": "sevennet-0",
+            "code": "sevennet-l3i5",
             "version": "sevenn 0.13",
             "note": "a potential trained on MPtrj (PBE and PBE+U), not DFT itself",
         },
-        "licence": "MIT, as the project; the teacher SevenNet-0 is MIT",
+        "licence": "MIT, as the project; the teacher SevenNet-l3i5 is MIT",
         "training": dict(training),
         "heldout_errors": evaluate(target, data / "heldout.extxyz"),
     }
@@ -127,9 +128,9 @@ def _stratified(
 def _replay_text(frame: Atoms, split: str) -> str:
     return frame_text(
         frame,
-        energy=frame.info["REF_energy"],
-        forces=frame.arrays["REF_forces"],
-        stress=np.asarray(frame.info["REF_stress"]),
+        energy=frame.get_potential_energy(),
+        forces=frame.get_forces(),
+        stress=frame.get_stress(),
         info={"split": split, "family": frame.info["family"]},
         digits=6,
     )

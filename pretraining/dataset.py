@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from ase.io import read, write
 
-from pretraining.prototypes import ELEMENTS
+from pretraining.chemistry import ELEMENTS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,23 +65,14 @@ def fit_reference_energies(
     return {atomic_numbers[s]: float(e) for s, e in zip(symbols, solution, strict=True)}
 
 
-def write_splits(labels: Path, folder: Path) -> dict[int, float]:
-    """Write `train.extxyz` and `heldout.extxyz`; return the reference energies."""
+def write_splits(labels: Path, folder: Path) -> None:
+    """Write `train.extxyz`, `heldout.extxyz` and `references.json` (eV by number)."""
     frames = gather(labels)
     folder.mkdir(parents=True, exist_ok=True)
     train = [f for f in frames if not is_heldout(f)]
     heldout = [f for f in frames if is_heldout(f)]
     for name, part in (("train", train), ("heldout", heldout)):
-        write(folder / f"{name}.extxyz", [_for_mace(f) for f in part])
+        write(folder / f"{name}.extxyz", part)
         logger.info("%s: %d frames", name, len(part))
-    return fit_reference_energies(train)
-
-
-def _for_mace(atoms: Atoms) -> Atoms:
-    """Return a copy with the labels under the keys that MACE's reader expects."""
-    frame = atoms.copy()
-    frame.calc = None
-    frame.info["REF_energy"] = atoms.get_potential_energy()
-    frame.info["REF_stress"] = atoms.get_stress()
-    frame.arrays["REF_forces"] = atoms.get_forces()
-    return frame
+    references = fit_reference_energies(train)
+    (folder / "references.json").write_text(json.dumps(references, indent=1) + "\n")

@@ -30,7 +30,7 @@ def evaluate(
     model
         MACE model file.
     frames
-        extxyz with the labels of `pretraining.dataset`, or plain DFT labels.
+        extxyz with energies and forces, and stresses if there are any.
     refit
         Take out a per-element energy offset first, for labels of another theory.
     family
@@ -79,9 +79,6 @@ def evaluate(
 
 
 def _labels(frame: Atoms) -> tuple[float, np.ndarray, np.ndarray | None]:
-    if "REF_energy" in frame.info:
-        stress = np.asarray(frame.info["REF_stress"])
-        return frame.info["REF_energy"], frame.arrays["REF_forces"], stress
     results = frame.calc.results
     return results["energy"], results["forces"], results.get("stress")
 

@@ -1,8 +1,7 @@
 """Propose the seed structures of pre-training, deterministically from one seed.
 
-Each seed structure is a job for the teacher (`pretraining.label`), which scans its
-volume, rattles and strains it and runs short hot MD, so one seed gives about ten
-labelled frames.
+Each seed structure is scanned in volume, relaxed, rattled, strained and heated
+(`pretraining.enrich`), so one seed gives some fifteen labelled frames.
 """
 
 from __future__ import annotations
@@ -20,14 +19,16 @@ from fire_core.config.system import InterfaceSystem, SlabConfig
 from fire_core.errors import StructureError
 from fire_core.structures.crystals import build_crystal
 from fire_core.structures.interfaces import build_interface
+from pretraining.chemistry import ELEMENTS, draw_elements
 from pretraining.prototypes import (
     BINARY,
     ELEMENTAL,
-    ELEMENTS,
     TERNARY,
     decorate,
     scale_to_ratio,
 )
+from pretraining.published import decorated
+from pretraining.random_cells import random_cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,8 +36,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-ANIONS: Final = ("O", "F", "S", "Cl", "N")
-CATIONS: Final = tuple(e for e in ELEMENTS if e not in ANIONS)
+ANIONS: Final = ("O", "F", "S", "Cl", "N", "Se", "Br", "I", "Te")
+TERNARIES: Final = 400
+RANDOM_CELLS: Final = 900
 # Chemistry of the six systems, which gets extra ternaries.
 SYSTEMS: Final = (
     ("Na", "Sb", "S"),
@@ -77,6 +79,8 @@ def generate(seed: int) -> list[Atoms]:
         ("binary", "scan", _binaries(rng)),
         ("ternary", "scan", _ternaries(rng)),
         ("mixture", "scan", _mixtures(rng)),
+        ("published", "scan", decorated(rng)),
+        ("random", "scan", random_cells(RANDOM_CELLS, rng)),
         ("crystal", "given", _crystals(rng)),
         ("molecule", "given", _molecules()),
         ("interface", "given", _interfaces()),
@@ -107,23 +111,31 @@ def _elements() -> Iterator[Atoms]:
 def _binaries(rng: np.random.Generator) -> Iterator[Atoms]:
     for a, b in itertools.combinations(ELEMENTS, 2):
         ionic = (a in ANIONS) != (b in ANIONS)
-        for prototype in rng.choice(BINARY, size=3 if ionic else 1, replace=False):
+        if not ionic and rng.uniform() < 0.6:
+            continue
+        for prototype in rng.choice(BINARY, size=2 if ionic else 1, replace=False):
             cation, anion = (b, a) if a in ANIONS and b not in ANIONS else (a, b)
             cell = decorate(str(prototype), (cation, anion), 1.05)
             yield cell * _repeat(rng) if len(cell) <= 4 else cell
 
 
 def _ternaries(rng: np.random.Generator) -> Iterator[Atoms]:
-    for _ in range(220):
-        c1, c2 = rng.choice(CATIONS, size=2, replace=False)
-        yield decorate(
-            str(rng.choice(TERNARY)), (str(c1), str(c2), str(rng.choice(ANIONS))), 1.05
-        )
+    for _ in range(TERNARIES):
+        prototype = str(rng.choice(TERNARY))
+        elements = draw_elements(_sites(prototype), rng)
+        if elements is not None:
+            yield decorate(prototype, elements, 1.05)
     for system in SYSTEMS:
         for _ in range(30):
-            elements = tuple(str(e) for e in rng.choice(system, 3, replace=False))
-            ordered = tuple(sorted(elements, key=lambda e: e in ANIONS))
+            drawn = tuple(str(e) for e in rng.choice(system, 3, replace=False))
+            ordered = tuple(sorted(drawn, key=lambda e: e in ANIONS))
             yield decorate(str(rng.choice(TERNARY)), ordered, 1.05)
+
+
+def _sites(prototype: str) -> tuple[int, int, int]:
+    """Return how many sites of each kind a ternary prototype's cell has."""
+    symbols = decorate(prototype, ("Li", "Zr", "O"), 1.05).get_chemical_symbols()
+    return symbols.count("Li"), symbols.count("Zr"), symbols.count("O")
 
 
 def _repeat(rng: np.random.Generator) -> tuple[int, int, int]:

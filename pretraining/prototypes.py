@@ -16,11 +16,6 @@ if TYPE_CHECKING:
 
 Orbit = tuple[int, float, float, float]
 
-ELEMENTS: Final = (
-    *("H", "Li", "B", "C", "N", "O", "F", "Na", "Al", "Si", "P", "S", "Cl"),
-    *("Ga", "Ge", "Y", "Zr", "Nb", "Sb", "La", "Ta"),
-)
-
 # Space group, cell shape (b/a, c/a, γ in degrees) and orbits; the first number of
 # an orbit says which of the elements sits on it.  Standard textbook prototypes
 # (Strukturbericht designations in the names).
