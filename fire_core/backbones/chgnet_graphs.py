@@ -187,7 +187,8 @@ def find_short(batch: ChgnetBatch, lengths: torch.Tensor, reach: float) -> Short
 
     n_atoms = len(batch.numbers)
     vectors, pairs = host_of(batch.vectors), host_of(batch.pairs)
-    if vectors is not None and pairs is not None:
+    elsewhere = lengths.device.type != "cpu"
+    if elsewhere and vectors is not None and pairs is not None:
         known = (torch.linalg.vector_norm(vectors, dim=1) < reach).nonzero()[:, 0]
         on_host = _count(pairs[:, known], n_atoms)
         index = send_known(known, lengths.device)

@@ -106,7 +106,7 @@ def to_graph(
 
 
 def to_batch(graphs: Sequence[Any], device: Any) -> Any:
-    """Return MACE's batch of graphs on a device, its edges known to the host.
+    """Return MACE's batch of graphs on a device; the host knows edges and elements.
 
     What graphs are labelled with stays on the host: the loss has labels of its own.
     """
@@ -114,9 +114,10 @@ def to_batch(graphs: Sequence[Any], device: Any) -> Any:
 
     batch = Batch.from_data_list(list(graphs))
     wanted = [key for key in batch.keys if key not in LABELS]
-    edges = batch.edge_index
+    known = {name: batch[name] for name in ("edge_index", "node_attrs")}
     moved = batch.apply(lambda tensor: send(tensor, device), *wanted)
-    moved.edge_index = send_known(edges, device)
+    for name, tensor in known.items():
+        moved[name] = send_known(tensor, device)
     return moved
 
 

@@ -9,12 +9,14 @@ here (`host_of`) in place of reading it back, for which the host would wait agai
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Callable, Hashable, MutableMapping
 
     import torch
+
+T = TypeVar("T")
 
 UNPINNED: Final = frozenset({"cpu", "meta", "mps"})
 """Devices to which nothing is sent from pinned memory."""
@@ -57,8 +59,29 @@ def read(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.cpu() if known is None else known
 
 
+class MadeOf(Generic[T]):
+    """What was made of tensors, each kept while it lives and is not written to."""
+
+    def __init__(self) -> None:
+        self._kept: MutableMapping[Any, tuple[Hashable, T]] | None = None
+
+    def get(self, tensor: torch.Tensor, key: Hashable, make: Callable[[], T]) -> T:
+        """Return what `make` returned for this tensor and key."""
+        if self._kept is None:
+            self._kept = _by_tensor()
+        version = (writes_to(tensor), key)
+        told = self._kept.get(tensor)
+        if told is None or told[0] != version:
+            told = self._kept[tensor] = version, make()
+        return told[1]
+
+
 @functools.cache
 def _known() -> MutableMapping[Any, tuple[int, torch.Tensor | None]]:
+    return _by_tensor()
+
+
+def _by_tensor() -> MutableMapping[Any, Any]:
     from torch.utils.weak import WeakTensorKeyDictionary
 
     kept: MutableMapping[Any, Any] = WeakTensorKeyDictionary()

@@ -21,9 +21,9 @@ from tests.exploration.conftest import Free
 from tests.models import small_sevennet
 from tests.waits import waits_of
 
-IN_A_STEP = {"fire-mini": 5, "chgnet": 2, "small sevennet": 1}
+IN_A_STEP = {"fire-mini": 3, "chgnet": 2, "small sevennet": 1}
 """At most: whether the pairs hold and how many there are, 1; how many short bonds and
-angles CHGNet has, 1; how long the blocks of edges of each MACE layer are, 2 each."""
+angles CHGNet has, 1; how long the blocks of MACE's edges are, 2."""
 
 
 def config_of(**options) -> DynamicsConfig:

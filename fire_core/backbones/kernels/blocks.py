@@ -6,15 +6,11 @@ are found as well.
 
 from __future__ import annotations
 
-import functools
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import torch
 
-from fire_core.backbones.sending import host_of, send, writes_to
-
-if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+from fire_core.backbones.sending import MadeOf, host_of, send
 
 WASTE: Final = 1.25
 """Most that a block may be longer than the neighbours of any of its atoms."""
@@ -89,22 +85,17 @@ def blocks_of(receivers: torch.Tensor, n_atoms: int) -> Blocks:
     n_atoms
         Number of atoms.
     """
-    kept, version = _kept(), writes_to(receivers)
-    told = kept.get(receivers)
-    if told is None or told[0] != (version, n_atoms):
+
+    def make() -> Blocks:
         known = host_of(receivers)
         ends = receivers if known is None else known
         blocks = Blocks(ends if ends.dim() == 1 else ends[1], n_atoms)
-        told = kept[receivers] = (version, n_atoms), blocks.to(receivers.device)
-    return told[1]
+        return blocks.to(receivers.device)
+
+    return _BLOCKS.get(receivers, n_atoms, make)
 
 
-@functools.cache
-def _kept() -> MutableMapping[Any, tuple[tuple[int, int], Blocks]]:
-    from torch.utils.weak import WeakTensorKeyDictionary
-
-    kept: MutableMapping[Any, Any] = WeakTensorKeyDictionary()
-    return kept
+_BLOCKS: Final[MadeOf[Blocks]] = MadeOf()
 
 
 def _group_ends(ordered: list[int]) -> list[int]:

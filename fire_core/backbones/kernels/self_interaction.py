@@ -9,9 +9,58 @@ knows, 89 of the published ones. Here each atom meets the matrix of its own alon
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
 
 import torch
+
+from fire_core.backbones.sending import MadeOf, host_of, send
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ElementGroups:
+    """Atoms by their element.
+
+    Attributes
+    ----------
+    order
+        Atoms, those of one element beside each other, (n_atoms,).
+    back
+        Where each atom stands in that order, (n_atoms,).
+    present
+        Elements that there are, as the model numbers them, in that order.
+    sizes
+        How many atoms each has, known to the host.
+    """
+
+    order: torch.Tensor
+    back: torch.Tensor
+    present: torch.Tensor
+    sizes: list[int]
+
+
+def group_elements(elements: torch.Tensor) -> ElementGroups:
+    """Return the atoms by element: made once, on the host where it knows them.
+
+    Parameters
+    ----------
+    elements
+        (n_atoms, n_elements), one-hot. The same tensor is given by every layer.
+    """
+
+    def make() -> ElementGroups:
+        known = host_of(elements)
+        kinds = (elements if known is None else known).argmax(dim=1)
+        order = torch.argsort(kinds, stable=True)
+        present, counts = kinds[order].unique_consecutive(return_counts=True)
+        back, device = torch.argsort(order), elements.device
+        order, back, present = (send(part, device) for part in (order, back, present))
+        return ElementGroups(order, back, present, counts.tolist())
+
+    return _GROUPS.get(elements, None, make)
+
+
+_GROUPS: Final[MadeOf[ElementGroups]] = MadeOf()
 
 
 class _Part(NamedTuple):
@@ -60,20 +109,17 @@ class SelfInteraction(torch.nn.Module):
         elements
             (n_atoms, n_elements), one-hot.
         """
-        kinds = elements.argmax(dim=1)
-        order = torch.argsort(kinds, stable=True)
-        present, counts = kinds[order].unique_consecutive(return_counts=True)
-        sizes = counts.tolist()
-        sections = x.index_select(0, order).split(
+        groups = group_elements(elements)
+        sections = x.index_select(0, groups.order).split(
             [block.dim for block in self.irreps_in1], dim=1
         )
         weights = self.weight.split([math.prod(part.shape) for part in self.parts])
         mixed: list[torch.Tensor | None] = [None] * len(self.irreps_out)
         for part, flat in zip(self.parts, weights, strict=True):
-            matrices = flat.reshape(part.shape).index_select(1, present)
+            matrices = flat.reshape(part.shape).index_select(1, groups.present)
             features = sections[part.source].unflatten(1, (part.shape[0], -1))
             mixed[part.target] = _by_element(
-                features.transpose(1, 2), matrices * part.coefficient, sizes
+                features.transpose(1, 2), matrices * part.coefficient, groups.sizes
             )
         joined = torch.cat(
             [
@@ -82,7 +128,7 @@ class SelfInteraction(torch.nn.Module):
             ],
             dim=1,
         )
-        return joined.index_select(0, torch.argsort(order))
+        return joined.index_select(0, groups.back)
 
 
 def _by_element(
