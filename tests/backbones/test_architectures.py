@@ -7,6 +7,7 @@ published: 89 elements, cutoff, harmonics, correlation, blocks, repulsion.
 from __future__ import annotations
 
 import copy
+import os
 import warnings
 from dataclasses import replace
 from functools import cache
@@ -55,10 +56,24 @@ DISTINCT: Final = list(KINDS.values())[::-1]
 """The first name of every architecture."""
 
 
+LONG: Final = frozenset({"small", "large", "medium-0b"})
+"""Tried by `make test-long`: with the quick ones, one of each kind of block."""
+ASKED: Final = os.environ.get("FIRE_TEST_ARCHITECTURES", "")
+"""`all`, or names with commas: the others that are tried then."""
+
+
 def quick(*names: str) -> list[Any]:
-    """Return every architecture, all but some of them to be tried on request only."""
-    long = pytest.mark.long
-    return [n if n in names else pytest.param(n, marks=long) for n in DISTINCT]
+    """Return every architecture, all but some of them for `make test-long` alone."""
+    return [n if n in names else pytest.param(n, marks=marks(n)) for n in DISTINCT]
+
+
+def marks(name: str) -> list[Any]:
+    """Return what keeps an architecture out of most runs."""
+    wanted = name in LONG or ASKED == "all" or name in ASKED.split(",")
+    reason = (
+        f"much like those that are tried: FIRE_TEST_ARCHITECTURES={name} asks for it"
+    )
+    return [pytest.mark.long, pytest.mark.skipif(not wanted, reason=reason)]
 
 
 NAMES: Final = quick("medium-0b3")
@@ -259,8 +274,7 @@ def test_every_format_predicts_the_same_when_loaded(
     assert result.force_difference <= TOLERANCES["float64"][1]
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("name", DISTINCT)
+@pytest.mark.parametrize("name", quick())
 def test_cuequivariances_layers_agree_and_come_back_exactly(name: str) -> None:
     import torch
 
