@@ -205,6 +205,8 @@ class TestFewChannels(
 
     supported = OPTIONAL
     rate = 1e-2  # random weights of so few channels learn slowly
+    small_rate = 1e-4
+    nudge = 3e-5
 
     @pytest.fixture(params=NAMES)
     def backbone(self, request: pytest.FixtureRequest) -> MaceBackbone:

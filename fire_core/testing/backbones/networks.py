@@ -56,6 +56,9 @@ class NetworkContract:
         Largest difference by rounding, eV and eV/Å.
     rate
         A learning rate by which its error falls.
+    small_rate
+        One at which no step is too long, as the first ones of Adam are as long as the
+        rate; None: a tenth of `rate`.
     nudge
         Relative change of weights in finite differences.
     gradient
@@ -65,6 +68,7 @@ class NetworkContract:
     supported: ClassVar[tuple[str, ...]] = ()
     rounding: ClassVar[float] = 1e-4
     rate: ClassVar[float] = 2e-3
+    small_rate: ClassVar[float | None] = None
     nudge: ClassVar[float] = 1e-4
     gradient: ClassVar[float] = 1e-4
 

@@ -65,7 +65,7 @@ class TrainableContract(NetworkContract):
     def test_one_step_lowers_the_loss(self, backbone: Trainable, atoms: Atoms) -> None:
         """One structure, so that an epoch is a step, and each loss is before it."""
         train = self.scaled(backbone, rattled(atoms, 1, 1), 1.1)
-        rate = self.rate / 10  # the first steps of Adam are as long as the rate
+        rate = self.small_rate or self.rate / 10
         config = TrainConfig(strategy="naive", epochs=3, learning_rate=rate)
         data = TrainingData(train, train, [], [])
         losses = [
