@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import time
 from importlib.util import find_spec
@@ -14,14 +13,14 @@ import httpx
 import typer
 
 from cli.service.settings import service_environment
-from cli.service.supervise import Child
+from cli.service.supervise import Child, ignore_ending, stop_once
 from fire_core.children import python_command
 from fire_core.config import environment
 from fire_core.errors import FireError
 from fire_core.progress import Work
 
 if TYPE_CHECKING:
-    from types import FrameType
+    pass
 
 START_S: Final = 180.0
 POLL_S: Final = 0.5
@@ -52,7 +51,7 @@ def serve(
         logs / "server.log",
     )
     children = [server]
-    _stop_on_terminate()
+    stop_once()
     try:
         with Work("starting Prefect's server"):
             server.start()
@@ -74,7 +73,7 @@ def serve(
     except KeyboardInterrupt:
         typer.echo("stopping: labelling processes finish their labels")
     finally:
-        _ignore_signals()  # a second Ctrl-C must not leave half of it running
+        ignore_ending()
         for child in children[1:]:
             child.ask_to_stop()
         for child in reversed(children):
@@ -160,15 +159,3 @@ def _announce(
         lines.insert(1, f"dashboard: http://{host}:{dashboard_port}")
     for line in lines:
         typer.echo(line)
-
-
-def _ignore_signals() -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-
-
-def _stop_on_terminate() -> None:
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, stop)

@@ -5,16 +5,57 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
+    from types import FrameType
 
 LONGEST_PAUSE_S: Final = 60.0
 STEADY_S: Final = 60.0
 STOP_S: Final = 30.0
+ENDING: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+def stop_once() -> None:
+    """Make the first SIGINT or SIGTERM a KeyboardInterrupt, and later ones nothing.
+
+    A second one must not leave half of the children running.
+    """
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        ignore_ending()
+        raise KeyboardInterrupt
+
+    for number in ENDING:
+        signal.signal(number, stop)
+
+
+def ignore_ending() -> None:
+    """Ignore SIGINT and SIGTERM from now on."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def put_off() -> Iterator[None]:
+    """Let SIGINT and SIGTERM come after a block, which they must not interrupt."""
+    came: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        came.append(number)
+
+    before = {number: signal.signal(number, note) for number in ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 @dataclass(slots=True)
@@ -31,9 +72,12 @@ class Child:
     due: float = field(default=0.0)
 
     def start(self) -> None:
-        """Start the program in a session of its own."""
+        """Start the program in a session of its own.
+
+        A signal that comes meanwhile waits: else a program could run that nobody knows.
+        """
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as out:
+        with self.log.open("ab") as out, put_off():
             self.process = subprocess.Popen(
                 list(self.command),
                 env=dict(self.environment),

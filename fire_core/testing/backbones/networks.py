@@ -59,6 +59,8 @@ class NetworkContract:
     small_rate
         One at which no step is too long, as the first ones of Adam are as long as the
         rate; None: a tenth of `rate`.
+    left
+        Most that six epochs of `adapt: elements` leave of the error.
     nudge
         Relative change of weights in finite differences.
     gradient
@@ -69,6 +71,7 @@ class NetworkContract:
     rounding: ClassVar[float] = 1e-4
     rate: ClassVar[float] = 2e-3
     small_rate: ClassVar[float | None] = None
+    left: ClassVar[float] = 0.9
     nudge: ClassVar[float] = 1e-4
     gradient: ClassVar[float] = 1e-4
 

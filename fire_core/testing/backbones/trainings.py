@@ -109,7 +109,7 @@ class TrainableContract(NetworkContract):
         data = TrainingData(train, train, [], [])
         tuned = fine_tune(backbone, data, config, seed=1)
         first, last = (tuned.records[i].valid.force_rmse for i in (0, -1))
-        assert last < 0.9 * first
+        assert last < self.left * first
         (tmp_path / "tuned").write_bytes(tuned.model)
         model = backbone.reload(tmp_path / "tuned")
         stranger = of_other_elements(backbone, atoms)
