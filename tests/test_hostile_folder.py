@@ -96,7 +96,7 @@ def test_child(hostile: Path, module: str) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_campaign_with_its_server_and_its_children(hostile: Path) -> None:
     """A flow under a temporary server, labels and a training in children."""
     (hostile / "tiny.yaml").write_text(yaml.safe_dump(TINY), encoding="utf-8")

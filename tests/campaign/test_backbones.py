@@ -107,7 +107,7 @@ def test_the_example_reaches_its_report_although_it_was_killed(
             psutil.wait_procs(family, timeout=60)
             before = store.models.need(NAME, PRE_FINE_TUNED).blob_sha
     with start_campaign(path, environment) as process:
-        code = process.wait(timeout=1200)
+        code = process.wait(timeout=3000)
     assert code == 0, (tmp_path / "run.log").read_text()[-3000:]
     results = tmp_path / "results" / NAME
     models = json.loads((results / "results.json").read_text())["models"]

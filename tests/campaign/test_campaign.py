@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 SCORES = (
     "energy_rmse_mev_per_atom",
@@ -43,7 +43,7 @@ def open_store(folder: Path) -> Store:
 
 def finish(path: Path, environment: dict[str, str]) -> None:
     with start_campaign(path, environment) as process:
-        code = process.wait(timeout=800)
+        code = process.wait(timeout=3300)
     assert code == 0, (path.parent / "run.log").read_text()[-3000:]
 
 

@@ -103,7 +103,7 @@ def test_killed_in_its_training_it_goes_on_to_its_report(
         os.killpg(process.pid, signal.SIGKILL)
     wait_for(lambda: not any(p.is_running() for p in trains))  # it ends with its parent
     with start_campaign(campaign, environment) as process:
-        code = process.wait(timeout=1000)
+        code = process.wait(timeout=3000)
     log = (folder / "run.log").read_text()
     assert code == 0, log[-3000:]
     with Store.open(url, blobs) as store:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from fire_core.records import Label, LabelledStructure
     from fire_core.storage.store import Store
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]
 FEW_STEPS: dict[str, Any] = {
     "batch_frames": 8,
     "replay": {"ratio": 1.0, "weight": 1.0},

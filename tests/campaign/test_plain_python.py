@@ -23,7 +23,7 @@ from tests.campaign.conftest import TINY
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 QUICK: dict[str, Any] = {
     "theory": {"kind": "lennard_jones"},
@@ -78,9 +78,9 @@ def test_plain_python_and_the_flow_give_the_same_numbers(
         start(PLAIN, plain, environment) as one,
         start(FLOW, flow, environment) as two,
     ):
-        told, problem = one.communicate(timeout=800)
+        told, problem = one.communicate(timeout=3300)
         assert told.splitlines()[-1:] == [f"{plain}/results/report.html"], problem
-        problem = two.communicate(timeout=800)[1]
+        problem = two.communicate(timeout=3300)[1]
         assert two.returncode == 0, problem
     assert scores(plain) == scores(flow)  # bit for bit
     assert (plain / "results" / "figures" / "pca_map.png").is_file()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]
 
 THEORY = EspressoTheory(
     k_spacing=1.5, cutoff=20.0, density_cutoff=80.0, scf_tolerance=1e-8

@@ -16,7 +16,7 @@ from fire_core.backbones.environments.folders import interpreter_in
 from fire_core.backbones.environments.packages import PACKAGES
 from tests.environments import install_or_skip, models_folder, skip_unless_asked
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
 ROOT = Path(__file__).resolve().parents[3]
 UNTESTED = {"fairchem"}
