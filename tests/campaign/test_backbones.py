@@ -19,7 +19,7 @@ from tests.events import wait_for
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(3600)]
 
 NAME = "licl-gaf3"
 SHRUNK: dict[str, dict[str, Any]] = {

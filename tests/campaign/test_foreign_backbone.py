@@ -33,7 +33,7 @@ from tests.events import wait_for
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]
 
 SEVENNET_0 = "7052cb42b7b3be42b40b97fa0d21077a48c54b5548948fc4dcf346629f813c36"
 """sha256 of the checkpoint of July 2024 in the wheel of sevenn 0.13.0."""
