@@ -24,6 +24,7 @@ from fire_core.testing.backbones import (
     FeaturesContract,
     TrainableContract,
 )
+from fire_core.testing.backbones.frames import turn
 from tests.backbones.packaged import networks
 
 if TYPE_CHECKING:
@@ -126,7 +127,19 @@ class Unconstrained(Packaged):
     def test_energy_is_invariant_and_forces_and_stress_turn_with_the_crystal(
         self, backbone: Backbone, atoms: Atoms
     ) -> None:
-        """Random weights know nothing of rotation; shifts are another test's."""
+        """Random weights know nothing of rotation: the turned crystal is another one.
+
+        What holds by construction holds of it as well.
+        """
+        turned, _ = turn(atoms)
+        shifted = turned.copy()
+        shifted.positions += [0.3, -1.7, 2.2]
+        order = np.random.default_rng(1).permutation(len(atoms))
+        plain, moved, permuted = backbone.predict([turned, shifted, turned[order]])
+        assert moved.energy == pytest.approx(plain.energy, abs=self.energy)
+        assert permuted.energy == pytest.approx(plain.energy, abs=self.energy)
+        assert np.allclose(plain.forces, moved.forces, atol=self.force)
+        assert np.allclose(plain.forces[order], permuted.forces, atol=self.force)
 
 
 def test_what_is_left_out_of_the_contract_is_in_it() -> None:
