@@ -87,8 +87,13 @@ class LastLayerEstimator:
 
     def estimate(self, frames: Sequence[Atoms]) -> Estimate:
         """Return the model's predictions and their atoms' deviations, no unit."""
-        raw = [self.metric.deviation(rows) for rows in self.model.atom_features(frames)]
-        return Estimate(self.model.predict(frames), raw)
+        return Estimate(self.model.predict(frames), self.deviations(frames))
+
+    def deviations(self, frames: Sequence[Atoms]) -> list[NDArray[np.float64]]:
+        """Return the atoms' deviations alone, for who has the forces already."""
+        return [
+            self.metric.deviation(rows) for rows in self.model.atom_features(frames)
+        ]
 
 
 def build_last_layer(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk
 
 from fire_core.backbones.export import TOLERANCES, ExportFormat, export_model
@@ -26,8 +27,13 @@ from fire_core.backbones.mace import MaceBackbone, load_mace
 from fire_core.backbones.mace_architectures import ARCHITECTURES, random_mace
 from fire_core.backbones.registry import MACE_NAMES
 from fire_core.backbones.trainable import OPTIONAL
+from fire_core.config.steps import DynamicsConfig
 from fire_core.config.training import ReplayConfig, TrainConfig
 from fire_core.evaluation.errors import summarise_errors
+from fire_core.exploration.batch import ReplicaBatch
+from fire_core.exploration.committees import BatchedSpread
+from fire_core.exploration.dynamics import start_states
+from fire_core.exploration.parts import PartLimit
 from fire_core.records import LabelledStructure
 from fire_core.structures.content import structure_key
 from fire_core.testing.backbones import (
@@ -39,11 +45,11 @@ from fire_core.testing.backbones import (
 from fire_core.testing.backbones.networks import trained_weights
 from fire_core.training.data import TrainingData
 from fire_core.training.trainer import fine_tune
+from fire_core.uncertainty.estimate import CommitteeEstimator, build_last_layer
+from fire_core.uncertainty.last_layer import sum_features
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from ase import Atoms
 
     from fire_core.records import Label
 
@@ -320,3 +326,44 @@ def test_a_file_of_2023_is_the_same_model(name: str, tmp_path: Path) -> None:
     for format_ in MaceBackbone.formats:
         result = export_model(old, format_, tmp_path / format_, frames=[salt[:2]])
         assert result.energy_difference <= TOLERANCES["float64"][0]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_committee_of_it_doubts_by_its_members_forces(name: str) -> None:
+    """As a batch of replicas, and frame by frame: as the forces' own variance says."""
+    one, two = (
+        few_channels(name),
+        random_mace(name, seed=1, channels=8, dtype="float64"),
+    )
+    config = DynamicsConfig(temperatures=(300.0,), replicas=2, steps=5, segment=5)
+    states = start_states([rock_salt(1), rock_salt(2)], config, seed=1)
+    batch = ReplicaBatch(one.batched_model(), states, PartLimit(0, 0))
+    batch.start()
+    frames = [
+        Atoms(s.numbers, positions=s.positions, cell=s.cell, pbc=True) for s in states
+    ]
+    estimate = CommitteeEstimator(one, [two]).estimate(frames)
+    batched = BatchedSpread([two.batched_model()])(batch)
+    for frame, raw, same in zip(frames, estimate.raw, batched, strict=True):
+        (a,), (b,) = one.predict([frame]), two.predict([frame])
+        expected = np.sqrt(((a.forces - b.forces) ** 2).sum(axis=1) / 6)
+        assert raw == pytest.approx(expected, abs=ROUNDING)
+        assert same == pytest.approx(expected, abs=ROUNDING)
+        assert expected.min() > 1e-6
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_last_layer_doubts_what_it_was_not_trained_on(name: str) -> None:
+    backbone = few_channels(name)
+    learnt = [rock_salt(seed) for seed in range(20)]
+    summed = sum_features(backbone.atom_features(learnt))
+    items = scaled(backbone, 3, 30)
+    found = build_last_layer(backbone, summed, items)
+    like, denser = rock_salt(40), rock_salt(40)
+    denser.set_cell(0.85 * denser.cell[:], scale_atoms=True)
+    other = with_bromine(like)
+    usual, near, strange = (
+        raw.max() for raw in found.deviations([like, denser, other])
+    )
+    assert near > usual
+    assert strange > 1.5 * usual

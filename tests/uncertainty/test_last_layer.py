@@ -68,7 +68,10 @@ class Linear:
     ) -> None:
         self.features, self.errors = features, errors
 
+    predictions = 0
+
     def predict(self, frames: Sequence[Atoms]) -> list[Label]:
+        self.predictions += 1
         return [Label(0.0, self.errors)]
 
     def atom_features(self, frames: Sequence[Atoms]) -> list[NDArray[np.float64]]:
@@ -87,3 +90,8 @@ def test_the_regulariser_that_explains_the_errors_is_taken(ridge: float) -> None
     known = [LabelledStructure("k", atoms, Label(0.0, np.zeros((3000, 3))), "t")]
     found = build_last_layer(Linear(features, errors), summed, known)
     assert np.allclose(found.metric.deviation(features), sigma)
+    model = found.model
+    assert isinstance(model, Linear)
+    before = model.predictions
+    assert np.allclose(found.deviations([atoms])[0], sigma)
+    assert model.predictions == before  # dynamics has the forces already

@@ -23,6 +23,7 @@ from fire_core.records import Split
 from fire_core.training.data import sample_evenly
 from fire_core.uncertainty.estimate import (
     CommitteeEstimator,
+    LastLayerEstimator,
     build_last_layer,
     calibrate,
 )
@@ -88,7 +89,8 @@ def guard_by_uncertainty(
 def _batched_deviations(estimator: Estimator) -> Deviations:
     """Return what gives the raw uncertainty of each replica's atoms, (n_atoms,).
 
-    A committee that drives dynamics computes all replicas at once, on its device.
+    A committee that drives dynamics computes all replicas at once, on its device; a
+    last layer their features, and no forces anew.
     """
     if isinstance(estimator, CommitteeEstimator):
         members: list[Any] = list(estimator.members)
@@ -100,6 +102,8 @@ def _batched_deviations(estimator: Estimator) -> Deviations:
             Atoms(s.numbers, positions=s.positions, cell=s.cell, pbc=s.pbc)
             for s in batch.states
         ]
+        if isinstance(estimator, LastLayerEstimator):
+            return estimator.deviations(frames)
         return list(estimator.estimate(frames).raw)
 
     return by_frames
