@@ -1,4 +1,4 @@
-"""Errors of a fire-mini candidate against its teacher and against real DFT."""
+"""Errors of a fire-mini candidate, or of any model, against labelled frames."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from ase.io import read
 
-from fire_core.backbones.mace import load_mace
+from fire_core.backbones.registry import load_backbone
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -21,14 +21,14 @@ logger = logging.getLogger(__name__)
 
 
 def evaluate(
-    model: Path, frames: Path, *, refit: bool = False, family: str | None = None
+    model: Path | str, frames: Path, *, refit: bool = False, family: str | None = None
 ) -> dict[str, float]:
     """Return mean absolute errors on labelled frames.
 
     Parameters
     ----------
     model
-        MACE model file.
+        File of a model, or a name that `load_backbone` knows.
     frames
         extxyz with energies and forces, and stresses if there are any.
     refit
@@ -42,7 +42,7 @@ def evaluate(
         Energy in meV/atom, force in meV/Å per component, stress in meV/Å³, and the
         number of frames; frames with elements the model lacks are left out.
     """
-    backbone = load_mace(model, name=str(model), device="cpu", dtype="float32")
+    backbone = load_backbone(str(model), device="cpu", dtype="float32")
     known = [
         f
         for f in read(frames, index=":")
@@ -86,7 +86,7 @@ def _labels(frame: Atoms) -> tuple[float, np.ndarray, np.ndarray | None]:
 def main() -> int:
     """Print the errors of a model on a file as JSON."""
     parser = argparse.ArgumentParser(prog="pretraining.evaluate", description=__doc__)
-    parser.add_argument("model", type=Path)
+    parser.add_argument("model", help="file, or a backbone's name")
     parser.add_argument("frames", type=Path)
     parser.add_argument("--refit", action="store_true", help="per-element energy fit")
     parser.add_argument("--family", help="only this family of structures")

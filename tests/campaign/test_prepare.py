@@ -20,12 +20,12 @@ BASE = {"name": "x", "system": {"kind": "file", "path": "x.xyz"}}
         ("PuO", {}, r"backbone fire-mini does not know Pu of OPu; .*`backbone.name`"),
         ("PuO", {"backbone": {"name": "chgnet"}}, r"labeller xtb does not know Pu"),
         (
-            "MgO",
+            "CsF",
             {
                 "backbone": {"name": "chgnet"},
                 "theory": {"kind": "teacher", "backbone": "fire-mini"},
             },
-            r"labeller teacher does not know Mg",
+            r"labeller teacher does not know Cs",
         ),
     ],
 )
