@@ -49,6 +49,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="pretraining", description=__doc__)
     parser.add_argument("--workdir", type=Path, default=Path("build/pretraining"))
     parser.add_argument("--epochs", type=int, default=TrainingPlan().epochs)
+    parser.add_argument(
+        "--start", default=TrainingPlan().start, help="weights; '' none"
+    )
     parser.add_argument("--device", default="cpu", help="of the teacher")
     parser.add_argument("--parts", type=int, default=2, help="processes side by side")
     arguments = parser.parse_args()
@@ -63,7 +66,7 @@ def main() -> int:
     data = workdir / "data"
     if not (data / "references.json").exists():
         write_splits(workdir / "labels", data)
-    plan = TrainingPlan(epochs=arguments.epochs)
+    plan = TrainingPlan(epochs=arguments.epochs, start=arguments.start)
     model = train_in_processes(data, workdir / "training", plan, arguments.parts)
     bundle(model, data, SEED, dataclasses.asdict(plan))
     return 0

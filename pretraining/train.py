@@ -1,4 +1,4 @@
-"""Train fire-mini from random weights on the teacher's labels, with FIRE's own trainer.
+"""Train fire-mini on the teacher's labels, with FIRE's own trainer.
 
 ``python -m pretraining.train data training`` begins or goes on: after each epoch there
 is a checkpoint. Several processes share each step on a CPU, too (`--devices`).
@@ -17,12 +17,15 @@ import numpy as np
 from ase.io import read
 
 from fire_core.backbones.assets import labelled
-from fire_core.backbones.mace import load_mace
+from fire_core.backbones.mace import MaceBackbone, load_mace
+from fire_core.backbones.registry import load_backbone
 from fire_core.backbones.torch_types import default_dtype
 from fire_core.config.training import TrainConfig
 from fire_core.training.data import TrainingData, sample_evenly
 from fire_core.training.parallel import joined, start_processes, was_started
 from fire_core.training.trainer import fine_tune
+from pretraining.chemistry import ELEMENTS
+from pretraining.extend import ANALOGS, extend_elements, refit_energies
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,17 +44,20 @@ class TrainingPlan:
     """Size of the model and length of the training.
 
     The learning rate is warmed up and falls to a hundredth by a cosine over `epochs`.
+    It begins with the weights of `start`, a name or a file, which learns the elements
+    that it lacks; where that is empty, with random ones of the size given here.
     """
 
+    start: str = "fire-mini"
     channels: int = 64
     max_ell: int = 2
-    r_max: float = 5.0
-    epochs: int = 10
+    r_max: float = 4.5
+    epochs: int = 2
     batch_frames: int = 16
-    learning_rate: float = 5e-3
-    energy_weight: float = 2.0
+    learning_rate: float = 4e-3
+    energy_weight: float = 4.0
     forces_weight: float = 10.0
-    stress_weight: float = 20.0
+    stress_weight: float = 40.0
     ema_decay: float = 0.998
     seed: int = 2026
 
@@ -125,6 +131,38 @@ def new_network(
         )
 
 
+def begin(
+    frames: Sequence[LabelledStructure],
+    references: dict[int, float],
+    plan: TrainingPlan,
+) -> Any:
+    """Return the network that the training begins with.
+
+    Parameters
+    ----------
+    frames
+        Training frames.
+    references
+        Energy of each atomic number, eV, where the weights are random.
+    plan
+        Says where weights come from.
+    """
+    if not plan.start:
+        return new_network(frames, references, plan)
+    import torch
+
+    start: Any = load_backbone(plan.start, device="cpu", dtype="float32")
+    extended = extend_elements(start.model, ELEMENTS, ANALOGS)
+    backbone = MaceBackbone(
+        extended, name="start", sha256=start.sha256, device="cpu", dtype="float32"
+    )
+    energies = refit_energies(backbone, sample_evenly(frames, len(frames) // 20))
+    table = extended.atomic_energies_fn.atomic_energies
+    fitted = torch.tensor([energies[z] for z in sorted(energies)], dtype=table.dtype)
+    extended.atomic_energies_fn.atomic_energies = fitted.reshape(table.shape)
+    return extended
+
+
 def mean_neighbours(frames: Sequence[LabelledStructure], cutoff: float) -> float:
     """Return the mean number of neighbours of an atom within a cutoff in Å."""
     from ase.neighborlist import neighbor_list
@@ -160,7 +198,7 @@ def train(data: Path, workdir: Path, plan: TrainingPlan) -> Path:
         with group.leader_first():
             if group.leads and not initial.exists():
                 energies = {int(z): e for z, e in references.items()}
-                torch.save(new_network(parts["train"], energies, plan), initial)
+                torch.save(begin(parts["train"], energies, plan), initial)
         backbone = load_mace(initial, name="fire-mini", device="cpu", dtype="float32")
         checkpoint = workdir / CHECKPOINT
 

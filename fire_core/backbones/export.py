@@ -42,8 +42,9 @@ class ExportFormat(StrEnum):
 TOLERANCES: Final = {"float64": (1e-8, 1e-7), "float32": (1e-5, 1e-3)}
 """How far an exported model may be from the original: eV/atom and eV/Å."""
 SHORTEST_EDGE: Final = 3.5
+LONGEST_EDGE: Final = 8.4
 """Å, of the rock salts made up for the comparison: hydrogen and helium at their radii
-would have thousands of neighbours."""
+would have thousands of neighbours, caesium and francium none within some cutoffs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,19 +262,26 @@ def largest_differences(
 
 
 def example_frames(backbone: Backbone) -> list[Atoms]:
-    """Make rattled rock salts in which each of the model's elements occurs."""
+    """Make rattled rock salts in which each of the model's elements occurs twice.
+
+    Elements of like size share a cell of eight atoms, so that all feel each other.
+    """
     from ase.build import bulk  # a second of imports
 
-    symbols = sorted(backbone.elements, key=lambda s: atomic_numbers[s])
-    partners = [*symbols[1:], symbols[0]]
+    numbers = sorted(atomic_numbers[symbol] for symbol in backbone.elements)
+    numbers.sort(key=lambda number: covalent_radii[number])
     rng = np.random.default_rng(0)
     frames = []
-    for pair in list(zip(symbols, partners, strict=True))[:: len(symbols) // 12 + 1]:
-        contact = sum(covalent_radii[atomic_numbers[s]] for s in pair)
-        edge = max(2.1 * contact, SHORTEST_EDGE)
-        cell = bulk("".join(pair), "rocksalt", a=edge, cubic=True)
-        cell.positions += rng.normal(0, 0.05, cell.positions.shape)
-        frames.append(cell)
+    for first in (0, 4):
+        order = numbers[first % len(numbers) :] + numbers[: first % len(numbers)]
+        for start in range(0, len(order), 8):
+            cell = bulk("NaCl", "rocksalt", a=1.0, cubic=True)
+            cell.numbers = np.resize(order[start : start + 8], 8)
+            diameter = 2.0 * float(np.mean(covalent_radii[cell.numbers]))
+            edge = float(np.clip(2.1 * diameter, SHORTEST_EDGE, LONGEST_EDGE))
+            cell.set_cell(edge * cell.cell[:], scale_atoms=True)
+            cell.positions += rng.normal(0, 0.05, cell.positions.shape)
+            frames.append(cell)
     return frames
 
 

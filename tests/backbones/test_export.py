@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from ase.build import bulk
+from ase.data import chemical_symbols
 
 from fire_core.backbones.assets import bundled_model
 from fire_core.backbones.export import (
@@ -162,10 +163,20 @@ def test_nothing_is_overwritten_and_other_models_are_refused(
         export_model(fire_mini, ExportFormat.CHGNET, tmp_path / "there")
 
 
-def test_example_structures_hold_many_of_the_elements(fire_mini: MaceBackbone) -> None:
-    frames = example_frames(fire_mini)
-    present = {s for f in frames for s in f.get_chemical_symbols()}
-    assert present == fire_mini.elements
+@pytest.mark.parametrize("n_elements", [1, 2, 9, 44, 94])
+def test_example_structures_hold_each_element_and_all_have_neighbours(
+    n_elements: int,
+) -> None:
+    class Knows:
+        elements = frozenset(chemical_symbols[1 : n_elements + 1])
+
+    frames = example_frames(Knows())  # type: ignore[arg-type]
+    assert {s for f in frames for s in f.get_chemical_symbols()} == Knows.elements
+    assert len(frames) <= 2 * (n_elements // 8 + 1)
+    for frame in frames:
+        distances = frame.get_all_distances(mic=True) + 9.0 * np.eye(8)
+        assert distances.min() > 0.8
+        assert distances.min(axis=1).max() < 4.5
 
 
 def test_ghosts_are_the_images_within_reach() -> None:
