@@ -45,7 +45,9 @@ class TrainingPlan:
 
     The learning rate is warmed up and falls to a hundredth by a cosine over `epochs`.
     It begins with the weights of `start`, a name or a file, which learns the elements
-    that it lacks; where that is empty, with random ones of the size given here.
+    that it lacks; where that is empty, with random ones of the size given here. Frames
+    with a force above `largest_force`, eV/Å, are left out; families of `twice` count
+    double.
     """
 
     start: str = "fire-mini"
@@ -59,6 +61,8 @@ class TrainingPlan:
     forces_weight: float = 10.0
     stress_weight: float = 40.0
     ema_decay: float = 0.998
+    largest_force: float = 15.0
+    twice: tuple[str, ...] = ()
     seed: int = 2026
 
     def config(self) -> TrainConfig:
@@ -163,6 +167,20 @@ def begin(
     return extended
 
 
+def read_part(
+    path: Path, plan: TrainingPlan, *, twice: bool
+) -> list[LabelledStructure]:
+    """Return the labelled frames of a file that a plan takes, some of them twice."""
+    frames = [
+        frame
+        for frame in read(path, index=":")
+        if np.abs(frame.get_forces()).max() <= plan.largest_force
+    ]
+    if twice:
+        frames += [f for f in frames if f.info["family"] in plan.twice]
+    return [labelled(frame, TEACHER) for frame in frames]
+
+
 def mean_neighbours(frames: Sequence[LabelledStructure], cutoff: float) -> float:
     """Return the mean number of neighbours of an atom within a cutoff in Å."""
     from ase.neighborlist import neighbor_list
@@ -189,7 +207,7 @@ def train(data: Path, workdir: Path, plan: TrainingPlan) -> Path:
 
     workdir.mkdir(parents=True, exist_ok=True)
     parts = {
-        name: [labelled(f, TEACHER) for f in read(data / f"{name}.extxyz", index=":")]
+        name: read_part(data / f"{name}.extxyz", plan, twice=name == "train")
         for name in ("train", "heldout")
     }
     references = json.loads((data / "references.json").read_text())

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from ase.build import bulk
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import write
 
 from fire_core.backbones.assets import load_replay
 from fire_core.backbones.mace import MaceBackbone
@@ -16,10 +18,12 @@ from fire_core.records import LabelledStructure
 from fire_core.structures.content import structure_key
 from pretraining.chemistry import ELEMENTS
 from pretraining.extend import ANALOGS, extend_elements, refit_energies
-from pretraining.train import TrainingPlan, begin
+from pretraining.train import TrainingPlan, begin, read_part
 from tests.training.conftest import make_backbone
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ase import Atoms
 
 
@@ -101,3 +105,21 @@ def test_a_training_begins_with_the_bundled_weights_at_the_labels_energies() -> 
     frames = [item.atoms for item in items[:50]]
     for new, old in zip(backbone.predict(frames), mini.predict(frames), strict=True):
         assert new.forces == pytest.approx(old.forces, abs=1e-4)
+
+
+def test_a_part_leaves_out_large_forces_and_counts_families_twice(
+    tmp_path: Path,
+) -> None:
+    frames = []
+    for family, force in (("crystal", 0.1), ("binary", 3.0), ("crystal", 9.0)):
+        frame = salt("LiCl")
+        frame.info["family"] = family
+        forces = np.full((8, 3), force)
+        frame.calc = SinglePointCalculator(frame, energy=-1.0, forces=forces)
+        frames.append(frame)
+    path = tmp_path / "train.extxyz"
+    write(path, frames)
+    plan = TrainingPlan(largest_force=4.0, twice=("crystal",))
+    for twice, expected in ((False, [0.1, 3.0]), (True, [0.1, 3.0, 0.1])):
+        items = read_part(path, plan, twice=twice)
+        assert [i.label.forces.max() for i in items] == expected
