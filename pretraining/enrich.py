@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MAX_FORCE: Final = 15.0
 """eV/Å: beyond, the teacher extrapolates and the student suffers."""
+MAX_STRESS: Final = 0.6
+"""eV/Å³, some 100 GPa: symmetry may hide in the forces how dense a cell is."""
 MIN_DISTANCE: Final = 0.65
 """Å."""
 MIN_VOLUME: Final = 4.0
@@ -52,9 +54,11 @@ def is_sane(atoms: Atoms) -> bool:
 
 
 def is_usable(prediction: Label) -> bool:
-    """Return whether a label is finite and its forces are below `MAX_FORCE`."""
-    forces = prediction.forces
+    """Return whether a label is finite, no force and no stress beyond its limit."""
+    forces, stress = prediction.forces, prediction.stress
     finite = np.isfinite(prediction.energy) and np.isfinite(forces).all()
+    if stress is not None and not np.abs(stress).max() <= MAX_STRESS:
+        return False
     return bool(finite and np.abs(forces).max() <= MAX_FORCE)
 
 

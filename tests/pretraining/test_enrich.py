@@ -9,6 +9,7 @@ import pytest
 from ase.build import bulk
 
 from fire_core.backbones.registry import load_backbone
+from fire_core.records import Label
 from pretraining import enrich
 from pretraining.label import label, shares
 
@@ -72,3 +73,13 @@ def test_shares_hold_every_seed_once() -> None:
     seeds = [seed(5.0, f"binary-{number:04d}") for number in range(60)]
     names = [atoms.info["job"] for share in shares(seeds) for atoms in share]
     assert sorted(names) == [atoms.info["job"] for atoms in seeds]
+
+
+def test_a_dense_cell_is_refused_where_symmetry_hides_its_forces() -> None:
+    still = np.zeros((2, 3))
+    small, large = (np.array([s, s, s, 0.0, 0.0, 0.0]) for s in (-0.5, -0.7))
+    assert enrich.is_usable(Label(-1.0, still, small))
+    assert not enrich.is_usable(Label(-1.0, still, large))
+    assert not enrich.is_usable(Label(-1.0, still, np.full(6, np.nan)))
+    assert not enrich.is_usable(Label(-1.0, still + 16.0, small))
+    assert enrich.is_usable(Label(-1.0, still))
