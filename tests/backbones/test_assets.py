@@ -50,7 +50,7 @@ def test_the_bundled_model_knows_its_replay_set() -> None:
         ]
     )
     size = np.concatenate([i.label.forces.ravel() for i in sample])
-    assert np.abs(error).mean() < 0.4 * np.abs(size).mean()
+    assert np.abs(error).mean() < 0.5 * np.abs(size).mean()
 
 
 def test_a_corrupted_bundle_is_named_with_both_hashes(
