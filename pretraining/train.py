@@ -140,16 +140,9 @@ def begin(
     references: dict[int, float],
     plan: TrainingPlan,
 ) -> Any:
-    """Return the network that the training begins with.
+    """Return the network that a plan begins with; its references fit the frames.
 
-    Parameters
-    ----------
-    frames
-        Training frames.
-    references
-        Energy of each atomic number, eV, where the weights are random.
-    plan
-        Says where weights come from.
+    Where the plan has no `start`, `new_network` of the same arguments.
     """
     if not plan.start:
         return new_network(frames, references, plan)

@@ -94,16 +94,29 @@ def test_every_element_of_the_bundled_model_has_a_beginning() -> None:
 
 
 def test_a_training_begins_with_the_bundled_weights_at_the_labels_energies() -> None:
-    """Whatever was added to the labels of each element is in the references."""
+    """An eV more on each lithium of the labels is in its reference, and in no force."""
     items = load_replay().train[::6]
-    model = begin(items, {}, TrainingPlan())
-    backbone = MaceBackbone(
-        model, name="begun", sha256="2" * 64, device="cpu", dtype="float32"
+    more = []
+    for item in items:
+        energy = item.label.energy + item.atoms.symbols.count("Li")
+        label = dataclasses.replace(item.label, energy=energy)
+        more.append(dataclasses.replace(item, label=label))
+    plain, shifted = (
+        MaceBackbone(
+            begin(given, {}, TrainingPlan()),
+            name="begun",
+            sha256="2" * 64,
+            device="cpu",
+            dtype="float32",
+        )
+        for given in (items, more)
     )
-    assert backbone.elements == set(ELEMENTS)
+    assert plain.elements == set(ELEMENTS)
+    rise = shifted.atomic_energies["Li"] - plain.atomic_energies["Li"]
+    assert rise == pytest.approx(1.0, abs=0.05)
     mini = load_backbone("fire-mini", device="cpu")
     frames = [item.atoms for item in items[:50]]
-    for new, old in zip(backbone.predict(frames), mini.predict(frames), strict=True):
+    for new, old in zip(shifted.predict(frames), mini.predict(frames), strict=True):
         assert new.forces == pytest.approx(old.forces, abs=1e-4)
 
 
