@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from fire_core.backbones.assets import manifest
 from fire_core.campaign.steps import properties as campaign_properties
 from fire_core.campaign.steps.properties import (
     TrajectoryFile,
     analyse_trajectories,
     register_property,
 )
+from fire_core.properties.identity import Identity, Subject, identify
 from fire_core.properties.kinds import KINDS, draw_property
 from fire_core.properties.load import parse_property
 from fire_core.properties.transport.settings import TransportAnalysis
@@ -41,6 +43,8 @@ KEYS: Final = {
     "transport": "e7602debca97a6aef71cd5ad2b6d3ae03a4716cb0b13de207817fa41805c4a1e",
 }
 """Of default settings and the bundled model, as version 0.1 computed them."""
+WEIGHTS: Final = "9d4a7369d6103a741e50557751ffff82138f479be463ef5baa40d5e6f445925d"
+"""sha256 of the weights that version 0.1 had with it."""
 SPECTRUM: Final = "10,500,-20\n1000,480,-90\n100000,100,-30\n"
 FRAME: Final = (
     '2\nLattice="5 0 0 0 5 0 0 0 5" Properties=species:S:1:pos:R:3 pbc="T T T"\n'
@@ -52,6 +56,18 @@ FRAME: Final = (
 def store(tmp_path: Path) -> Iterator[Store]:
     with Store.open(f"sqlite:///{tmp_path}/a.db", str(tmp_path / "blobs")) as opened:
         yield opened
+
+
+@pytest.fixture(autouse=True)
+def _weights_of_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Identify the bundled model by its first weights: newer ones measure anew."""
+
+    def identify_first(request: Any, subject: Subject, files: Any) -> Identity:
+        if subject.sha == manifest()["model_sha256"]:
+            subject = replace(subject, sha=WEIGHTS)
+        return identify(request, subject, files)
+
+    monkeypatch.setattr(campaign_properties, "identify", identify_first)
 
 
 def key_of(folder: Path, measure: dict[str, Any], **more: Any) -> str:

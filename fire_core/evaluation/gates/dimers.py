@@ -27,6 +27,9 @@ FARTHEST: Final = 1.5
 WELL: Final = 0.6
 """The bottom of the well is looked for beyond this fraction. Covalent radii of some
 metals are so large that 0.7 of their contact is still in the well."""
+INNERMOST: Final = 0.5
+"""As far in a curve is followed that falls without a barrier: models put the bottom of
+Ti–Ti at 0.56 of its contact, where the molecule has it at 0.61."""
 SPACING: Final = 0.02
 BOX: Final = 30.0  # Å; no image is within any cutoff
 
@@ -114,6 +117,8 @@ def find_wall(
     pushes = np.array([label.forces[1, 2] for label in labels])
     outside = [i for i, f in enumerate(fractions) if f >= WELL]
     bottom = min(outside, key=lambda i: float(energies[i]))
+    if bottom == outside[-1]:
+        bottom = _follow_down(energies, fractions, bottom)
     first = max(bottom, sum(f > start for f in fractions))
     for i in range(first, len(fractions) - 1):
         rises = energies[i + 1] > energies[i] and pushes[i + 1] > 0
@@ -121,6 +126,19 @@ def find_wall(
             rise = float(energies[i] - energies[bottom])
             return DimerWall(pair, rise, fractions[i + 1])
     return DimerWall(pair, float(energies[-1] - energies[bottom]), None)
+
+
+def _follow_down(
+    energies: np.ndarray[tuple[int], np.dtype[np.float64]],
+    fractions: Sequence[float],
+    bottom: int,
+) -> int:
+    inner = bottom
+    while fractions[inner] >= INNERMOST:
+        if inner + 1 == len(fractions) or energies[inner + 1] >= energies[inner]:
+            return inner
+        inner += 1
+    return bottom  # no bottom at all
 
 
 def _describe(wall: DimerWall) -> str:

@@ -91,14 +91,14 @@ def test_elements_that_the_backbone_lacks_are_counted_and_left_out(
     assert examine_elements(data, mini.elements, "fire-mini") == []
     strange = [replace(item, atoms=item.atoms.copy()) for item in sound]
     for i in (4, 9):
-        strange[i].atoms.symbols[0] = "Mn"
-    strange[9].atoms.symbols[1] = "Br"
+        strange[i].atoms.symbols[0] = "Yb"
+    strange[9].atoms.symbols[1] = "Cs"
     (finding,) = examine_elements(dataset(strange), mini.elements, "fire-mini")
     assert (finding.kind, finding.severity) == (
         FindingKind.UNKNOWN_ELEMENT,
         Severity.ERROR,
     )
-    assert "does not know Mn (2), Br (1)" in finding.what
+    assert "does not know Yb (2), Cs (1)" in finding.what
     assert (finding.frames, finding.n_frames) == ((4, 9), 2)
     known = find_known(strange, mini.elements)
     assert np.array_equal(known, [i for i in range(24) if i not in {4, 9}])
