@@ -45,11 +45,13 @@ class ReferenceConfig(Part):
     """Fit a constant for each element to the foundation model's residual; take the
     difference of isolated atoms; or leave the energies as they are."""
     isolated_atoms: dict[str, float] = Field(default_factory=dict)
-    """Energy of each isolated atom at the target's theory level, eV. A campaign labels
-    those that are left out, once for each theory level."""
+    """Energy of each isolated atom at the target's theory level, eV. With
+    `isolated_atoms` a campaign labels those that are left out, once for each theory
+    level; with `least_squares` they decide what the compositions cannot."""
     under_determined: Literal["shift_determined", "refuse"] = "shift_determined"
-    """What to do when the compositions cannot tell elements apart: shift only what
-    they determine (smallest shift that fits), or stop."""
+    """What to do when the compositions cannot tell elements apart, or only with a
+    standard error above 0.1 eV: shift what they determine (smallest shift that fits),
+    or stop."""
 
     @model_validator(mode="after")
     def _atoms_given(self) -> Self:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from fire_core.backbones.trainable import elements_of
 from fire_core.errors import TrainingError
 from fire_core.evaluation.references import (
+    LARGE,
     ReferenceFit,
     fit_references,
     shift_energies,
     shift_references,
 )
 from fire_core.records import Label
+from fire_core.training.data import sample_elements
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from fire_core.backbones.trainable import Trainable
     from fire_core.config.training import TrainConfig
     from fire_core.records import LabelledStructure
+
+SAMPLE: Final = 4000
+"""Most frames that references are fitted to, and as many more as its elements ask."""
 
 
 def find_shift(
@@ -31,31 +36,37 @@ def find_shift(
     Training from scratch knows nothing of the interaction energy, so its references
     are fitted to the total energies.
 
+    Of a large set, frames evenly spaced and some of each element are looked at.
+
     Raises
     ------
     TrainingError
         The fit is under-determined and that was to be refused, or an isolated atom
         is missing.
     """
-    if config.strategy == "scratch":
-        predicted = [_atoms_alone(backbone, item) for item in train]
-    else:
-        predicted = backbone.predict([item.atoms for item in train])
     references = config.references
-    if references.method == "keep":
-        return shift_references(train, predicted, {})
-    if references.method == "isolated_atoms":
-        return shift_references(train, predicted, _isolated(backbone, train, config))
-    fit = fit_references(train, predicted)
+    isolated = {}
+    if references.method != "keep":
+        isolated = _isolated(backbone, train, config)
+    looked_at = sample_elements(train, SAMPLE)
+    if config.strategy == "scratch":
+        predicted = [_atoms_alone(backbone, item) for item in looked_at]
+    else:
+        predicted = backbone.predict([item.atoms for item in looked_at])
+    if references.method == "least_squares":
+        fit = fit_references(looked_at, predicted, known=isolated, ridge=True)
+    else:
+        fit = shift_references(looked_at, predicted, isolated)
     if fit.undetermined and references.under_determined == "refuse":
         msg = (
             f"the compositions of {len(train)} structures do not determine the "
-            f"reference energies of {', '.join(fit.undetermined)} one by one; add "
-            "structures of other compositions, give references.isolated_atoms, or "
-            "set references.under_determined: shift_determined"
+            f"reference energies of {', '.join(fit.undetermined)} one by one to "
+            f"{LARGE} eV ({fit.describe()}); add structures of other compositions, "
+            "give references.isolated_atoms, or set references.under_determined: "
+            "shift_determined"
         )
         raise TrainingError(msg)
-    return fit
+    return replace(fit, unshifted=tuple(sorted(backbone.elements - fit.shift.keys())))
 
 
 def to_foundation_scale(
@@ -79,7 +90,7 @@ def _isolated(
     given = config.references.isolated_atoms
     present = elements_of(train)
     missing = sorted(present - given.keys())
-    if missing:
+    if missing and config.references.method == "isolated_atoms":
         msg = (
             f"references.isolated_atoms lacks {', '.join(missing)}; give the energy "
             "of each isolated atom at the target's theory level, in eV (`fire theory "
@@ -87,4 +98,5 @@ def _isolated(
             "or set references.method: least_squares"
         )
         raise TrainingError(msg)
-    return {s: given[s] - backbone.atomic_energies[s] for s in sorted(present)}
+    known = sorted(present & given.keys())
+    return {s: given[s] - backbone.atomic_energies[s] for s in known}

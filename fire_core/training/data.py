@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,22 @@ def sample_evenly(
     if len(items) <= most:
         return list(items)
     return [items[i] for i in np.linspace(0, len(items) - 1, most).round().astype(int)]
+
+
+def sample_elements(
+    items: Sequence[LabelledStructure], most: int, *, each: int = 20
+) -> list[LabelledStructure]:
+    """Return `most` items evenly spaced, and the first `each` of every element."""
+    if len(items) <= most:
+        return list(items)
+    chosen = {*np.linspace(0, len(items) - 1, most).round().astype(int).tolist()}
+    seen: Counter[str] = Counter()
+    for i, item in enumerate(items):
+        present = set(item.atoms.get_chemical_symbols())
+        if any(seen[symbol] < each for symbol in present):
+            chosen.add(i)
+        seen.update(present)
+    return [items[i] for i in sorted(chosen)]
 
 
 def identify(

@@ -98,7 +98,7 @@ def prepare_replay(
     if config.replay.source == "bundled" or config.references.method == "keep":
         return source
     frames = [item.atoms for item in source]
-    fit = fit_references(source, backbone.predict(frames))
+    fit = fit_references(source, backbone.predict(frames), ridge=True)
     back = {symbol: -value for symbol, value in fit.shift.items()}
     labels = shift_energies([item.label for item in source], frames, back)
     return [replace(i, label=label) for i, label in zip(source, labels, strict=True)]
