@@ -20,6 +20,7 @@ from cli.people import app as people
 from cli.prefect_run import explain_absent_server
 from cli.progress import terminal_listener
 from cli.properties.main import app as properties
+from cli.replay import app as replay
 from cli.service.deploy import deploy
 from cli.service.serve import serve
 from cli.service.watch import watch
@@ -44,6 +45,7 @@ app.add_typer(label, name="label", help="Look at failed labels; try them again."
 app.add_typer(model, name="model", help="Check, promote, roll back, export models.")
 app.add_typer(people, name="people", help="Who may sign in to the dashboard.")
 app.add_typer(properties, name="properties", help="Measure properties of models.")
+app.add_typer(replay, name="replay", help="Sets of pre-training frames: index.")
 app.add_typer(study, name="study", help="Compare trainings over sizes and seeds.")
 app.add_typer(system, name="system", help="Crystals and interfaces.")
 app.add_typer(theory, name="theory", help="Theory levels and their convergence.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,3 +19,11 @@ def file_sha256(path: Path) -> str:
         while chunk := stream.read(CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def cache_folder() -> Path:
+    """Return where FIRE keeps what it can make again; `FIRE_CACHE` names another."""
+    from pathlib import Path
+
+    given = os.environ.get("FIRE_CACHE")
+    return Path(given) if given else Path.home() / ".cache" / "fire"

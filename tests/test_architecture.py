@@ -55,6 +55,7 @@ DOORS = {
     "scipp": {"properties"},
     "pymatgen": {"structures", "backbones", "importing", "labelling"},
     "sqlalchemy": {"storage"},
+    "lmdb": {"structures", "training"},
     "alembic": {"storage"},
     "impedance": {"properties"},
     "phonopy": {"properties"},

@@ -19,7 +19,7 @@ from fire_core.records import Label, LabelledStructure
 from fire_core.structures.content import structure_key
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 FOLDER: Final = Path(__file__).parent / "assets"
 BUNDLED: Final = "fire-mini"
@@ -32,8 +32,8 @@ class ReplaySet:
     The two share no composition.
     """
 
-    train: list[LabelledStructure]
-    heldout: list[LabelledStructure]
+    train: Sequence[LabelledStructure]
+    heldout: Sequence[LabelledStructure]
 
 
 def manifest() -> Mapping[str, Any]:

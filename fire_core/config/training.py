@@ -21,9 +21,11 @@ class ReplayConfig(Part):
     """Rehearsal of pre-training data beside the refined data."""
 
     source: str = "bundled"
-    """`bundled`; the path of an extxyz file with energies and forces; `store:` and the
-    fingerprint of a theory level, for all its labels; or `mptrj`, Materials Project
-    trajectories, fetched when first used."""
+    """`bundled`; the path of an extxyz file with energies and forces, which is indexed
+    if it is large, or of an index (`fire replay index`); `store:` and the fingerprint
+    of a theory level, for its labels when the campaign first asks; or `mptrj`,
+    Materials Project trajectories, fetched when first used. What a model is watched
+    or judged on is never rehearsed."""
     ratio: NonNegative = 4.0
     """Replay frames to each target frame; every optimiser step has its share of them,
     and one at least. Many frames that count little disturb the target less than few

@@ -13,6 +13,7 @@ from ase.io import iread
 from fire_core.errors import StructureError
 from fire_core.records import Label, LabelledStructure
 from fire_core.structures.content import structure_key
+from fire_core.structures.frame_index import FrameIndex
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -107,6 +108,8 @@ def divide_by_time(
 
 def digest_labels(items: Iterable[LabelledStructure]) -> str:
     """Return a hash of structures, energies, forces and stresses, in their order."""
+    if isinstance(items, FrameIndex):
+        return items.digest
     digest = hashlib.sha256()
     for item in items:
         digest.update(f"|{item.key}{float(item.label.energy)!r}".encode())

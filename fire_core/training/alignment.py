@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from fire_core.backbones.trainable import elements_of
 from fire_core.errors import TrainingError
@@ -15,7 +15,7 @@ from fire_core.evaluation.references import (
     shift_references,
 )
 from fire_core.records import Label
-from fire_core.training.data import sample_elements
+from fire_core.training.data import SAMPLE, sample_elements
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from fire_core.backbones.trainable import Trainable
     from fire_core.config.training import TrainConfig
     from fire_core.records import LabelledStructure
-
-SAMPLE: Final = 4000
-"""Most frames that references are fitted to, and as many more as its elements ask."""
 
 
 def find_shift(

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 
 from fire_core.records import StepMakeup
+from fire_core.training.rehearsal import size_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from concurrent.futures import Future
 
     from fire_core.backbones.trainable import Graph, Network
     from fire_core.config.training import TrainConfig
     from fire_core.records import Label, LabelledStructure
 
 T = TypeVar("T")
+
+KEPT_EDGES: Final = 2**24
+"""Most neighbour pairs of the graphs that one set keeps, some 1 GiB."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,14 +57,15 @@ class Example:
 
 
 class Examples:
-    """Labelled structures as a network's graphs, each built once.
+    """Labelled structures as a network's graphs, kept once built while there is room.
 
     Parameters
     ----------
     network
         Builds the graphs.
     items
-        Structures with the labels to train on.
+        Structures with the labels to train on; of a set in a file each is read when
+        it is wanted.
     replay
         Whether they are pre-training data.
     """
@@ -71,19 +78,34 @@ class Examples:
         replay: bool = False,
     ) -> None:
         self._network = network
-        self._items = list(items)
+        self._items = items
         self._replay = replay
         self._built: dict[int, Example] = {}
+        self._room = KEPT_EDGES
 
     def __len__(self) -> int:
         return len(self._items)
 
     def __getitem__(self, index: int) -> Example:
-        if index not in self._built:
-            item = self._items[index]
-            graph = self._network.graph(item.atoms, replay=self._replay)
-            self._built[index] = Example(graph, item.label, self._replay)
-        return self._built[index]
+        if index in self._built:
+            return self._built[index]
+        item = self._items[index]
+        graph = self._network.graph(item.atoms, replay=self._replay)
+        example = Example(graph, item.label, self._replay)
+        if example.n_edges <= self._room:
+            self._room -= example.n_edges
+            self._built[index] = example
+        return example
+
+    def has(self, index: int) -> bool:
+        """Return whether a graph is built and kept."""
+        return index in self._built
+
+    def n_atoms(self, index: int) -> int:
+        """Return how many atoms a structure has; no graph is built."""
+        if index in self._built:
+            return self._built[index].n_atoms
+        return size_of(self._items, index)
 
 
 def count_steps(n_target: int, batch_frames: int) -> int:
@@ -102,14 +124,71 @@ def count_replay(n_target: int, config: TrainConfig) -> int:
     return max(round(config.replay.ratio * n_target), steps)
 
 
+class Steps:
+    """The optimiser steps of an epoch, whose graphs are built as they are wanted.
+
+    While a step is computed a thread reads and builds what the next one lacks.
+
+    Parameters
+    ----------
+    target, replay
+        Examples by position.
+    parts
+        Positions in both of each step.
+    """
+
+    def __init__(
+        self,
+        target: Examples,
+        replay: Examples,
+        parts: Sequence[tuple[Sequence[int], Sequence[int]]],
+    ) -> None:
+        self._target, self._replay, self._parts = target, replay, parts
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def __iter__(self) -> Iterator[list[Example]]:
+        with ThreadPoolExecutor(1, "fire-graphs") as pool:
+            ahead: Future[list[Example]] | None = None
+            for number in range(len(self._parts)):
+                now = self._build(number) if ahead is None else ahead.result()
+                ahead = None
+                if number + 1 < len(self) and self._lacks(number + 1):
+                    ahead = pool.submit(self._build, number + 1)
+                yield now
+
+    def describe(self) -> StepMakeup:
+        """Return what the steps are made of."""
+        target, replay = zip(*self._parts, strict=True)
+        return StepMakeup(
+            n_steps=len(self),
+            target_frames=_range(target),
+            replay_frames=_range(replay),
+            target_atoms=sum(self._target.n_atoms(i) for p in target for i in p),
+            replay_atoms=sum(self._replay.n_atoms(i) for p in replay for i in p),
+        )
+
+    def _build(self, number: int) -> list[Example]:
+        mine, rehearsed = self._parts[number]
+        return [*(self._target[i] for i in mine), *(self._replay[i] for i in rehearsed)]
+
+    def _lacks(self, number: int) -> bool:
+        mine, rehearsed = self._parts[number]
+        return not (
+            all(self._target.has(i) for i in mine)
+            and all(self._replay.has(i) for i in rehearsed)
+        )
+
+
 def epoch_steps(
     target: Examples,
     replay: Examples,
     drawn: Sequence[int],
     batch_frames: int,
     seed: list[int],
-) -> list[list[Example]]:
-    """Return the examples of each optimiser step of an epoch.
+) -> Steps:
+    """Return the optimiser steps of an epoch.
 
     The target's frames alone say how many steps there are; the replay frames are dealt
     out evenly among them. Sizes of frames play no part, so that a step learns from both
@@ -130,12 +209,8 @@ def epoch_steps(
     first = [int(i) for i in rng.permutation(len(target))]
     second = [int(i) for i in rng.permutation(np.asarray(drawn, np.int64))]
     n_steps = count_steps(len(first), batch_frames)
-    return [
-        [*(target[i] for i in mine), *(replay[i] for i in rehearsed)]
-        for mine, rehearsed in zip(
-            deal(first, n_steps), deal(second, n_steps), strict=True
-        )
-    ]
+    parts = zip(deal(first, n_steps), deal(second, n_steps), strict=True)
+    return Steps(target, replay, list(parts))
 
 
 def deal(items: Sequence[T], n_parts: int) -> list[Sequence[T]]:
@@ -144,19 +219,6 @@ def deal(items: Sequence[T], n_parts: int) -> list[Sequence[T]]:
     return [items[a:b] for a, b in pairwise(ends)]
 
 
-def describe_steps(steps: Sequence[Sequence[Example]]) -> StepMakeup:
-    """Return what the steps of an epoch were made of."""
-    target = [[e for e in step if not e.replay] for step in steps]
-    replay = [[e for e in step if e.replay] for step in steps]
-    return StepMakeup(
-        n_steps=len(steps),
-        target_frames=_range(target),
-        replay_frames=_range(replay),
-        target_atoms=sum(e.n_atoms for step in target for e in step),
-        replay_atoms=sum(e.n_atoms for step in replay for e in step),
-    )
-
-
-def _range(steps: Sequence[Sequence[Example]]) -> tuple[int, int]:
+def _range(steps: Sequence[Sequence[int]]) -> tuple[int, int]:
     counts = [len(step) for step in steps]
     return min(counts), max(counts)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from fire_core.backbones.base import refuse_unknown_elements
 from fire_core.config.training import ORIGIN
+from fire_core.training.rehearsal import (
+    add_content,
+    elements_in,
+    first_of_each,
+    holding,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +23,10 @@ if TYPE_CHECKING:
     from fire_core.backbones.trainable import Trainable
     from fire_core.config.training import TrainConfig
     from fire_core.records import LabelledStructure
+
+
+SAMPLE: Final = 4000
+"""Most frames that references are fitted to, and as many more as their elements ask."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,9 +58,13 @@ def refuse_unknown(
     target = [item.atoms for item in (*data.train, *data.valid)]
     refuse_unknown_elements(target, known, name)
     replay = data.replay if config.rehearses else ()
-    rehearsed = [item.atoms for item in (*replay, *data.heldout)]
     remedy = "Leave such frames out of replay.source: the model was not trained on them"
-    refuse_unknown_elements(rehearsed, known, name, what="replay frame", remedy=remedy)
+    for part in (replay, data.heldout):
+        if others := elements_in(part) - known:
+            strange = [holding(part, others)[0].atoms]
+            refuse_unknown_elements(
+                strange, known, name, what="replay frame", remedy=remedy
+            )
 
 
 def sample_evenly(
@@ -70,12 +83,7 @@ def sample_elements(
     if len(items) <= most:
         return list(items)
     chosen = {*np.linspace(0, len(items) - 1, most).round().astype(int).tolist()}
-    seen: Counter[str] = Counter()
-    for i, item in enumerate(items):
-        present = set(item.atoms.get_chemical_symbols())
-        if any(seen[symbol] < each for symbol in present):
-            chosen.add(i)
-        seen.update(present)
+    chosen |= first_of_each(items, each)
     return [items[i] for i in sorted(chosen)]
 
 
@@ -93,9 +101,5 @@ def identify(
     replay = data.replay if config.rehearses else ()
     for part in (data.train, data.valid, replay, data.heldout):
         digest.update(f"|{len(part)}".encode())
-        for item in part:
-            digest.update(
-                f"{item.key}{item.theory}{float(item.label.energy)!r}".encode()
-            )
-            digest.update(np.asarray(item.label.forces, "<f8").tobytes())
+        add_content(digest, part)
     return digest.hexdigest()[:16]

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from fire_core.backbones.base import mean_features, need_features
 from fire_core.backbones.trainable import adapts_elements, elements_of
 from fire_core.errors import TrainingError
-from fire_core.evaluation.references import fit_references, shift_energies
+from fire_core.evaluation.references import fit_references
 from fire_core.selection.candidates import Candidates
 from fire_core.selection.farthest_point import choose_farthest
+from fire_core.training.data import SAMPLE, sample_elements
+from fire_core.training.parallel import current_group
+from fire_core.training.rehearsal import Predicted, Shifted, holding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +24,10 @@ if TYPE_CHECKING:
     from fire_core.backbones.trainable import Trainable
     from fire_core.config.training import ReplayConfig, TrainConfig
     from fire_core.records import LabelledStructure
+
+
+CANDIDATES: Final = 10
+"""Frames of a large set that are looked at for each one of a diverse pool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +66,7 @@ def prepare_replay(
     replay: Sequence[LabelledStructure],
     target: Sequence[LabelledStructure],
     config: TrainConfig,
-) -> list[LabelledStructure]:
+) -> Sequence[LabelledStructure]:
     """Return the structures that may be drawn, with the labels to rehearse.
 
     1. Leave out what `replay.draw` leaves out, and with `adapt: elements` what shares
@@ -85,23 +92,18 @@ def prepare_replay(
         )
         raise TrainingError(msg)
     if adapts_elements(backbone, config):
-        if config.adapt == "auto" and not sharing(replay, target):
+        if config.adapt == "auto" and not holding(replay, elements_of(target)):
             return []  # nothing of it can be forgotten
         replay = share_elements(replay, target, "set strategy: naive,")
     source = choose_source(backbone, replay, target, config.replay)
     if config.strategy == "pseudolabel_replay":
-        labels = backbone.predict([item.atoms for item in source])
-        return [
-            replace(item, label=label, theory=f"model:{backbone.sha256[:16]}")
-            for item, label in zip(source, labels, strict=True)
-        ]
+        return Predicted(source, backbone.predict, backbone.sha256)
     if config.replay.source == "bundled" or config.references.method == "keep":
         return source
-    frames = [item.atoms for item in source]
-    fit = fit_references(source, backbone.predict(frames), ridge=True)
-    back = {symbol: -value for symbol, value in fit.shift.items()}
-    labels = shift_energies([item.label for item in source], frames, back)
-    return [replace(i, label=label) for i, label in zip(source, labels, strict=True)]
+    fitted = sample_elements(source, SAMPLE)
+    predicted = backbone.predict([item.atoms for item in fitted])
+    shift = fit_references(fitted, predicted, ridge=True).shift
+    return Shifted(source, {symbol: -value for symbol, value in shift.items()})
 
 
 def choose_source(
@@ -109,7 +111,7 @@ def choose_source(
     replay: Sequence[LabelledStructure],
     target: Sequence[LabelledStructure],
     config: ReplayConfig,
-) -> list[LabelledStructure]:
+) -> Sequence[LabelledStructure]:
     """Return the part of the replay set that may be drawn.
 
     Raises
@@ -118,7 +120,7 @@ def choose_source(
         `shared_elements` leaves nothing.
     """
     if config.draw == "all":
-        return list(replay)
+        return replay
     if config.draw == "diverse":
         return _diverse(backbone, replay, config.pool)
     return share_elements(replay, target, "set replay.draw: all,")
@@ -128,7 +130,7 @@ def share_elements(
     replay: Sequence[LabelledStructure],
     target: Sequence[LabelledStructure],
     remedy: str,
-) -> list[LabelledStructure]:
+) -> Sequence[LabelledStructure]:
     """Return the structures that have an element in common with the target.
 
     Raises
@@ -136,9 +138,10 @@ def share_elements(
     TrainingError
         There is none.
     """
-    kept = sharing(replay, target)
+    wanted = elements_of(target)
+    kept = holding(replay, wanted)
     if not kept:
-        symbols = ", ".join(sorted(elements_of(target)))
+        symbols = ", ".join(sorted(wanted))
         msg = (
             f"no replay structure shares an element with {symbols}; "
             f"{remedy} or another replay.source"
@@ -147,22 +150,25 @@ def share_elements(
     return kept
 
 
-def sharing(
-    replay: Sequence[LabelledStructure], target: Sequence[LabelledStructure]
-) -> list[LabelledStructure]:
-    """Return the structures that have an element in common with the target, or none."""
-    wanted = elements_of(target)
-    return [item for item in replay if wanted & elements_of([item])]
-
-
 def _diverse(
     backbone: Trainable, replay: Sequence[LabelledStructure], pool: int
-) -> list[LabelledStructure]:
-    """Return the `pool` structures that lie farthest apart, in the set's order."""
+) -> Sequence[LabelledStructure]:
+    """Return the `pool` structures that lie farthest apart, in the set's order.
+
+    Of a large set, `CANDIDATES` times as many evenly spaced ones are looked at. The
+    leading process of several chooses for all, as rounding may differ between devices.
+    """
     if pool >= len(replay):
-        return list(replay)
-    model = need_features(backbone, "replay.draw: diverse")
-    points = mean_features(model, [item.atoms for item in replay])
-    none = np.empty((0, points.shape[1]))
-    chosen = choose_farthest(Candidates(points, none, seed=0), pool).indices
-    return [replay[i] for i in sorted(chosen.tolist())]
+        return replay
+    group = current_group()
+    chosen: list[int] = []
+    if group.leads:
+        model = need_features(backbone, "replay.draw: diverse")
+        most = min(len(replay), max(CANDIDATES * pool, SAMPLE))
+        looked_at = np.linspace(0, len(replay) - 1, most).round().astype(int)
+        points = mean_features(model, [replay[i].atoms for i in looked_at.tolist()])
+        none = np.empty((0, points.shape[1]))
+        found = choose_farthest(Candidates(points, none, seed=0), pool).indices
+        chosen = sorted(looked_at[found].tolist())
+    chosen = group.collect(chosen)
+    return [replay[i] for i in chosen]

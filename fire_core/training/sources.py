@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 from ase.io import iread
 
 from fire_core.backbones.assets import ReplaySet, labelled, load_replay
-from fire_core.errors import TrainingError
+from fire_core.errors import BackboneError, TrainingError
+from fire_core.files import cache_folder
+from fire_core.progress import tracked
+from fire_core.structures.frame_index import (
+    SUFFIX,
+    FrameIndex,
+    build_index,
+    formula_place,
+)
+from fire_core.training.data import sample_evenly
+from fire_core.training.rehearsal import within
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
+
+    from numpy.typing import NDArray
 
     from fire_core.config.training import ReplayConfig
     from fire_core.records import LabelledStructure
 
+LOGGER: Final = logging.getLogger(__name__)
 HELDOUT_FRACTION: Final = 0.1
 STORE: Final = "store:"
 PUBLIC: Final = {
@@ -28,6 +43,12 @@ PUBLIC: Final = {
     )
 }
 """Replay sets that MACE's authors publish beside their models."""
+
+
+LARGE_FILE: Final = 64 * 2**20  # bytes
+"""An extxyz file from this size on is indexed once; its frames are read when drawn."""
+HELDOUT_FRAMES: Final = 500
+"""Most held-out frames that forgetting is judged on: evenly spaced, always the same."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,10 +61,13 @@ class ReplaySource:
         What may be rehearsed and what is held out.
     left_out
         Frames with an element that the model does not know.
+    n_heldout
+        Frames that are held out, of which `data` has `HELDOUT_FRAMES` at most.
     """
 
     data: ReplaySet
     left_out: int
+    n_heldout: int
 
 
 def load_replay_source(
@@ -74,15 +98,16 @@ def load_replay_source(
     """
     if config.source == "bundled":
         bundled = load_replay()
-        parts = _known(bundled.train, elements), _known(bundled.heldout, elements)
         total = len(bundled.train) + len(bundled.heldout)
-        return ReplaySource(ReplaySet(*parts), total - sum(map(len, parts)))
+        train, heldout = (
+            within(part, elements) for part in (bundled.train, bundled.heldout)
+        )
+        return _source(ReplaySet(train, heldout), total)
     if config.source.startswith(STORE):
-        items = list(stored)
+        items: Sequence[LabelledStructure] = list(stored)
     else:
-        path = _locate(config.source)
-        items = [labelled(frame, path.name) for frame in iread(path, index=":")]
-    usable = _known(items, elements)
+        items = read_frames(_locate(config.source))
+    usable = within(items, elements)
     if len(usable) < 2:
         msg = (
             f"replay source {config.source} holds {len(items)} frames, of which "
@@ -90,17 +115,81 @@ def load_replay_source(
             "needs at least two"
         )
         raise TrainingError(msg)
-    return ReplaySource(split_by_formula(usable), len(items) - len(usable))
+    return _source(split_by_formula(usable), len(items))
 
 
 def split_by_formula(items: Sequence[LabelledStructure]) -> ReplaySet:
     """Reserve a tenth of the compositions, the same ones wherever they occur."""
-    heldout = [item for item in items if _is_heldout(item)]
-    train = [item for item in items if not _is_heldout(item)]
-    if not heldout or not train:
-        cut = max(1, round(len(items) * HELDOUT_FRACTION))
-        train, heldout = list(items[:-cut]), list(items[-cut:])
-    return ReplaySet(train, heldout)
+    if isinstance(items, FrameIndex):
+        places = items.places
+    else:
+        places = np.array([formula_place(item.atoms) for item in items])
+    is_heldout = places < HELDOUT_FRACTION
+    if is_heldout.all() or not is_heldout.any():
+        is_heldout[:] = False
+        is_heldout[-max(1, round(len(items) * HELDOUT_FRACTION)) :] = True
+    return ReplaySet(_take(items, ~is_heldout), _take(items, is_heldout))
+
+
+def read_frames(path: Path) -> Sequence[LabelledStructure]:
+    """Return the labelled frames of an extxyz or indexed file.
+
+    A large extxyz file is indexed when it is first read, in FIRE's cache.
+
+    Raises
+    ------
+    TrainingError
+        A frame cannot be read, or has no energy or no forces; it is named.
+    """
+    if path.suffix == SUFFIX:
+        return FrameIndex(path)
+    if path.stat().st_size < LARGE_FILE:
+        return list(stream_frames(path))
+    facts = path.stat()
+    known = f"{path.resolve()}|{facts.st_size}|{facts.st_mtime_ns}"
+    name = hashlib.sha256(known.encode()).hexdigest()[:16]
+    target = cache_folder() / "replay" / f"{path.stem}-{name}{SUFFIX}"
+    if not target.is_file():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        LOGGER.warning("indexing %s, once, into %s", path, target)
+        build_index(stream_frames(path), target, theory=path.name)
+    return FrameIndex(target)
+
+
+def stream_frames(path: Path) -> Iterator[LabelledStructure]:
+    """Yield the labelled frames of an extxyz file, one in memory at a time.
+
+    Raises
+    ------
+    TrainingError
+        A frame cannot be read, or has no energy or no forces; it is named.
+    """
+    number = 0
+    frames = iread(path, index=":", format="extxyz")
+    try:
+        for frame in tracked(frames, f"Reading {path.name}"):
+            yield labelled(frame, path.name)
+            number += 1
+    except (ValueError, KeyError, BackboneError) as error:
+        msg = f"{path}: frame {number}: {error}"
+        raise TrainingError(msg) from error
+
+
+def _source(data: ReplaySet, total: int) -> ReplaySource:
+    kept = sample_evenly(data.heldout, HELDOUT_FRAMES)
+    return ReplaySource(
+        ReplaySet(data.train, kept),
+        total - len(data.train) - len(data.heldout),
+        len(data.heldout),
+    )
+
+
+def _take(
+    items: Sequence[LabelledStructure], which: NDArray[np.bool_]
+) -> Sequence[LabelledStructure]:
+    if isinstance(items, FrameIndex):
+        return items.take(which)
+    return [item for item, chosen in zip(items, which, strict=True) if chosen]
 
 
 def _locate(source: str) -> Path:
@@ -111,14 +200,15 @@ def _locate(source: str) -> Path:
         return _fetch(source)
     msg = (
         f"no replay set at {path}: expected `bundled`, `store:FINGERPRINT`, one of "
-        f"{', '.join(PUBLIC)}, or the path of an extxyz file with energies and forces"
+        f"{', '.join(PUBLIC)}, or the path of an extxyz file with energies and "
+        "forces, or of the index of one (`fire replay index`)"
     )
     raise TrainingError(msg)
 
 
 def _fetch(name: str) -> Path:
     """Return the local copy of a public set, fetched when it is not there."""
-    cache = Path.home() / ".cache" / "fire"
+    cache = cache_folder()
     target = cache / f"{name}.extxyz"
     if target.is_file():
         return target
@@ -135,16 +225,3 @@ def _fetch(name: str) -> Path:
         raise TrainingError(msg) from error
     partial.replace(target)
     return target
-
-
-def _known(
-    items: Sequence[LabelledStructure], elements: Collection[str]
-) -> list[LabelledStructure]:
-    known = set(elements)
-    return [i for i in items if set(i.atoms.get_chemical_symbols()) <= known]
-
-
-def _is_heldout(item: LabelledStructure) -> bool:
-    formula, _ = item.atoms.symbols.formula.reduce()
-    digest = hashlib.sha256(f"{formula:hill}".encode()).digest()
-    return int.from_bytes(digest[:4], "little") / 2**32 < HELDOUT_FRACTION

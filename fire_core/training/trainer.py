@@ -11,6 +11,7 @@ import numpy as np
 
 from fire_core.backbones.batch_sizes import BatchSizes
 from fire_core.backbones.repeatable import repeatable
+from fire_core.backbones.torch_types import default_dtype
 from fire_core.backbones.trainable import (
     adapts_elements,
     elements_of,
@@ -25,7 +26,6 @@ from fire_core.training.allocator import kept_pages
 from fire_core.training.batches import (
     Examples,
     count_replay,
-    describe_steps,
     epoch_steps,
 )
 from fire_core.training.checkpoints import (
@@ -40,6 +40,7 @@ from fire_core.training.data import (
     sample_evenly,
 )
 from fire_core.training.parallel import current_group
+from fire_core.training.rehearsal import Relabelled
 from fire_core.training.replay import draw_replay, prepare_replay
 from fire_core.training.stepping import Stepper
 from fire_core.training.stopping import choose_epoch, is_over
@@ -148,7 +149,11 @@ def fine_tune(
         msg = "expected at least one labelled structure to train on, got none"
         raise TrainingError(msg)
     refuse_unknown(foundation, data, config)
-    with repeatable(foundation.device), kept_pages(foundation.device.type):
+    with (
+        repeatable(foundation.device),
+        kept_pages(foundation.device.type),
+        default_dtype(foundation.dtype),  # one for all threads
+    ):
         run = _Run(foundation, data, config, seed)
         run.resume(checkpoint)
         while not run.finished():
@@ -182,12 +187,12 @@ class _Run:
         own = adapts_elements(backbone, config)
         known = [*train, *self.valid] if own else train
         self.adapted = tuple(sorted(elements_of(known))) if own else None
-        source = prepare_replay(backbone, data.replay, known, config)
+        self.source = prepare_replay(backbone, data.replay, known, config)
         self.heldout = sample_evenly(data.heldout, FORGETTING_FRAMES)
         self.n_replay = count_replay(len(train), config)
         self.network = backbone.network(config, known, seed=seed, start=data.start)
         self.target = Examples(self.network, train)
-        self.replay = Examples(self.network, source, replay=True)
+        self.replay = Examples(self.network, self.source, replay=True)
         self.valid_graphs, self.heldout_graphs = (
             [self.network.graph(item.atoms) for item in items]
             for items in (self.valid, self.heldout)
@@ -244,6 +249,9 @@ class _Run:
 
         start, number = time.monotonic(), len(self.records)
         draw = draw_replay(len(self.replay), self.n_replay, self.seed, number)
+        if isinstance(self.source, Relabelled):
+            with self.group.leader_first():
+                self.source.prepare(draw.indices)
         steps = epoch_steps(
             self.target,
             self.replay,
@@ -252,7 +260,7 @@ class _Run:
             [self.seed, number, 1],
         )
         losses = []
-        for i, examples in enumerate(steps):
+        for i, examples in enumerate(steps):  # a thread builds graphs meanwhile
             self._set_rate((number + i / len(steps)) / self.config.epochs)
             losses.append(self.stepper.queue(examples))
             if losses[-1].device.type == "cpu":  # elsewhere the host would wait
@@ -278,7 +286,7 @@ class _Run:
                 replay_digest=draw.digest,
                 seconds=time.monotonic() - start,
                 n_parts=self.stepper.n_parts,
-                steps=describe_steps(steps),
+                steps=steps.describe(),
             )
         )
         if self.config.stopping is not None and self.kept() == number:

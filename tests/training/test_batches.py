@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from fire_core.config.training import ReplayConfig, TrainConfig
 from fire_core.training.batches import (
     Examples,
+    Steps,
     count_replay,
     count_steps,
     deal,
-    describe_steps,
     epoch_steps,
 )
 from tests.training.conftest import labelled, make_backbone, make_network, rattled
@@ -36,7 +34,7 @@ def large_and_small() -> tuple[Examples, Examples]:
     return target, Examples(network, labelled(rattled("LiCl", 60, 2)), replay=True)
 
 
-def kinds(steps: list[list[Any]]) -> list[tuple[int, int]]:
+def kinds(steps: Steps) -> list[tuple[int, int]]:
     """Return the target and replay frames of each step."""
     return [
         (sum(not e.replay for e in step), sum(e.replay for e in step)) for step in steps
@@ -63,7 +61,7 @@ def test_large_target_frames_share_their_steps_with_small_replay_frames() -> Non
     target, replay = large_and_small()
     steps = epoch_steps(target, replay, list(range(44)), 1, [3])
     assert kinds(steps) == [(1, 4)] * 11
-    makeup = describe_steps(steps)
+    makeup = steps.describe()
     assert makeup.n_steps == 11
     assert makeup.target_frames == (1, 1)
     assert makeup.replay_frames == (4, 4)

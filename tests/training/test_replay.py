@@ -13,6 +13,11 @@ from fire_core.backbones.registry import load_backbone
 from fire_core.config.training import ReplayConfig, TrainConfig
 from fire_core.errors import TrainingError
 from fire_core.storage.exchange import frame_text
+from fire_core.structures import frame_index
+from fire_core.structures.frame_index import FrameIndex, formula_place
+from fire_core.training import alignment, sources
+from fire_core.training import replay as replay_module
+from fire_core.training.rehearsal import leaving_out
 from fire_core.training.replay import choose_source, draw_replay, prepare_replay
 from fire_core.training.sources import PUBLIC, load_replay_source
 from tests.training.conftest import labelled, make_backbone, rattled
@@ -141,6 +146,121 @@ def test_frames_of_unknown_elements_are_left_out_and_counted(tmp_path: Path) -> 
     assert len(source.data.train) + len(source.data.heldout) == 6
     with pytest.raises(TrainingError, match=r"9 frames, of which 0 have only elements"):
         load_replay_source(config, ["Na"])
+
+
+@pytest.fixture
+def indexed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file that counts as large, in a cache of its own."""
+    monkeypatch.setenv("FIRE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(sources, "LARGE_FILE", 1000)
+    path = tmp_path / "mine.extxyz"
+    frames = rattled("LiF", 40, 0) + rattled("LiCl", 20, 1) + rattled("NaCl", 10, 2)
+    write_frames(path, labelled(frames))
+    return path
+
+
+def test_a_large_file_is_the_same_source_as_a_small_one(
+    indexed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, known = ReplayConfig(source=str(indexed)), ["Li", "F", "Cl"]
+    large = load_replay_source(config, known)
+    assert isinstance(large.data.train, FrameIndex)
+    assert list((indexed.parent / "cache" / "replay").iterdir())
+    monkeypatch.setattr(sources, "LARGE_FILE", 2**30)
+    small = load_replay_source(config, known)
+    assert isinstance(small.data.train, list)
+    assert large.left_out == small.left_out == 10
+    for ours, theirs in (
+        (large.data.train, small.data.train),
+        (large.data.heldout, small.data.heldout),
+    ):
+        assert [i.key for i in ours] == [i.key for i in theirs]
+        assert [i.label.energy for i in ours] == [i.label.energy for i in theirs]
+
+
+def test_a_file_is_indexed_once_and_anew_when_it_has_changed(indexed: Path) -> None:
+    config = ReplayConfig(source=str(indexed))
+    cache = indexed.parent / "cache" / "replay"
+    load_replay_source(config, ["Li", "F", "Cl"])
+    (first,) = cache.iterdir()
+    written = first.stat().st_mtime_ns
+    load_replay_source(config, ["Li", "F", "Cl"])
+    assert [p.stat().st_mtime_ns for p in cache.iterdir()] == [written]
+    write_frames(indexed, labelled(rattled("LiF", 50, 7)))
+    source = load_replay_source(config, ["Li", "F", "Cl"])
+    assert len(source.data.train) + len(source.data.heldout) == 50
+
+
+def test_a_frame_without_a_label_in_a_large_file_is_named(indexed: Path) -> None:
+    text = indexed.read_text().splitlines(keepends=True)
+    text[31] = text[31].replace("energy=", "energie=")
+    indexed.write_text("".join(text))
+    with pytest.raises(TrainingError, match=r"mine.extxyz: frame 3: .* no energy"):
+        load_replay_source(ReplayConfig(source=str(indexed)), ["Li", "F"])
+    assert not list((indexed.parent / "cache" / "replay").iterdir())
+
+
+def test_of_a_file_no_frame_is_read_that_is_not_wanted(
+    indexed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Filters, shifts and predictions; only sampled or drawn frames are decoded."""
+    monkeypatch.setattr(sources, "HELDOUT_FRAMES", 4)
+    for module in (replay_module, alignment):
+        monkeypatch.setattr(module, "SAMPLE", 8)
+    read: list[int] = []
+    decode = frame_index._decode
+    monkeypatch.setattr(
+        frame_index, "_decode", lambda *a: (read.append(1), decode(*a))[1]
+    )
+    source = load_replay_source(ReplayConfig(source=str(indexed)), ["Li", "F", "Cl"])
+    assert len(read) == len(source.data.heldout) <= 6
+    backbone, target = make_backbone(dtype="float64"), labelled(rattled("LiF", 1, 9))
+    read.clear()
+    for strategy in ("replay", "pseudolabel_replay"):
+        config = TrainConfig(
+            strategy=strategy,
+            replay=ReplayConfig(source="mine.extxyz", draw="shared_elements"),
+        )
+        prepared = prepare_replay(backbone, source.data.train, target, config)
+        assert len(prepared) > 40
+        assert prepared[5].label.forces.shape == (8, 3)
+    assert len(read) <= 8 + 3 * 20 + 2 + 3
+
+
+def test_predictions_of_a_file_are_made_once_for_all_trainings(
+    indexed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backbone = make_backbone(dtype="float64")
+    source = load_replay_source(ReplayConfig(source=str(indexed)), backbone.elements)
+    config = TrainConfig(strategy="pseudolabel_replay")
+    said = prepare_replay(backbone, source.data.train, [], config)
+    said.prepare([3, 1, 3, 7])
+    expected = backbone.predict([source.data.train[i].atoms for i in (1, 3, 7)])
+
+    def refuse(_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(backbone, "predict", refuse)
+    again = prepare_replay(backbone, source.data.train, [], config)
+    for i, label in zip((1, 3, 7), expected, strict=True):
+        assert again[i].label.energy == pytest.approx(label.energy, abs=1e-9)
+        assert np.allclose(again[i].label.forces, label.forces, atol=1e-9)
+        assert again[i].key == source.data.train[i].key
+    with pytest.raises(AssertionError):
+        again[2]
+
+
+def test_structures_that_are_judged_are_left_out_of_lists_and_files(
+    indexed: Path,
+) -> None:
+    index = sources.read_frames(indexed)
+    judged = {index[i].key: index[i].atoms for i in (0, 41, 69)}
+    formulas = {formula_place(index[65].atoms)}
+    for items in (index, list(index)):
+        left = [item.key for item in leaving_out(items, judged)]
+        assert left == [i.key for n, i in enumerate(index) if n not in {0, 41, 69}]
+        left = [item.key for item in leaving_out(items, judged, formulas)]
+        assert left == [i.key for n, i in enumerate(index[:60]) if n not in {0, 41}]
 
 
 def test_the_store_is_a_source() -> None:

@@ -122,7 +122,8 @@ def build_estimator(campaign: CampaignState, round_: int) -> Estimator:
         return CommitteeEstimator(model, [campaign.load(name) for name in names])
     model = need_features(model, "uncertainty.method: last_layer")
     learnt = campaign.part(driver, Split.TRAIN)
-    replay = read_replay(campaign.store, config.fine_tune.replay, model).data.train
+    source = config.fine_tune.replay
+    replay = read_replay(campaign.store, source, model, campaign.name).data.train
     rehearsed = sample_evenly(replay, REHEARSED)
     atoms = [item.atoms for item in (*learnt, *rehearsed)]
     parts = (atoms[i : i + CHUNK] for i in range(0, len(atoms), CHUNK))

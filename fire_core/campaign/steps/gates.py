@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from fire_core.campaign.kinds import GATE_RECORD, GateRecord
 from fire_core.campaign.names import GATES_STEP
 from fire_core.campaign.steps.elsewhere import where_backbone_lives
-from fire_core.campaign.steps.replay import read_replay
+from fire_core.campaign.steps.replay import held_out
 from fire_core.campaign.usage import count_usage
 from fire_core.errors import StoreError
 from fire_core.evaluation.gates.gate import GateData
@@ -129,7 +129,7 @@ def _prepare(campaign: CampaignState, name: str) -> tuple[Backbone, GateData]:
     dynamics = (config.explore, config.evaluate.dynamics)
     data = GateData(
         test=test,
-        heldout=read_replay(store, config.fine_tune.replay, parent).data.heldout,
+        heldout=held_out(campaign, parent),
         parent=parent,
         start=campaign.start()[0],
         temperature=max(part.hottest for part in dynamics),

@@ -10,7 +10,7 @@ import numpy as np
 from fire_core.campaign.kinds import JUDGEMENT, EnergyConservation, Judgement
 from fire_core.campaign.names import PERTURB, TEST, ZERO_SHOT, judged_models
 from fire_core.campaign.steps.elsewhere import where_backbone_lives
-from fire_core.campaign.steps.replay import read_replay
+from fire_core.campaign.steps.replay import held_out
 from fire_core.campaign.usage import count_model_usage
 from fire_core.evaluation.errors import summarise_errors
 from fire_core.evaluation.forgetting import measure_forgetting
@@ -57,7 +57,7 @@ def _judge(
         ).shift
         predicted = shift_energies(predicted, [item.atoms for item in test], shift)
     errors = summarise_errors(predicted, test)
-    heldout = read_replay(store, config.fine_tune.replay, backbone).data.heldout
+    heldout = held_out(campaign, backbone)
     forgetting = measure_forgetting(backbone, heldout)
     start = campaign.start()[0]
     nve = run_nve(backbone, start, config.evaluate.stability, campaign.seed("nve"))

@@ -20,7 +20,7 @@ from fire_core.campaign.names import (
 )
 from fire_core.campaign.steps.outlasting import keep_neutral
 from fire_core.campaign.steps.references import fill_references
-from fire_core.campaign.steps.replay import read_replay
+from fire_core.campaign.steps.replay import campaign_replay
 from fire_core.campaign.steps.resumable import train_into_store
 from fire_core.campaign.steps.train_child import count_devices, train_in_child
 from fire_core.campaign.usage import count_model_usage
@@ -134,7 +134,8 @@ def _train(
             campaign.name, foundation_sha=ModelHash(foundation.sha256)
         )
     with group.leader_first():  # it may fetch a file
-        source = read_replay(store, settings.replay, foundation)
+        valid = {item.key: item.atoms for item in parts[Split.VALID]}
+        source = campaign_replay(campaign, settings.replay, foundation, valid)
     if source.left_out:
         say(
             f"{source.left_out} replay frames hold elements that {foundation.name} "

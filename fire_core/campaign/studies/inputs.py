@@ -16,12 +16,16 @@ from fire_core.config.retired import without_retired
 from fire_core.config.study import STORED, StudyConfig
 from fire_core.config.training import ReplayConfig
 from fire_core.errors import StoreError, TrainingError
+from fire_core.structures.frame_index import formula_place
 from fire_core.study.cells import SharedHashes
 from fire_core.study.data import digest_labels, divide_by_time, read_trajectory
 from fire_core.training.data import sample_evenly
+from fire_core.training.rehearsal import leaving_out
 from fire_core.training.sources import STORE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fire_core.records import LabelledStructure
     from fire_core.storage.store import Store
     from fire_core.study.data import Frames
@@ -53,7 +57,7 @@ class Inputs:
 
     foundation: Trainable
     frames: Frames
-    replay: dict[str, list[LabelledStructure]]
+    replay: dict[str, Sequence[LabelledStructure]]
     heldout: list[LabelledStructure]
     left_out: int
     shared: SharedHashes
@@ -136,7 +140,7 @@ def read_inputs(store: Store, config: StudyConfig) -> Inputs:
     first = read_replay(store, settings, foundation)
     heldout = sample_evenly(first.data.heldout, HELDOUT_FRAMES)
     sources = {measured: first}
-    replay: dict[str, list[LabelledStructure]] = {}
+    replay: dict[str, Sequence[LabelledStructure]] = {}
     for name, variant in config.variants.items():
         source = variant.replay.source
         if variant.rehearses and source not in sources:
@@ -167,8 +171,11 @@ def _load_foundation(config: StudyConfig) -> Trainable:
 
 
 def _rehearsed(
-    source: ReplaySource, name: str, frames: Frames, heldout: list[LabelledStructure]
-) -> list[LabelledStructure]:
+    source: ReplaySource,
+    name: str,
+    frames: Frames,
+    heldout: Sequence[LabelledStructure],
+) -> Sequence[LabelledStructure]:
     """Return what may be rehearsed: no test frame, and no composition of `heldout`.
 
     Raises
@@ -176,13 +183,9 @@ def _rehearsed(
     TrainingError
         Nothing is left.
     """
-    judged = {item.key for item in frames.test}
-    formulas = {_formula(item) for item in heldout}
-    left = [
-        item
-        for item in source.data.train
-        if item.key not in judged and _formula(item) not in formulas
-    ]
+    judged = {item.key: item.atoms for item in frames.test}
+    formulas = {formula_place(item.atoms) for item in heldout}
+    left = leaving_out(source.data.train, judged, formulas)
     if not left:
         msg = (
             f"every frame of replay source {name} is a test frame or has a composition "
@@ -191,8 +194,3 @@ def _rehearsed(
         )
         raise TrainingError(msg)
     return left
-
-
-def _formula(item: LabelledStructure) -> str:
-    reduced, _ = item.atoms.symbols.formula.reduce()
-    return f"{reduced:hill}"
