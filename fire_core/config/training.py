@@ -87,6 +87,21 @@ class StoppingConfig(Part):
     multiple of the foundation model's."""
 
 
+class SecondStageConfig(Part):
+    """The last epochs, in which energies weigh heavily and the rate is low."""
+
+    part: Annotated[float, Field(gt=0, lt=1)] = 0.25
+    """Part of all epochs that are of the second stage, one at least."""
+    learning_rate: Annotated[float, Field(ge=0)] = 0.0
+    """Its peak; 0: a tenth of the first stage's."""
+    energy_weight: NonNegative = 100.0
+    """Weight of energies per atom in the loss, eV."""
+    forces_weight: NonNegative = 10.0
+    """Weight of forces in the loss, eV/Å."""
+    stress_weight: NonNegative = 1.0
+    """Weight of stresses in the loss, eV/Å³; 0 leaves them out."""
+
+
 class TrainConfig(Part):
     """Fine-tuning on labels, with or without rehearsal of the pre-training data."""
 
@@ -139,6 +154,8 @@ class TrainConfig(Part):
     """Weight of forces in the loss, eV/Å."""
     stress_weight: NonNegative = 1.0
     """Weight of stresses in the loss, eV/Å³; 0 leaves them out."""
+    second_stage: SecondStageConfig | None = None
+    """Settings of the last epochs; left out, all are alike."""
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.98
     """Decay of the exponential moving average that is kept as the model; 0: off."""
     clip: Positive = 10.0
@@ -154,6 +171,16 @@ class TrainConfig(Part):
     def rehearses(self) -> bool:
         """Whether any replay frame enters an epoch."""
         return self.strategy not in {"scratch", "naive"} and self.replay.ratio > 0
+
+    @property
+    def without_effect(self) -> set[str]:
+        """Settings that change no step: with them or not, a training is the same.
+
+        What came later and is left out is among them, so that trainings of before are
+        still known.
+        """
+        later = {"second_stage"} if self.second_stage is None else set()
+        return {*ORIGIN, *later}
 
     @property
     def against_elements(self) -> list[str]:
@@ -177,6 +204,9 @@ class TrainConfig(Part):
             raise ValueError(msg)
         for other in self.against_elements if self.adapt == "elements" else ():
             msg = f"adapt: elements does not go with {other}: leave one of them out"
+            raise ValueError(msg)
+        if self.second_stage is not None and self.epochs < 2:
+            msg = "second_stage needs at least two epochs: set epochs, or leave it out"
             raise ValueError(msg)
         if self.warm_start and self.strategy in {"scratch", "multihead_replay"}:
             msg = f"warm_start does not go with {self.strategy}: leave it out"

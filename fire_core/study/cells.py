@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
-from fire_core.config.training import ORIGIN, ReplayConfig
+from fire_core.config.training import ReplayConfig
 from fire_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -128,14 +128,15 @@ def identify_cell(cell: Cell, config: StudyConfig, shared: SharedHashes) -> str:
     The device and the number of threads change rounding and time only and are not
     part of it, so a study may go on elsewhere.
     """
+    train = settings_of(config, cell.variant)
     chooses_in_space = cell.selection not in {ALL, "random"}
     facts = {
         "format": FORMAT,
         "labels": cell.labels,
         "selection": cell.selection,
         "seed": cell.seed,
-        "train": settings_of(config, cell.variant).model_dump(
-            mode="json", exclude={"devices", *ORIGIN}
+        "train": train.model_dump(
+            mode="json", exclude={"devices", *train.without_effect}
         ),
         "space": describe_space(config) if chooses_in_space else None,
         "shared": asdict(shared) | {"replay": shared.replay[cell.variant]},

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from fire_core.backbones.base import refuse_unknown_elements
-from fire_core.config.training import ORIGIN
 from fire_core.training.rehearsal import (
     add_content,
     elements_in,
@@ -91,7 +90,7 @@ def identify(
     backbone: Trainable, data: TrainingData, config: TrainConfig, seed: int
 ) -> str:
     """Return a hash of all that a training's course depends on, labels included."""
-    how = {"devices", "part_atoms", *ORIGIN}  # they change no step
+    how = {"devices", "part_atoms", *config.without_effect}
     settings = config.model_dump_json(exclude=how)
     digest = hashlib.sha256(f"{settings}|{seed}|{backbone.sha256}".encode())
     if backbone.layout:

@@ -42,6 +42,7 @@ from fire_core.training.data import (
 from fire_core.training.parallel import current_group
 from fire_core.training.rehearsal import Relabelled
 from fire_core.training.replay import draw_replay, prepare_replay
+from fire_core.training.schedule import Schedule
 from fire_core.training.stepping import Stepper
 from fire_core.training.stopping import choose_epoch, is_over
 
@@ -54,7 +55,6 @@ if TYPE_CHECKING:
     from fire_core.evaluation.references import ReferenceFit
     from fire_core.records import ErrorSummary, LabelledStructure
 
-WARM_UP: Final = 0.05  # part of all steps
 FORGETTING_FRAMES: Final = 64  # held-out structures judged after each epoch
 EVALUATION_ATOMS: Final = 768
 
@@ -177,6 +177,7 @@ class _Run:
         from torch_ema import ExponentialMovingAverage
 
         self.backbone, self.config, self.seed = backbone, config, seed
+        self.schedule = Schedule.of(config)
         self.group = current_group()
         self.sizes = BatchSizes.of(backbone.device, small=EVALUATION_ATOMS)
         self.references = find_shift(backbone, data.train, config)
@@ -260,8 +261,9 @@ class _Run:
             [self.seed, number, 1],
         )
         losses = []
+        self.stepper.config = self.schedule.weights(number)
         for i, examples in enumerate(steps):  # a thread builds graphs meanwhile
-            self._set_rate((number + i / len(steps)) / self.config.epochs)
+            self._set_rate(number + i / len(steps))
             losses.append(self.stepper.queue(examples))
             if losses[-1].device.type == "cpu":  # elsewhere the host would wait
                 self._refuse_nonfinite("loss", float(losses[-1]), number)
@@ -318,7 +320,7 @@ class _Run:
 
     def _set_rate(self, progress: float) -> None:
         for group in self.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate * rate_factor(progress)
+            group["lr"] = self.schedule.rate(progress)
 
     def _refuse_nonfinite(self, what: str, value: float, epoch: int) -> None:
         if not math.isfinite(value):
@@ -339,17 +341,6 @@ class _Run:
         )
         by_index = dict(self.group.collect(list(zip(mine, labels, strict=True))))
         return summarise_errors([by_index[i] for i in range(len(items))], items)
-
-
-def rate_factor(progress: float) -> float:
-    """Return the factor on the peak rate: linear warm-up, then cosine to 1 %.
-
-    `progress` is the part of the training that is done, 0 to 1.
-    """
-    if progress < WARM_UP:
-        return max(progress / WARM_UP, 0.05)
-    after = min(1.0, (progress - WARM_UP) / (1.0 - WARM_UP))
-    return 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * after))
 
 
 def _force_mae(backbone: Trainable, items: Sequence[LabelledStructure]) -> float | None:
