@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
 from fire_core.config.training import ReplayConfig, TrainConfig
+from fire_core.training import batches
 from fire_core.training.batches import (
     Examples,
     Steps,
@@ -13,6 +16,8 @@ from fire_core.training.batches import (
     deal,
     epoch_steps,
 )
+from fire_core.training.data import TrainingData
+from fire_core.training.trainer import fine_tune
 from tests.training.conftest import labelled, make_backbone, make_network, rattled
 
 N_TARGET, N_REPLAY = 20, 20
@@ -98,3 +103,44 @@ def test_dealing_loses_nothing_and_spreads_the_rest() -> None:
     assert [len(p) for p in parts] == [2, 3, 3, 3]
     assert [i for p in parts for i in p] == list(range(11))
     assert [len(p) for p in deal([1, 2], 5)].count(1) == 2
+
+
+def test_graphs_are_kept_while_there_is_room_and_built_again_after(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    items = labelled(rattled("LiF", 6, 1))
+    one = Examples(make_network(make_backbone()), items)[0].n_edges
+    monkeypatch.setattr(batches, "KEPT_EDGES", round(2.5 * one))
+    examples = Examples(make_network(make_backbone()), items)
+    none = Examples(make_network(make_backbone()), [])
+    for _ in range(3):  # epochs
+        steps = epoch_steps(examples, none, [], 2, [0])
+        assert sorted(len(step) for step in steps) == [2, 2, 2]
+        kept = [i for i in range(6) if examples.has(i)]
+        assert len(kept) == 2
+    assert examples[kept[0]] is examples[kept[0]]
+    other = next(i for i in range(6) if i not in kept)
+    assert examples[other] is not examples[other]
+    assert steps.describe().target_atoms == 6 * 8
+
+
+def test_what_is_kept_changes_nothing_that_is_learnt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Graphs built anew for each step, by a thread, give the same bits."""
+    import torch
+
+    backbone = make_backbone()
+    replay = labelled(rattled("LiCl", 12, 2))
+    data = TrainingData(labelled(rattled("LiF", 6, 1)), [], replay, [])
+    config = TrainConfig(epochs=3)
+    models = []
+    for room in (batches.KEPT_EDGES, 0):
+        monkeypatch.setattr(batches, "KEPT_EDGES", room)
+        models.append(fine_tune(backbone, data, config, seed=1))
+    assert models[0].records[-1].valid == models[1].records[-1].valid
+    one, two = (
+        torch.load(io.BytesIO(tuned.model), weights_only=False).state_dict()
+        for tuned in models
+    )
+    assert all(torch.equal(one[name], two[name]) for name in one)
