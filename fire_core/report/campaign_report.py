@@ -33,6 +33,11 @@ SCORES: Final = (
     ("force_rmse_mev_per_angstrom", "Force RMSE", "meV/Å"),
     ("forgetting_force_mae_mev_per_angstrom", "Forgetting, force MAE", "meV/Å"),
     ("forgetting_energy_mae_mev_per_atom", "Forgetting, energy MAE", "meV/atom"),
+    (
+        "forgetting_stress_mae_mev_per_cubic_angstrom",
+        "Forgetting, stress MAE",
+        "meV/Å³",
+    ),
 )
 """Columns of the table of errors: attribute, title, unit."""
 
@@ -86,6 +91,10 @@ def make_results(data: ReportData) -> JsonDict:
         "name": data.name,
         "system": data.system,
         "n_test": data.n_test,
+        "forgetting": {
+            "n_structures": data.n_heldout,
+            "source": data.heldout_source,
+        },
         "models": {
             k: asdict(m) | {"forgetting_added_mev_per_angstrom": added.get(k)}
             for k, m in data.models.items()

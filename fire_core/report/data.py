@@ -43,6 +43,8 @@ class ModelScores:
         As above; None when not measured.
     forgetting_energy_mae_mev_per_atom
         On held-out pre-training structures; None when not measured.
+    forgetting_stress_mae_mev_per_cubic_angstrom
+        On those of them that have a stress, meV/Å³; None where none has.
     """
 
     energy_rmse_mev_per_atom: float
@@ -51,6 +53,7 @@ class ModelScores:
     energy_mae_mev_per_atom: float | None = None
     force_mae_mev_per_angstrom: float | None = None
     forgetting_energy_mae_mev_per_atom: float | None = None
+    forgetting_stress_mae_mev_per_cubic_angstrom: float | None = None
 
 
 def added_forgetting(models: Mapping[str, ModelScores]) -> dict[str, float]:
@@ -242,6 +245,8 @@ class ReportData:
         One sentence on what was simulated.
     n_test
         Labelled structures of the independent trajectory.
+    n_heldout, heldout_source
+        Pre-training structures that forgetting was judged on, and where they are from.
     loop
         The rounds, where uncertainty led them; None elsewhere.
     """
@@ -260,4 +265,6 @@ class ReportData:
     pca: PcaPoints | None = None
     system: str = ""
     n_test: int | None = None
+    n_heldout: int | None = None
+    heldout_source: str = ""
     loop: LoopData | None = None

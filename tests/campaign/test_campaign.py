@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
@@ -63,7 +63,7 @@ def whole(
     return path.parent, environment
 
 
-def results_of(folder: Path) -> dict[str, dict[str, dict[str, float]]]:
+def results_of(folder: Path) -> dict[str, Any]:
     text = (folder / "results" / "tiny" / "results.json").read_text()
     return dict(json.loads(text))
 
@@ -76,6 +76,8 @@ def test_the_report_holds_every_number_that_was_promised(
     for model in (ZERO_SHOT, PRE_FINE_TUNED, VANILLA, FIRE):
         for score in SCORES:
             assert results["models"][model][score] > 0
+    assert results["forgetting"]["source"] == "bundled"
+    assert 0 < results["forgetting"]["n_structures"] <= 500
     counts = results["label_counts"]
     assert counts[LabelState.DONE] == 6 + 6 + 3
     page = (folder / "results" / "tiny" / "report.html").read_text()

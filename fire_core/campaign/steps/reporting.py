@@ -95,6 +95,7 @@ def _gather(campaign: CampaignState, round_: int) -> ReportData:
     }
     rows = _label_rows(campaign, round_)
     sizes = [result.test.n_structures for result in judged.values()]
+    heldout = [result.forgetting.n_structures for result in judged.values()]
     return ReportData(
         name=campaign.name,
         config_yaml=yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False),
@@ -114,6 +115,10 @@ def _gather(campaign: CampaignState, round_: int) -> ReportData:
         pca=_pca(campaign, round_),
         system=_describe(campaign),
         n_test=max(sizes, default=None),
+        n_heldout=max(
+            (r.forgetting.n_structures for r in judged.values()), default=None
+        ),
+        heldout_source=config.fine_tune.replay.source,
         loop=gather_rounds(campaign, round_),
     )
 

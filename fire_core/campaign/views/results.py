@@ -55,6 +55,7 @@ def scores_of(judgement: Judgement) -> ModelScores:
         energy_mae_mev_per_atom=test.energy_mae,
         force_mae_mev_per_angstrom=test.force_mae,
         forgetting_energy_mae_mev_per_atom=forgetting.energy_mae,
+        forgetting_stress_mae_mev_per_cubic_angstrom=forgetting.stress_mae,
     )
 
 
