@@ -115,9 +115,7 @@ def _gather(campaign: CampaignState, round_: int) -> ReportData:
         pca=_pca(campaign, round_),
         system=_describe(campaign),
         n_test=max(sizes, default=None),
-        n_heldout=max(
-            (r.forgetting.n_structures for r in judged.values()), default=None
-        ),
+        n_heldout=max(heldout, default=None),
         heldout_source=config.fine_tune.replay.source,
         loop=gather_rounds(campaign, round_),
     )
