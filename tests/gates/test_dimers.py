@@ -91,7 +91,7 @@ def test_without_its_nuclear_repulsion_hydrogen_falls_into_hydrogen(
 
     result = gate_dimers(changed(fire_mini, remove), {"H", "N"}, LIMITS)
     assert not result.passed
-    assert "H–H rises by 0.643 eV, then attracts at 0.68" in result.text
+    assert "H–H rises by 0.734 eV, then attracts at 0.68" in result.text
     assert gate_dimers(fire_mini, {"H", "N"}, LIMITS).passed
 
 
@@ -101,7 +101,7 @@ def test_the_bundled_model_is_refused_for_lithium_hydride(
     """A real weakness: a barrier of 0.9 eV is crossed in hot dynamics."""
     result = gate_dimers(fire_mini, {"Li", "H"}, LIMITS)
     assert not result.passed
-    assert result.value == pytest.approx(0.94, abs=0.05)
+    assert result.value == pytest.approx(0.89, abs=0.05)
 
 
 def test_an_energy_that_rises_with_forces_that_attract_is_refused(
