@@ -23,7 +23,7 @@ def replay() -> None:
 def index(
     frames: Annotated[
         Path,
-        typer.Argument(help="extxyz with energies and forces.", exists=True),
+        typer.Argument(help="extxyz with energies and forces."),
     ],
     out: Annotated[
         Path | None, typer.Argument(help="Index; left out: FRAMES.lmdb beside it.")

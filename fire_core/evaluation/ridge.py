@@ -7,7 +7,8 @@ least as much as about the arrangements of its atoms, so the variance of b is ta
 that of e where compositions are too few to tell it.
 
 The strength of the ridge is the one for which the data are likeliest (empirical Bayes,
-D. J. C. MacKay, Neural Computation 4, 415 (1992)). On exact data it does nothing.
+D. J. C. MacKay, Neural Computation 4, 415 (1992)). It acts on what the data tell worse
+than to `LOOSE`; of what they tell well it leaves nothing for a network to learn.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     Vector = NDArray[np.float64]
 
 RANK_TOLERANCE: Final = 1e-8  # of the largest singular value of the compositions
+LOOSE: Final = 0.1  # eV
 KNOWN: Final = 1e-3
 """How far a shift that is known may be from zero, relative to the others."""
 
@@ -81,7 +83,10 @@ def fit_ridge(
     factor = np.ones_like(found)
     if ridge and np.isfinite(own):
         covariance = _covariance(space, compositions, own, shared)
-        factor = _shrink(found, np.diag(covariance))
+        moved = np.linalg.norm(widths * space.right, axis=1)  # by one of each, eV
+        errors = moved * np.sqrt(np.diag(covariance))
+        shrunk = _shrink(found, np.diag(covariance))
+        factor = np.where(errors > LOOSE, shrunk, 1.0)
     errors = np.zeros(len(known))
     free = np.zeros(len(known), bool)
     if not known.all():

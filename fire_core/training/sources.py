@@ -164,6 +164,9 @@ def stream_frames(path: Path) -> Iterator[LabelledStructure]:
     TrainingError
         A frame cannot be read, or has no energy or no forces; it is named.
     """
+    if not path.is_file():
+        msg = f"no file {path}: expected an extxyz file with energies and forces"
+        raise TrainingError(msg)
     number = 0
     frames = iread(path, index=":", format="extxyz")
     try:

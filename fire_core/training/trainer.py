@@ -149,11 +149,7 @@ def fine_tune(
         msg = "expected at least one labelled structure to train on, got none"
         raise TrainingError(msg)
     refuse_unknown(foundation, data, config)
-    with (
-        repeatable(foundation.device),
-        kept_pages(foundation.device.type),
-        default_dtype(foundation.dtype),  # one for all threads
-    ):
+    with repeatable(foundation.device), kept_pages(foundation.device.type):
         run = _Run(foundation, data, config, seed)
         run.resume(checkpoint)
         while not run.finished():
@@ -262,11 +258,13 @@ class _Run:
         )
         losses = []
         self.stepper.config = self.schedule.weights(number)
-        for i, examples in enumerate(steps):  # a thread builds graphs meanwhile
-            self._set_rate(number + i / len(steps))
-            losses.append(self.stepper.queue(examples))
-            if losses[-1].device.type == "cpu":  # elsewhere the host would wait
-                self._refuse_nonfinite("loss", float(losses[-1]), number)
+        # a thread builds graphs meanwhile, and the type is one for all threads
+        with default_dtype(self.backbone.dtype):
+            for i, examples in enumerate(steps):
+                self._set_rate(number + i / len(steps))
+                losses.append(self.stepper.queue(examples))
+                if losses[-1].device.type == "cpu":  # elsewhere the host would wait
+                    self._refuse_nonfinite("loss", float(losses[-1]), number)
         values = torch.stack(losses).tolist()
         for value in values:
             self._refuse_nonfinite("loss", value, number)
