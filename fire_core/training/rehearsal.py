@@ -7,6 +7,7 @@ is asked of both by the same functions; of a file no frame is read for it.
 from __future__ import annotations
 
 import functools
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, overload
 
@@ -153,9 +154,9 @@ class Relabelled(Sequence[LabelledStructure]):
             return [self[i] for i in range(len(self))[which]]
         return self.relabel(which)
 
+    @abstractmethod
     def relabel(self, index: int) -> LabelledStructure:
         """Return a frame with its other label."""
-        raise NotImplementedError
 
     def prepare(self, indices: Sequence[int]) -> None:
         """Make the labels of frames that are wanted soon."""

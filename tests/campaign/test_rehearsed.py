@@ -21,10 +21,12 @@ from fire_core.storage.store import Store
 from tests.training.conftest import make_backbone
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from ase import Atoms
+
+    from fire_core.records import LabelledStructure
 
 BACKBONE = make_backbone()
 
@@ -62,8 +64,8 @@ def campaign(tmp_path: Path) -> Iterator[CampaignState]:
         yield state
 
 
-def keys_of(items: object) -> set[str]:
-    return {item.key for item in items}  # type: ignore[attr-defined]
+def keys_of(items: Iterable[LabelledStructure]) -> set[str]:
+    return {item.key for item in items}
 
 
 def test_no_test_or_validation_frame_is_rehearsed(campaign: CampaignState) -> None:
